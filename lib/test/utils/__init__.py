@@ -1,0 +1,1 @@
+"""Text files, and archives for the evaluation servers."""
