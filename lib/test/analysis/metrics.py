@@ -1,0 +1,89 @@
+"""Overlap, centre errors and curves: pure functions on arrays, no files and no data sets.
+
+Which frames count and what an invalid frame is worth is decided in `protocols.py`.
+Letters: n frames, t thresholds. Boxes are xywh in pixels of the image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Each threshold is the float nearest to k/20 (k/100), so that a ratio such as 3/20 is on it.
+SUCCESS_THRESHOLDS = np.arange(21) / 20
+PRECISION_THRESHOLDS = np.arange(51, dtype=np.float64)
+NORMALISED_THRESHOLDS = np.arange(51) / 100
+
+
+def intersection_over_union(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
+    """Continuous IoU of paired boxes.
+
+    Args:
+        a_xywh, b_xywh: (n, 4). A negative size counts as 0.
+
+    Returns:
+        iou: (n,) in [0, 1]; 0 where neither box has an area, NaN where a box holds NaN.
+    """
+    a_size, b_size = np.maximum(a_xywh[:, 2:], 0), np.maximum(b_xywh[:, 2:], 0)
+    top_left = np.maximum(a_xywh[:, :2], b_xywh[:, :2])
+    bottom_right = np.minimum(a_xywh[:, :2] + a_size, b_xywh[:, :2] + b_size)
+    overlap = np.maximum(bottom_right - top_left, 0)
+    intersection = overlap[:, 0] * overlap[:, 1]
+    union = a_size[:, 0] * a_size[:, 1] + b_size[:, 0] * b_size[:, 1] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union != 0)
+
+
+def centre(box_xywh: np.ndarray) -> np.ndarray:
+    """Centre (n, 2) in pixels, counting pixels: a box of width 1 at x has its centre at x."""
+    return box_xywh[:, :2] + (box_xywh[:, 2:] - 1) / 2
+
+
+def centre_error(prediction_xywh: np.ndarray, truth_xywh: np.ndarray) -> np.ndarray:
+    """Distance of the centres (n,), in pixels."""
+    return _length(centre(prediction_xywh) - centre(truth_xywh))
+
+
+def normalised_centre_error(prediction_xywh: np.ndarray, truth_xywh: np.ndarray) -> np.ndarray:
+    """Distance of the centres (n,), in units of the annotated width and height.
+
+    Kept: each centre is divided before the difference is taken, as the published toolkits do;
+    frames that lie exactly on a threshold fall to the other side otherwise.
+    """
+    size = truth_xywh[:, 2:]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a size of 0 is an invalid frame
+        return _length(centre(prediction_xywh) / size - centre(truth_xywh) / size)
+
+
+def share_above(values: np.ndarray, thresholds: np.ndarray, frames: int) -> np.ndarray:
+    """Share (t,) of `frames` whose value (n,) is strictly above each threshold (t,), ascending."""
+    # searchsorted(right) counts values <= threshold; NaN sorts last, so take it off the total.
+    ordered, usable = _sorted_without_nan(values)
+    return (usable - np.searchsorted(ordered, thresholds, side="right")) / frames
+
+
+def share_within(values: np.ndarray, thresholds: np.ndarray, frames: int) -> np.ndarray:
+    """Share (t,) of `frames` whose value (n,) is at most each threshold (t,), ascending."""
+    ordered, _ = _sorted_without_nan(values)
+    return np.searchsorted(ordered, thresholds, side="right") / frames
+
+
+def clip_to_image(box_xywh: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The part (n, 4) of each box (n, 4) inside an image of width x height pixels.
+
+    A box outside the image gets size 0.
+    """
+    limits = np.array([width, height], dtype=np.float64)
+    top_left = np.clip(box_xywh[:, :2], 0, limits)
+    bottom_right = np.clip(box_xywh[:, :2] + box_xywh[:, 2:], 0, limits)
+    return np.hstack([top_left, np.maximum(bottom_right - top_left, 0)])
+
+
+def _length(vectors: np.ndarray) -> np.ndarray:
+    """Euclidean length (n,) of vectors (n, 2)."""
+    return np.sqrt(vectors[:, 0] ** 2 + vectors[:, 1] ** 2)
+
+
+def _sorted_without_nan(values: np.ndarray) -> tuple[np.ndarray, int]:
+    """The values that are numbers, ascending, and how many they are."""
+    ordered = np.sort(values)  # NaN last
+    usable = len(ordered) - int(np.isnan(ordered).sum())
+    return ordered[:usable], usable
