@@ -1,0 +1,130 @@
+"""AiATrack: encode frames, remember them, decode a search frame against them, read off box and IoU.
+
+Source: the paper, section 3; spec section 2. The surface takes plain tensors; configuration stays outside (see
+build.py). Names of parameters are those of the released files.
+
+B targets, R references, P proposals, S crop side in pixels, H = W = S/16, N = H*W, C width, D match width.
+Images are RGB in [0,1], masks bool with True on padding, boxes in fractions of the crop.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lib.models.aiatrack.backbone import STRIDE, Backbone
+from lib.models.aiatrack.embedding import target_cells
+from lib.models.aiatrack.head import CornerHead, IoUHead
+from lib.models.aiatrack.position_encoding import sine_position_encoding
+from lib.models.aiatrack.transformer import LayerOptions, References, Transformer
+
+
+class Encoded(NamedTuple):
+    """A frame after the encoder."""
+
+    tokens: Tensor  # (B, N, C)
+    inner_pos: Tensor  # (B, N, D)
+
+
+class Prediction(NamedTuple):
+    """What training compares with the truth."""
+
+    box_xyxy: Tensor  # (B, 4) in fractions of the crop
+    iou: Tensor  # (B, P) on the scale of 2 * IoU - 1
+
+
+class AiATrack(nn.Module):
+    """The whole network. `forward` is for training; tracking calls encode, memorize and decode."""
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        encoder_layers: int,
+        options: LayerOptions,
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        """Put the parts together. mean, std: per RGB channel, of images in [0,1]."""
+        super().__init__()
+        self.backbone = nn.Sequential(
+            backbone
+        )  # a sequence of one: the released names say backbone.0.body
+        self.bottleneck = nn.Conv2d(backbone.channels, options.dim, 1)
+        self.transformer = Transformer(encoder_layers, options)
+        self.foreground_embed = nn.Embedding(1, options.dim)
+        self.background_embed = nn.Embedding(1, options.dim)
+        self.box_head = CornerHead(options.dim, STRIDE)
+        self.iou_head = IoUHead(options.dim)
+        self.match_dim = options.match_dim
+        self.grid = round(options.tokens**0.5)  # H
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def encode(self, image: Tensor, mask: Tensor) -> Encoded:
+        """Encode crops on their own: (B, 3, S, S) and (B, S, S) -> tokens and inner positions."""
+        features = self.bottleneck(self.backbone((image - self.mean) / self.std))  # (B, C, H, W)
+        tokens = features.flatten(2).transpose(1, 2)  # (B, N, C)
+        cells = mask[:, ::STRIDE, ::STRIDE]  # (B, H, W): nearest neighbour
+        pos = sine_position_encoding(cells, tokens.shape[-1] // 2)
+        inner_pos = sine_position_encoding(cells, self.match_dim // 2)
+        return Encoded(self.transformer.encoder(tokens, pos, inner_pos), inner_pos)
+
+    def memorize(self, encoded: Encoded, box_xywh: Tensor, *, long_term: bool = True) -> References:
+        """Turn an encoded frame with its (B, 4) target box into a reference for `decode`.
+
+        Args:
+            long_term: False leaves out what only the first frame of a video needs.
+        """
+        target = target_cells(box_xywh, self.grid, self.grid)[..., None]  # (B, N, 1)
+        embedding = torch.where(
+            target, self.foreground_embed.weight, self.background_embed.weight
+        )  # (B, N, C)
+        long, short = self.transformer.decoder.project(
+            encoded.tokens, encoded.tokens + embedding, long_term=long_term
+        )
+        return References(long, short, encoded.inner_pos)
+
+    def decode(self, encoded: Encoded, first: References, recent: References) -> Tensor:
+        """Relate search frames to the first frame and to R recent ones -> features (B, C, H, W)."""
+        tokens = self.transformer.decoder(encoded.tokens, first, recent)  # (B, N, C)
+        return tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+
+    def forward(
+        self,
+        search: Tensor,
+        search_mask: Tensor,
+        references: Tensor,
+        reference_masks: Tensor,
+        reference_boxes: Tensor,
+        proposals: Tensor,
+    ) -> Prediction:
+        """One training step's forward: backbone and encoder run once on all B * (1 + R) crops.
+
+        Args:
+            search, search_mask: (B, 3, S, S), (B, S, S).
+            references, reference_masks: (B, R, 3, S, S), (B, R, S, S); the first is the long-term one, R >= 2.
+            reference_boxes: (B, R, 4) xywh.
+            proposals: (B, P, 4) xywh, boxes to score.
+        """
+        batch, count = references.shape[:2]
+        images = torch.cat([search, references.transpose(0, 1).flatten(0, 1)])  # (B*(1+R), 3, S, S)
+        masks = torch.cat([search_mask, reference_masks.transpose(0, 1).flatten(0, 1)])
+        encoded = self.encode(images, masks)
+        frames = [
+            Encoded(*(x[i * batch : (i + 1) * batch] for x in encoded)) for i in range(count + 1)
+        ]
+        first = self.memorize(frames[1], reference_boxes[:, 0])
+        recent = [
+            self.memorize(frames[1 + i], reference_boxes[:, i], long_term=False)
+            for i in range(1, count)
+        ]
+        features = self.decode(frames[0], first, join_references(recent))
+        return Prediction(self.box_head(features), self.iou_head(features, proposals))
+
+
+def join_references(references: list[References]) -> References:
+    """Put short-term references of the same targets one after another along the token axis."""
+    key = torch.cat([r.short.key for r in references], 2)
+    value = torch.cat([r.short.value for r in references], 2)
+    inner_pos = torch.cat([r.inner_pos for r in references], 1)
+    return References(None, references[0].short._replace(key=key, value=value), inner_pos)

@@ -1,0 +1,141 @@
+"""Attention in attention: multi-head attention whose correlations are refined by a second attention.
+
+Source: the paper, section 3.1; spec section 2. One module serves self- and cross-attention.
+B batch, h heads, d = C/h, N tokens of one frame (also the queries), R frames among the keys, D match width.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class KeyValue(NamedTuple):
+    """Projected keys and values of R frames; they depend on nothing later and can be kept."""
+
+    key: Tensor  # (B, h, R*N, d)
+    value: Tensor  # (B, h, R*N, d)
+
+
+class AiAAttention(nn.Module):
+    """Multi-head attention over frames of N tokens, with an optional inner attention on the correlations."""
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        tokens: int,
+        match_dim: int,
+        dropout: float = 0.1,
+        *,
+        use_aia: bool = True,
+    ) -> None:
+        """Make the projections.
+
+        Args:
+            dim: C. heads: h, divides C. tokens: N per frame. match_dim: D.
+            use_aia: without it this is plain multi-head attention.
+        """
+        super().__init__()
+        self.heads = heads
+        self.tokens = tokens
+        self.dropout = dropout
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
+        self.out_proj = nn.Linear(dim, dim)
+        self.inner_attn = InnerAttention(tokens, match_dim, dropout) if use_aia else None
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def project(self, key: Tensor, value: Tensor) -> KeyValue:
+        """Project (B, R*N, C) keys and values for use by `forward`, now or later."""
+        _, key_weight, value_weight = self.in_proj_weight.chunk(3)
+        _, key_bias, value_bias = self.in_proj_bias.chunk(3)
+        return KeyValue(
+            self._split_heads(F.linear(key, key_weight, key_bias)),
+            self._split_heads(F.linear(value, value_weight, value_bias)),
+        )
+
+    def forward(self, query: Tensor, memory: KeyValue, inner_pos: Tensor) -> Tensor:
+        """Attend from N queries to the tokens of R frames.
+
+        Args:
+            query: (B, N, C).
+            memory: projected keys and values.
+            inner_pos: (B, R*N, D) inner position encoding of the keys.
+
+        Returns:
+            (B, N, C).
+        """
+        query_weight, query_bias = self.in_proj_weight.chunk(3)[0], self.in_proj_bias.chunk(3)[0]
+        q = self._split_heads(F.linear(query, query_weight, query_bias))  # (B, h, N, d)
+        scale = 1 / math.sqrt(q.shape[-1])
+        correlation = memory.key @ (q * scale).transpose(
+            -2, -1
+        )  # (B, h, R*N, N): a row is a key's column of M
+        if self.inner_attn is not None:
+            frames = correlation.unflatten(2, (-1, self.tokens))  # (B, h, R, N, N)
+            positions = inner_pos.unflatten(1, (-1, self.tokens))[:, None]  # (B, 1, R, N, D)
+            correlation = correlation + self.inner_attn(frames, positions).flatten(2, 3)
+        # Kept: the padding mask is not applied; padded cells compete in the softmax.
+        weights = correlation.transpose(-2, -1).softmax(-1)  # (B, h, N, R*N)
+        weights = F.dropout(weights, self.dropout, self.training)
+        return self.out_proj((weights @ memory.value).transpose(1, 2).flatten(2))  # (B, N, C)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """(B, M, C) -> (B, h, M, d)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class InnerAttention(nn.Module):
+    """Consensus among the correlation columns of one frame: the attention inside AiA."""
+
+    def __init__(self, tokens: int, match_dim: int, dropout: float = 0.1) -> None:
+        """Make the layers. tokens: N. match_dim: D."""
+        super().__init__()
+        self.dropout = dropout
+        self.corr_proj = nn.Linear(tokens, match_dim)
+        self.corr_attn = CorrelationAttention(tokens, match_dim, dropout)
+        self.feat_norm1 = nn.LayerNorm(match_dim)
+        self.feat_norm2 = nn.LayerNorm(tokens)
+
+    def forward(self, columns: Tensor, inner_pos: Tensor) -> Tensor:
+        """Compute the correction to add to the correlations.
+
+        Args:
+            columns: (..., N, N), row j holds the correlations of key j with all queries.
+            inner_pos: (..., N, D) position encoding of the keys, broadcast.
+
+        Returns:
+            (..., N, N) in the layout of `columns`.
+        """
+        z = self.feat_norm1(self.corr_proj(columns)) + inner_pos  # (..., N, D)
+        attended = self.corr_attn(z, self.feat_norm2(columns))  # (..., N, N)
+        return F.dropout(attended, self.dropout, self.training)
+
+
+class CorrelationAttention(nn.Module):
+    """One-head attention over correlation columns, with a residual projection and no value projection."""
+
+    def __init__(self, tokens: int, match_dim: int, dropout: float = 0.1) -> None:
+        """Make the projections. tokens: N. match_dim: D."""
+        super().__init__()
+        self.dropout = dropout
+        self.q_proj_weight = nn.Parameter(torch.empty(match_dim, match_dim))
+        self.k_proj_weight = nn.Parameter(torch.empty(match_dim, match_dim))
+        self.q_proj_bias = nn.Parameter(torch.zeros(match_dim))
+        self.k_proj_bias = nn.Parameter(torch.zeros(match_dim))
+        self.out_proj = nn.Linear(tokens, tokens)
+        nn.init.xavier_uniform_(self.q_proj_weight)
+        nn.init.xavier_uniform_(self.k_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, z: Tensor, values: Tensor) -> Tensor:
+        """Attend: (..., N, D) tokens, (..., N, N) values -> (..., N, N)."""
+        q = F.linear(z, self.q_proj_weight, self.q_proj_bias)
+        k = F.linear(z, self.k_proj_weight, self.k_proj_bias)
+        weights = ((q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)).softmax(-1)
+        attended = F.dropout(weights, self.dropout, self.training) @ values
+        return attended + self.out_proj(attended)

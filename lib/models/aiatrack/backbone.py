@@ -1,0 +1,70 @@
+"""Convolutional features at stride 16 from any timm backbone that has such a stage, batch norm frozen.
+
+Source: spec section 2; ResNet-50 is timm's, whose parameter names are torchvision's and the released files'.
+"""
+
+import timm
+from timm.layers import freeze_batch_norm_2d
+from torch import Tensor, nn
+
+STRIDE = 16
+
+# The published recipe's names, and whose ImageNet weights they mean.
+PRETRAINED = {"resnet50": "resnet50.tv_in1k"}
+
+
+class Backbone(nn.Module):
+    """Images in, one feature map at stride 16 out."""
+
+    def __init__(
+        self, name: str, *, pretrained: bool = False, frozen: tuple[str, ...] = ()
+    ) -> None:
+        """Build the network by its timm name.
+
+        Args:
+            name: of a timm model with a stage at stride 16.
+            pretrained: fetch ImageNet weights (timm's cache is used first).
+            frozen: top-level modules that are never trained, such as conv1 and layer1.
+
+        Raises:
+            ValueError: unknown to timm, no stage at stride 16, or nothing called like an entry of `frozen`.
+        """
+        super().__init__()
+        timm_name = PRETRAINED.get(name, name)
+        index = _stage_at_stride(timm_name)
+        body = timm.create_model(
+            timm_name, features_only=True, out_indices=(index,), pretrained=pretrained
+        )
+        self.channels: int = body.feature_info.channels()[-1]
+        self.body = freeze_batch_norm_2d(body)
+        for module in frozen:
+            if not hasattr(self.body, module):
+                names = [child for child, _ in self.body.named_children()]
+                raise ValueError(
+                    f"TRAIN.FREEZE_LAYERS: {name} has no module {module!r}; it has {names}"
+                )
+            getattr(self.body, module).requires_grad_(False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) normalised RGB -> (B, channels, S/16, S/16)."""
+        return self.body(image)[-1]
+
+
+def _stage_at_stride(name: str) -> int:
+    """Index of the deepest timm feature stage with a stride of 16."""
+    if not timm.is_model(name):
+        similar = timm.list_models(f"*{name.split('.')[0][:6]}*")[:8]
+        raise ValueError(
+            f"MODEL.BACKBONE.TYPE {name!r} is not a timm model; similar names: {similar}"
+        )
+    try:
+        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+    except (RuntimeError, AttributeError) as error:
+        raise ValueError(
+            f"MODEL.BACKBONE.TYPE {name!r} cannot give feature maps: {error}"
+        ) from error
+    if STRIDE not in reductions:
+        raise ValueError(
+            f"MODEL.BACKBONE.TYPE {name!r} has strides {reductions}; {STRIDE} is needed"
+        )
+    return reductions.index(STRIDE)

@@ -1,0 +1,37 @@
+"""From a checked recipe to the network: the one place where configuration meets modules."""
+
+from easydict import EasyDict
+
+from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.backbone import Backbone
+from lib.models.aiatrack.transformer import LayerOptions
+
+
+def build_aiatrack(cfg: EasyDict, *, pretrained_backbone: bool = False) -> AiATrack:
+    """Make the network of a recipe, in training mode, on the CPU.
+
+    Args:
+        cfg: from `lib.config.aiatrack.config.load_config`.
+        pretrained_backbone: start from ImageNet weights (fetched unless cached).
+    """
+    backbone = Backbone(
+        cfg.MODEL.BACKBONE.TYPE,
+        pretrained=pretrained_backbone,
+        frozen=tuple(cfg.TRAIN.FREEZE_LAYERS),
+    )
+    options = LayerOptions(
+        dim=cfg.MODEL.HIDDEN_DIM,
+        heads=cfg.MODEL.TRANSFORMER.NHEADS,
+        feedforward=cfg.MODEL.TRANSFORMER.DIM_FEEDFORWARD,
+        tokens=cfg.MODEL.AIA.FEAT_SIZE,
+        match_dim=cfg.MODEL.AIA.MATCH_DIM,
+        dropout=cfg.MODEL.TRANSFORMER.DROPOUT,
+        use_aia=cfg.MODEL.AIA.USE_AIA,
+    )
+    return AiATrack(
+        backbone,
+        cfg.MODEL.TRANSFORMER.ENC_LAYERS,
+        options,
+        tuple(cfg.DATA.MEAN),
+        tuple(cfg.DATA.STD),
+    )

@@ -1,0 +1,102 @@
+"""Corner head (search features -> box) and IoU head (features, boxes -> predicted IoU).
+
+Source: STARK's corner head and ATOM's IoU head as the paper uses them; spec section 2.
+B targets, P proposals, C width, H = W grid, S crop side in pixels.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from lib.models.aiatrack.prroi_pool import prroi_pool
+from lib.utils.box_ops import xywh_to_xyxy
+
+
+def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
+    """3x3 convolution with bias, batch norm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+class CornerHead(nn.Module):
+    """Two score maps, one a corner; the box is their expected positions."""
+
+    def __init__(self, dim: int, stride: int) -> None:
+        """Make both branches. dim: C. stride: pixels of the crop per cell."""
+        super().__init__()
+        self.stride = stride
+        widths = [dim, dim, dim // 2, dim // 4, dim // 8]
+        for corner in ("tl", "br"):  # top left, bottom right
+            for i in range(4):
+                self.add_module(f"conv{i + 1}_{corner}", conv_bn_relu(widths[i], widths[i + 1]))
+            self.add_module(f"conv5_{corner}", nn.Conv2d(widths[4], 1, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 4) float32 xyxy in fractions of the crop; x2 < x1 can occur."""
+        corners = [self._soft_argmax(self.score_map(features, corner)) for corner in ("tl", "br")]
+        return torch.cat(corners, -1)
+
+    def score_map(self, features: Tensor, corner: str) -> Tensor:
+        """(B, C, H, W) -> (B, H, W) logits of the "tl" or "br" corner."""
+        for i in range(1, 6):
+            features = self.get_submodule(f"conv{i}_{corner}")(features)
+        return features[:, 0]
+
+    def _soft_argmax(self, score: Tensor) -> Tensor:
+        """(B, H, W) logits -> (B, 2) expected x, y in fractions of the crop, cell i lying at pixel i * stride."""
+        height, width = score.shape[1:]
+        probability = score.float().flatten(1).softmax(-1).unflatten(-1, (height, width))
+        rows = torch.arange(height, device=score.device) * self.stride
+        columns = torch.arange(width, device=score.device) * self.stride
+        x = (probability.sum(1) * columns).sum(-1) / (width * self.stride)
+        y = (probability.sum(2) * rows).sum(-1) / (height * self.stride)
+        return torch.stack([x, y], -1)
+
+
+class PooledLinear(nn.Module):
+    """Linear, batch norm and ReLU on pooled features."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        """Make the layers."""
+        super().__init__()
+        self.linear = nn.Linear(inputs, outputs)
+        self.bn = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs) -> (n, outputs)."""
+        return self.bn(self.linear(x)).relu()
+
+
+class IoUHead(nn.Module):
+    """Predicts 2 * IoU - 1 of boxes with the target."""
+
+    POOL = 4  # bins per axis
+
+    def __init__(self, dim: int) -> None:
+        """Make the layers. dim: C."""
+        super().__init__()
+        self.conv1 = conv_bn_relu(dim, dim)
+        self.conv2 = conv_bn_relu(dim, dim)
+        self.conv3 = conv_bn_relu(dim, dim)
+        self.fc = PooledLinear(dim * self.POOL**2, dim)
+        self.iou_predictor = nn.Linear(dim, 1)
+        nn.init.kaiming_normal_(self.fc.linear.weight)
+        nn.init.zeros_(self.fc.linear.bias)
+
+    def forward(self, features: Tensor, box_xywh_crop: Tensor) -> Tensor:
+        """Score boxes.
+
+        Args:
+            features: (B, C, H, W).
+            box_xywh_crop: (B, P, 4) in fractions of the crop.
+
+        Returns:
+            (B, P) float32; trained towards 2 * IoU - 1, so nominally but not strictly within [-1, 1].
+        """
+        features = self.conv3(self.conv2(self.conv1(features)))
+        box_xyxy_crop = xywh_to_xyxy(box_xywh_crop)
+        pooled = prroi_pool(
+            features, box_xyxy_crop, self.POOL, scale=features.shape[-1]
+        )  # (B, P, C, 4, 4)
+        hidden = self.fc(pooled.flatten(2).flatten(0, 1))  # (B*P, C)
+        return self.iou_predictor(hidden).view(box_xywh_crop.shape[:2]).float()

@@ -1,0 +1,140 @@
+"""Encoder and decoder layers around AiA attention, and the stack of them.
+
+Source: the paper, section 3.2; spec section 2. Post-norm, ReLU. B batch, N tokens, C width, D match width.
+"""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.models.aiatrack.attention import AiAAttention, KeyValue
+
+
+class LayerOptions(NamedTuple):
+    """What every layer is made of."""
+
+    dim: int  # C
+    heads: int  # h
+    feedforward: int  # hidden width of the feed-forward network
+    tokens: int  # N per frame
+    match_dim: int  # D
+    dropout: float
+    use_aia: bool
+
+    def attention(self) -> AiAAttention:
+        """Make one attention of this kind."""
+        return AiAAttention(
+            self.dim, self.heads, self.tokens, self.match_dim, self.dropout, use_aia=self.use_aia
+        )
+
+
+class References(NamedTuple):
+    """What the decoder needs of R remembered frames."""
+
+    long: KeyValue | None  # as long-term reference; None where only the short-term part is kept
+    short: KeyValue  # as short-term reference
+    inner_pos: Tensor  # (B, R*N, D)
+
+
+class _Layer(nn.Module):
+    """The parts that encoder and decoder layers share; names are those of the released state dict."""
+
+    def __init__(self, options: LayerOptions) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(options.dim, options.feedforward)
+        self.linear2 = nn.Linear(options.feedforward, options.dim)
+        self.norm1 = nn.LayerNorm(options.dim)
+        self.norm2 = nn.LayerNorm(options.dim)
+        self.dropout = nn.Dropout(options.dropout)
+        for linear in (self.linear1, self.linear2):
+            nn.init.xavier_uniform_(linear.weight)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C), with residual and norm."""
+        hidden = self.dropout(F.relu(self.linear1(x)))
+        return self.norm2(x + self.dropout(self.linear2(hidden)))
+
+
+class EncoderLayer(_Layer):
+    """Self-attention within one frame, then the feed-forward network."""
+
+    def __init__(self, options: LayerOptions) -> None:
+        """Make the layer."""
+        super().__init__(options)
+        self.self_attn = options.attention()
+
+    def forward(self, x: Tensor, pos: Tensor, inner_pos: Tensor) -> Tensor:
+        """(B, N, C) tokens, (B, N, C) and (B, N, D) encodings -> (B, N, C)."""
+        attended = self.self_attn(x + pos, self.self_attn.project(x + pos, x), inner_pos)
+        return self._feed_forward(self.norm1(x + self.dropout(attended)))
+
+
+class Encoder(nn.Module):
+    """A stack of encoder layers, without a norm of its own."""
+
+    def __init__(self, layers: int, options: LayerOptions) -> None:
+        """Make the stack."""
+        super().__init__()
+        self.layers = nn.ModuleList(EncoderLayer(options) for _ in range(layers))
+
+    def forward(self, x: Tensor, pos: Tensor, inner_pos: Tensor) -> Tensor:
+        """(B, N, C) tokens, (B, N, C) and (B, N, D) encodings -> (B, N, C)."""
+        for layer in self.layers:
+            x = layer(x, pos, inner_pos)
+        return x
+
+
+class DecoderLayer(_Layer):
+    """Two attentions in parallel, to the first frame and to recent ones, then the feed-forward network."""
+
+    def __init__(self, options: LayerOptions) -> None:
+        """Make the layer."""
+        super().__init__(options)
+        self.long_term_attn = options.attention()
+        self.short_term_attn = options.attention()
+
+    def project(
+        self, memory: Tensor, value: Tensor, *, long_term: bool
+    ) -> tuple[KeyValue | None, KeyValue]:
+        """Project (B, R*N, C) reference memory and values (memory + embedding) for both attentions."""
+        long = self.long_term_attn.project(memory, value) if long_term else None
+        return long, self.short_term_attn.project(memory, value)
+
+    def forward(self, x: Tensor, first: References, recent: References) -> Tensor:
+        """(B, N, C) search tokens -> (B, N, C)."""
+        long = self.long_term_attn(x, first.long, first.inner_pos)
+        short = self.short_term_attn(x, recent.short, recent.inner_pos)
+        return self._feed_forward(self.norm1(x + self.dropout(long) + self.dropout(short)))
+
+
+class Decoder(nn.Module):
+    """The one decoder layer of the paper and its final norm."""
+
+    def __init__(self, options: LayerOptions) -> None:
+        """Make the layer."""
+        super().__init__()
+        self.layers = nn.ModuleList(
+            [DecoderLayer(options)]
+        )  # a list of one: the released names say layers.0
+        self.norm = nn.LayerNorm(options.dim)
+
+    def project(
+        self, memory: Tensor, value: Tensor, *, long_term: bool
+    ) -> tuple[KeyValue | None, KeyValue]:
+        """See `DecoderLayer.project`."""
+        return self.layers[0].project(memory, value, long_term=long_term)
+
+    def forward(self, x: Tensor, first: References, recent: References) -> Tensor:
+        """(B, N, C) search tokens -> (B, N, C)."""
+        return self.norm(self.layers[0](x, first, recent))
+
+
+class Transformer(nn.Module):
+    """Encoder and decoder under the name they have in the released state dict."""
+
+    def __init__(self, encoder_layers: int, options: LayerOptions) -> None:
+        """Make both."""
+        super().__init__()
+        self.encoder = Encoder(encoder_layers, options)
+        self.decoder = Decoder(options)

@@ -1,0 +1,124 @@
+"""Box formats and arithmetic; the last axis of every box is 4.
+
+Source: spec of the paper's code, sections 1 and 4. Used by crop, models, losses and evaluation.
+`xywh` is top-left corner and size, `xyxy` two opposite corners, `cxcywh` centre and size. Unless said
+otherwise functions take NumPy arrays or torch tensors of any leading shape and give the same kind back.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+
+def _join(parts: list[Array]) -> Array:
+    """Stack four arrays of one shape along a new last axis."""
+    return torch.stack(parts, -1) if isinstance(parts[0], Tensor) else np.stack(parts, -1)
+
+
+def _split(box: Array) -> tuple[Array, Array, Array, Array]:
+    """Take the four columns of a (..., 4) array."""
+    return box[..., 0], box[..., 1], box[..., 2], box[..., 3]
+
+
+def xywh_to_xyxy(box_xywh: Array) -> Array:
+    """(..., 4) x, y, w, h -> x1, y1, x2, y2."""
+    x, y, w, h = _split(box_xywh)
+    return _join([x, y, x + w, y + h])
+
+
+def xyxy_to_xywh(box_xyxy: Array) -> Array:
+    """(..., 4) x1, y1, x2, y2 -> x, y, w, h. An inverted box gets a negative size."""
+    x1, y1, x2, y2 = _split(box_xyxy)
+    return _join([x1, y1, x2 - x1, y2 - y1])
+
+
+def xywh_to_cxcywh(box_xywh: Array) -> Array:
+    """(..., 4) x, y, w, h -> centre x, centre y, w, h."""
+    x, y, w, h = _split(box_xywh)
+    return _join([x + w / 2, y + h / 2, w, h])
+
+
+def cxcywh_to_xywh(box_cxcywh: Array) -> Array:
+    """(..., 4) centre x, centre y, w, h -> x, y, w, h."""
+    cx, cy, w, h = _split(box_cxcywh)
+    return _join([cx - w / 2, cy - h / 2, w, h])
+
+
+def xyxy_to_cxcywh(box_xyxy: Array) -> Array:
+    """(..., 4) x1, y1, x2, y2 -> centre x, centre y, w, h."""
+    return xywh_to_cxcywh(xyxy_to_xywh(box_xyxy))
+
+
+def cxcywh_to_xyxy(box_cxcywh: Array) -> Array:
+    """(..., 4) centre x, centre y, w, h -> x1, y1, x2, y2."""
+    return xywh_to_xyxy(cxcywh_to_xywh(box_cxcywh))
+
+
+def box_area(box_xyxy: Tensor) -> Tensor:
+    """Area of (..., 4) xyxy boxes, (...); an inverted side counts as 0."""
+    return (box_xyxy[..., 2:] - box_xyxy[..., :2]).clamp(min=0).prod(-1)
+
+
+def box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    """IoU of paired boxes.
+
+    Args:
+        a_xyxy, b_xyxy: (..., 4), broadcast against each other.
+
+    Returns:
+        IoU in [0, 1] and union area, each (...). Two boxes without area have IoU 0.
+    """
+    top_left = torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
+    bottom_right = torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    intersection = (bottom_right - top_left).clamp(min=0).prod(-1)
+    union = box_area(a_xyxy) + box_area(b_xyxy) - intersection
+    return intersection / union.clamp(min=torch.finfo(union.dtype).tiny), union
+
+
+def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+    """Generalised IoU of paired boxes, defined for inverted boxes too.
+
+    Areas and intersection are clamped at 0 and the enclosing box spans the extremes of *all* corners, so a
+    predicted box with x2 < x1 gives a finite value whose gradient pulls its corners back into order.
+
+    Args:
+        a_xyxy, b_xyxy: (..., 4).
+
+    Returns:
+        GIoU in [-1, 1] and IoU in [0, 1], each (...).
+    """
+    iou, union = box_iou(a_xyxy, b_xyxy)
+    corners = torch.stack([a_xyxy[..., :2], a_xyxy[..., 2:], b_xyxy[..., :2], b_xyxy[..., 2:]])
+    enclosing = (corners.amax(0) - corners.amin(0)).prod(-1)
+    tiny = torch.finfo(enclosing.dtype).tiny
+    return iou - (enclosing - union) / enclosing.clamp(min=tiny), iou
+
+
+def is_inverted(box_xyxy: Tensor) -> Tensor:
+    """(...) bool, True where x2 < x1 or y2 < y1."""
+    return (box_xyxy[..., 2:] < box_xyxy[..., :2]).any(-1)
+
+
+def clip_xywh_image(
+    box_xywh: np.ndarray, width: int, height: int, margin: float = 10
+) -> np.ndarray:
+    """Keep a box inside the image and at least `margin` pixels large, as the tracker does after each frame.
+
+    Args:
+        box_xywh: (..., 4) pixels of the image.
+        width, height: image size in pixels.
+        margin: smallest side, and how much of the box stays inside, in pixels.
+
+    Returns:
+        (..., 4) float64 xywh in pixels.
+    """
+    x1, y1, x2, y2 = _split(xywh_to_xyxy(np.asarray(box_xywh, np.float64)))
+    x1 = np.minimum(np.maximum(0, x1), width - margin)
+    x2 = np.minimum(np.maximum(margin, x2), width)
+    y1 = np.minimum(np.maximum(0, y1), height - margin)
+    y2 = np.minimum(np.maximum(margin, y2), height)
+    return _join([x1, y1, np.maximum(margin, x2 - x1), np.maximum(margin, y2 - y1)])

@@ -1,0 +1,119 @@
+"""The square search window around a box: cuts image and mask, maps boxes both ways.
+
+Source: spec section 1. Training and tracking both use it, so its two kept quirks live here alone: the last
+image column that is dropped at the border, and the half pixel between the way in and the way out.
+"""
+
+import math
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from lib.utils.box_ops import cxcywh_to_xywh, xywh_to_cxcywh
+
+
+class CropImage(NamedTuple):
+    """What a window shows."""
+
+    image: np.ndarray  # (S, S, 3) uint8, 0 on padding
+    mask: np.ndarray  # (S, S) bool, True on padding
+
+
+class Crop(NamedTuple):
+    """A window of `side` x `side` image pixels, resized to `size` x `size`."""
+
+    x1: int  # left edge in image pixels, may be negative
+    y1: int  # top edge in image pixels, may be negative
+    side: int  # side in image pixels
+    size: int  # S: side after resizing
+    centre: tuple[float, float]  # centre of the box it was laid around, image pixels
+
+    @classmethod
+    def around(cls, box_xywh_image: np.ndarray, factor: float, size: int) -> "Crop":
+        """Lay the window around a box: side = ceil(sqrt(w h) factor).
+
+        Raises:
+            ValueError: the box is not finite, has a negative side, or is so small that the window is empty.
+        """
+        box = np.asarray(box_xywh_image, np.float64)
+        if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < 0).any():
+            raise ValueError(
+                f"a box is 4 finite numbers x, y, w, h with w, h >= 0, not {box.tolist()}"
+            )
+        x, y, w, h = box.tolist()
+        side = math.ceil(math.sqrt(w * h) * factor)
+        if side < 1:
+            raise ValueError(f"box {box.tolist()} is too small: its search window has no pixel")
+        return cls(
+            round(x + 0.5 * w - side * 0.5),
+            round(y + 0.5 * h - side * 0.5),
+            side,
+            size,
+            (x + 0.5 * w, y + 0.5 * h),
+        )
+
+    @property
+    def resize_factor(self) -> float:
+        """Crop pixels per image pixel."""
+        return self.size / self.side
+
+    def cut(self, image: np.ndarray) -> CropImage:
+        """Cut the window out of an (H, W, 3) uint8 image; what lies outside is 0 and masked."""
+        height, width = image.shape[:2]
+        left, right = self._padding(self.x1, width)
+        top, bottom = self._padding(self.y1, height)
+        if left + right >= self.side or top + bottom >= self.side:  # wholly outside
+            return CropImage(
+                np.zeros((self.size, self.size, *image.shape[2:]), image.dtype),
+                np.ones((self.size, self.size), bool),
+            )
+        window = image[
+            self.y1 + top : self.y1 + self.side - bottom,
+            self.x1 + left : self.x1 + self.side - right,
+        ]
+        if left or right or top or bottom:
+            window = cv2.copyMakeBorder(
+                window, top, bottom, left, right, cv2.BORDER_CONSTANT, value=0
+            )
+        resized = cv2.resize(window, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+        mask = self._padded_cells(top, bottom)[:, None] | self._padded_cells(left, right)[None, :]
+        return CropImage(resized, mask)
+
+    def to_crop(self, box_xywh_image: np.ndarray) -> np.ndarray:
+        """Map (..., 4) image boxes into the window, as fractions of its size."""
+        cx, cy, w, h = np.moveaxis(xywh_to_cxcywh(np.asarray(box_xywh_image, np.float64)), -1, 0)
+        # Kept: the way in puts the window's centre at (S - 1) / 2, the way out at S / 2; weights are
+        # trained with the one and tracked with the other.
+        middle = (self.size - 1) / 2
+        cx = middle + (cx - self.centre[0]) * self.resize_factor
+        cy = middle + (cy - self.centre[1]) * self.resize_factor
+        box_crop = np.stack([cx, cy, w * self.resize_factor, h * self.resize_factor], -1)
+        return cxcywh_to_xywh(box_crop) / self.size
+
+    def to_image(self, box_xywh_crop: np.ndarray) -> np.ndarray:
+        """Map (..., 4) boxes given as fractions of the window to image pixels."""
+        cx, cy, w, h = np.moveaxis(xywh_to_cxcywh(np.asarray(box_xywh_crop, np.float64)), -1, 0)
+        cx = cx * self.side + (self.centre[0] - self.side / 2)
+        cy = cy * self.side + (self.centre[1] - self.side / 2)
+        return cxcywh_to_xywh(np.stack([cx, cy, w * self.side, h * self.side], -1))
+
+    def _padding(self, start: int, extent: int) -> tuple[int, int]:
+        """Pixels of padding before and after along one axis.
+
+        Kept: the + 1 drops the last column (row) of the image whenever the window touches it.
+        """
+        return max(0, -start), max(start + self.side - extent + 1, 0)
+
+    def _padded_cells(self, before: int, after: int) -> np.ndarray:
+        """(S,) bool: crop columns (rows) that any padding flows into when the window is resized.
+
+        Resizing a 2-D mask and asking for non-zero is the same as asking along each axis on its own: a cell
+        is zero only if no padded column and no padded row has weight in it.
+        """
+        if not before and not after:
+            return np.zeros(self.size, bool)
+        line = np.zeros((1, self.side), np.float64)
+        line[0, :before] = 1
+        line[0, self.side - after :] = 1
+        return cv2.resize(line, (self.size, 1), interpolation=cv2.INTER_LINEAR)[0].astype(bool)

@@ -1,0 +1,122 @@
+"""Read one image as RGB, or say why not, with its path.
+
+The only reader of frames in the project: every frame is (H, W, 3) uint8 RGB, whoever decoded it. jpeg4py
+(libturbojpeg) is used when it works on this machine, OpenCV otherwise.
+"""
+
+import functools
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+
+class ImageError(ValueError):
+    """An image file that cannot be used; the message starts with its path."""
+
+
+def check_rgb(image: np.ndarray) -> np.ndarray:
+    """Return `image` if it is an (H, W, 3) uint8 array.
+
+    Raises:
+        TypeError: not an array of uint8. ValueError: another shape, or no pixels.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        given = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
+        raise TypeError(f"an image is a uint8 NumPy array, RGB, 0..255; this is a {given}")
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        kinds = {2: " (grey: repeat it to 3 channels)", 3: ""}
+        hint = (
+            " (RGBA: drop the 4th channel)"
+            if image.shape[2:] == (4,)
+            else kinds.get(image.ndim, "")
+        )
+        raise ValueError(
+            f"an image has shape (height, width, 3), RGB; this one has {image.shape}{hint}"
+        )
+    return image
+
+
+def read_rgb(path: str | Path) -> np.ndarray:
+    """Read an image file as (H, W, 3) uint8 RGB.
+
+    8-bit grey files (there are many in OTB100) are repeated to three channels. Orientation tags are ignored:
+    annotations are made on the stored pixels.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ImageError: empty, truncated, not an image, more than 8 bits a channel, or with an alpha channel.
+    """
+    path = Path(path)
+    data = path.read_bytes()
+    if not data:
+        raise ImageError(f"{path}: the file is empty")
+    if data[:2] == b"\xff\xd8":
+        return _decode_jpeg(path, data)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ImageError(
+            f"{path}: not an image that OpenCV {cv2.__version__} can decode, or truncated"
+        )
+    if image.dtype != np.uint8:
+        raise ImageError(f"{path}: {image.dtype} pixels; 8 bits a channel are needed")
+    if image.ndim == 3 and image.shape[2] == 4:
+        raise ImageError(f"{path}: 4 channels (RGBA); 3 (RGB) or 1 (grey) are needed")
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
+
+
+def _decode_jpeg(path: Path, data: bytes) -> np.ndarray:
+    """Decode a whole JPEG. OpenCV alone would fill a truncated one with grey and say nothing."""
+    if not _jpeg_is_complete(data):
+        raise ImageError(f"{path}: truncated JPEG ({len(data)} bytes, no end-of-image marker)")
+    jpeg4py = _load_jpeg4py()
+    if jpeg4py is not None:
+        try:
+            return np.ascontiguousarray(jpeg4py.JPEG(np.frombuffer(data, np.uint8)).decode())
+        except jpeg4py.JPEGRuntimeError as error:  # for example CMYK; OpenCV reads more kinds
+            logger.debug("%s: jpeg4py gave up (%s), trying OpenCV", path, error)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise ImageError(f"{path}: broken JPEG")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _jpeg_is_complete(data: bytes) -> bool:
+    """True if an end-of-image marker follows the first scan (thumbnails in headers are stepped over)."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        position += 2 + length
+        if marker == 0xDA:  # start of scan: entropy-coded data holds no 0xFFD9
+            return data.find(b"\xff\xd9", position) >= 0
+    return False
+
+
+@functools.cache
+def _load_jpeg4py():
+    """Import jpeg4py and decode one pixel with it, once; None if it or libturbojpeg is missing or broken."""
+    try:
+        import jpeg4py
+
+        encoded = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].ravel()
+        jpeg4py.JPEG(encoded).decode()
+    except (
+        Exception
+    ) as error:  # a missing C library surfaces as OSError, AttributeError, cffi errors ...
+        logger.info("JPEG decoder: OpenCV (jpeg4py does not work here: %s)", error)
+        return None
+    logger.info("JPEG decoder: jpeg4py")
+    return jpeg4py
+
+
+def jpeg_decoder() -> str:
+    """Name of the JPEG decoder in use on this machine: "jpeg4py" or "OpenCV"."""
+    return "OpenCV" if _load_jpeg4py() is None else "jpeg4py"
