@@ -1,8 +1,9 @@
 """Box formats and arithmetic; the last axis of every box is 4.
 
 Source: spec of the paper's code, sections 1 and 4. Used by crop, models, losses and evaluation.
-`xywh` is top-left corner and size, `xyxy` two opposite corners, `cxcywh` centre and size. Unless said
-otherwise functions take NumPy arrays or torch tensors of any leading shape and give the same kind back.
+`xywh` is top-left corner and size, `xyxy` two opposite corners, `cxcywh` centre and size. Unless
+said otherwise functions take NumPy arrays or torch tensors of any leading shape and give the same
+kind back.
 """
 
 from typing import TypeVar
@@ -82,8 +83,9 @@ def box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
 def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
     """Generalised IoU of paired boxes, defined for inverted boxes too.
 
-    Areas and intersection are clamped at 0 and the enclosing box spans the extremes of *all* corners, so a
-    predicted box with x2 < x1 gives a finite value whose gradient pulls its corners back into order.
+    Areas and intersection are clamped at 0 and the enclosing box spans the extremes of *all*
+    corners, so a predicted box with x2 < x1 gives a finite value whose gradient pulls its corners
+    back into order.
 
     Args:
         a_xyxy, b_xyxy: (..., 4).
@@ -106,7 +108,8 @@ def is_inverted(box_xyxy: Tensor) -> Tensor:
 def clip_xywh_image(
     box_xywh: np.ndarray, width: int, height: int, margin: float = 10
 ) -> np.ndarray:
-    """Keep a box inside the image and at least `margin` pixels large, as the tracker does after each frame.
+    """Keep a box inside the image and at least `margin` pixels large, as the tracker does after
+    each frame.
 
     Args:
         box_xywh: (..., 4) pixels of the image.

@@ -1,7 +1,8 @@
 """The square search window around a box: cuts image and mask, maps boxes both ways.
 
-Source: spec section 1. Training and tracking both use it, so its two kept quirks live here alone: the last
-image column that is dropped at the border, and the half pixel between the way in and the way out.
+Source: spec section 1. Training and tracking both use it, so its two kept quirks live here alone:
+the last image column that is dropped at the border, and the half pixel between the way in and the
+way out.
 """
 
 import math
@@ -34,7 +35,8 @@ class Crop(NamedTuple):
         """Lay the window around a box: side = ceil(sqrt(w h) factor).
 
         Raises:
-            ValueError: the box is not finite, has a negative side, or is so small that the window is empty.
+            ValueError: the box is not finite, has a negative side, or is so small that the window
+                is empty.
         """
         box = np.asarray(box_xywh_image, np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < 0).any():
@@ -83,8 +85,8 @@ class Crop(NamedTuple):
     def to_crop(self, box_xywh_image: np.ndarray) -> np.ndarray:
         """Map (..., 4) image boxes into the window, as fractions of its size."""
         cx, cy, w, h = np.moveaxis(xywh_to_cxcywh(np.asarray(box_xywh_image, np.float64)), -1, 0)
-        # Kept: the way in puts the window's centre at (S - 1) / 2, the way out at S / 2; weights are
-        # trained with the one and tracked with the other.
+        # Kept: the way in puts the window's centre at (S - 1) / 2, the way out at S / 2; weights
+        # are trained with the one and tracked with the other.
         middle = (self.size - 1) / 2
         cx = middle + (cx - self.centre[0]) * self.resize_factor
         cy = middle + (cy - self.centre[1]) * self.resize_factor
@@ -108,8 +110,8 @@ class Crop(NamedTuple):
     def _padded_cells(self, before: int, after: int) -> np.ndarray:
         """(S,) bool: crop columns (rows) that any padding flows into when the window is resized.
 
-        Resizing a 2-D mask and asking for non-zero is the same as asking along each axis on its own: a cell
-        is zero only if no padded column and no padded row has weight in it.
+        Resizing a 2-D mask and asking for non-zero is the same as asking along each axis on its
+        own: a cell is zero only if no padded column and no padded row has weight in it.
         """
         if not before and not after:
             return np.zeros(self.size, bool)

@@ -10,10 +10,11 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; flushed to disk and renamed over it when the block succeeds.
+    """Yield a temporary path beside `path`; flushed to disk and renamed over it when the block
+    succeeds.
 
-    The folder is made if missing. When the block fails, or the disk is full, the temporary file is removed
-    and what stood at `path` stays.
+    The folder is made if missing. When the block fails, or the disk is full, the temporary file is
+    removed and what stood at `path` stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)

@@ -1,7 +1,7 @@
 """Read one image as RGB, or say why not, with its path.
 
-The only reader of frames in the project: every frame is (H, W, 3) uint8 RGB, whoever decoded it. jpeg4py
-(libturbojpeg) is used when it works on this machine, OpenCV otherwise.
+The only reader of frames in the project: every frame is (H, W, 3) uint8 RGB, whoever decoded it.
+jpeg4py (libturbojpeg) is used when it works on this machine, OpenCV otherwise.
 """
 
 import functools
@@ -43,12 +43,13 @@ def check_rgb(image: np.ndarray) -> np.ndarray:
 def read_rgb(path: str | Path) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB.
 
-    8-bit grey files (there are many in OTB100) are repeated to three channels. Orientation tags are ignored:
-    annotations are made on the stored pixels.
+    8-bit grey files (there are many in OTB100) are repeated to three channels. Orientation tags are
+    ignored: annotations are made on the stored pixels.
 
     Raises:
         FileNotFoundError: no such file.
-        ImageError: empty, truncated, not an image, more than 8 bits a channel, or with an alpha channel.
+        ImageError: empty, truncated, not an image, more than 8 bits a channel, or with an alpha
+            channel.
     """
     path = Path(path)
     data = path.read_bytes()

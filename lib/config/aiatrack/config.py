@@ -1,6 +1,7 @@
 """Defaults of the published recipe, and YAML files read over them with every mistake named.
 
-Source: spec section 5. Modules take values, never this object: it is checked here, at the edge, once.
+Source: spec section 5. Modules take values, never this object: it is checked here, at the edge,
+once.
 """
 
 import functools
@@ -72,8 +73,9 @@ DEFAULTS = {
         "SEARCH_FACTOR": 5.0,
         "SEARCH_SIZE": 320,
         "EPOCH": 500,
-        # [capacity, ensemble, threshold]: remembered frames, short-term references, and the IoU head's raw output
-        # (2 * IoU - 1, so 0.7 means an IoU of 0.85) above which a frame is remembered.
+        # [capacity, ensemble, threshold]: remembered frames, short-term references, and the IoU
+        # head's raw output (2 * IoU - 1, so 0.7 means an IoU of 0.85) above which a frame is
+        # remembered.
         "HYPER": {
             "DEFAULT": [100, 3, 0.7],
             "LASOT": [100, 4, 0.8],
@@ -125,7 +127,8 @@ def load_config(config: str | Path = "baseline") -> EasyDict:
     """Read a recipe.
 
     Args:
-        config: a name such as "baseline" (experiments/aiatrack/baseline.yaml) or the path of a YAML file.
+        config: a name such as "baseline" (experiments/aiatrack/baseline.yaml) or the path of a YAML
+            file.
 
     Returns:
         The defaults with the file's values over them; nested attributes, `cfg.MODEL.HIDDEN_DIM`.

@@ -1,10 +1,10 @@
 """AiATrack: encode frames, remember them, decode a search frame against them, read off box and IoU.
 
-Source: the paper, section 3; spec section 2. The surface takes plain tensors; configuration stays outside (see
-build.py). Names of parameters are those of the released files.
+Source: the paper, section 3; spec section 2. The surface takes plain tensors; configuration stays
+outside (see build.py). Names of parameters are those of the released files.
 
-B targets, R references, P proposals, S crop side in pixels, H = W = S/16, N = H*W, C width, D match width.
-Images are RGB in [0,1], masks bool with True on padding, boxes in fractions of the crop.
+B targets, R references, P proposals, S crop side in pixels, H = W = S/16, N = H*W, C width, D match
+width. Images are RGB in [0,1], masks bool with True on padding, boxes in fractions of the crop.
 """
 
 from typing import NamedTuple
@@ -102,7 +102,8 @@ class AiATrack(nn.Module):
 
         Args:
             search, search_mask: (B, 3, S, S), (B, S, S).
-            references, reference_masks: (B, R, 3, S, S), (B, R, S, S); the first is the long-term one, R >= 2.
+            references, reference_masks: (B, R, 3, S, S), (B, R, S, S); the first is the long-term
+                one, R >= 2.
             reference_boxes: (B, R, 4) xywh.
             proposals: (B, P, 4) xywh, boxes to score.
         """

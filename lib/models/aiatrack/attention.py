@@ -1,7 +1,9 @@
-"""Attention in attention: multi-head attention whose correlations are refined by a second attention.
+"""Attention in attention: multi-head attention whose correlations are refined by a second
+attention.
 
 Source: the paper, section 3.1; spec section 2. One module serves self- and cross-attention.
-B batch, h heads, d = C/h, N tokens of one frame (also the queries), R frames among the keys, D match width.
+B batch, h heads, d = C/h, N tokens of one frame (also the queries), R frames among the keys, D
+match width.
 """
 
 import math

@@ -1,6 +1,8 @@
-"""Convolutional features at stride 16 from any timm backbone that has such a stage, batch norm frozen.
+"""Convolutional features at stride 16 from any timm backbone that has such a stage, batch norm
+frozen.
 
-Source: spec section 2; ResNet-50 is timm's, whose parameter names are torchvision's and the released files'.
+Source: spec section 2; ResNet-50 is timm's, whose parameter names are torchvision's and the
+released files'.
 """
 
 import timm
@@ -27,7 +29,8 @@ class Backbone(nn.Module):
             frozen: top-level modules that are never trained, such as conv1 and layer1.
 
         Raises:
-            ValueError: unknown to timm, no stage at stride 16, or nothing called like an entry of `frozen`.
+            ValueError: unknown to timm, no stage at stride 16, or nothing called like an entry of
+                `frozen`.
         """
         super().__init__()
         timm_name = PRETRAINED.get(name, name)

@@ -10,8 +10,8 @@ from torch import Tensor
 def target_cells(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
     """Mark the cells that a box covers.
 
-    x, y, w, h in cells are each rounded on their own (half to even), so the far edge is round(x) + round(w). A
-    box of negative size, which a prediction can be, covers nothing.
+    x, y, w, h in cells are each rounded on their own (half to even), so the far edge is round(x) +
+    round(w). A box of negative size, which a prediction can be, covers nothing.
 
     Args:
         box_xywh_crop: (B, 4), fractions of the crop.

@@ -91,7 +91,8 @@ class IoUHead(nn.Module):
             box_xywh_crop: (B, P, 4) in fractions of the crop.
 
         Returns:
-            (B, P) float32; trained towards 2 * IoU - 1, so nominally but not strictly within [-1, 1].
+            (B, P) float32; trained towards 2 * IoU - 1, so nominally but not strictly within [-1,
+            1].
         """
         features = self.conv3(self.conv2(self.conv1(features)))
         box_xyxy_crop = xywh_to_xyxy(box_xywh_crop)

@@ -1,6 +1,7 @@
 """DETR's normalised 2-D sine encoding of the unpadded cells.
 
-Source: spec section 2. The network uses it twice: with C/2 features per axis (outer) and D/2 (inner).
+Source: spec section 2. The network uses it twice: with C/2 features per axis (outer) and D/2
+(inner).
 """
 
 import math

@@ -1,8 +1,10 @@
-"""Precise RoI pooling: the exact integral of the bilinear interpolant over each bin, over the bin's area.
+"""Precise RoI pooling: the exact integral of the bilinear interpolant over each bin, over the bin's
+area.
 
-Source: IoU-Net (Jiang et al. 2018), section 3.3; spec section 2. The interpolant is a sum of tent functions, so the
-integral over a bin factorises into W_y F W_x^T, where W[p, i] integrates the tent of cell i over bin p. That
-closed form needs nothing compiled, runs on every device, and gives exact gradients in features and boxes.
+Source: IoU-Net (Jiang et al. 2018), section 3.3; spec section 2. The interpolant is a sum of tent
+functions, so the integral over a bin factorises into W_y F W_x^T, where W[p, i] integrates the tent
+of cell i over bin p. That closed form needs nothing compiled, runs on every device, and gives exact
+gradients in features and boxes.
 """
 
 import torch
@@ -19,7 +21,8 @@ def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0
         scale: multiplies the boxes to give cells.
 
     Returns:
-        (B, P, C, size, size) float32 (float64 for float64 features). A box with x2 <= x1 or y2 <= y1 gives zeros.
+        (B, P, C, size, size) float32 (float64 for float64 features). A box with x2 <= x1 or y2 <=
+        y1 gives zeros.
     """
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     with torch.autocast(features.device.type, enabled=False):

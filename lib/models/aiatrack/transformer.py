@@ -1,6 +1,7 @@
 """Encoder and decoder layers around AiA attention, and the stack of them.
 
-Source: the paper, section 3.2; spec section 2. Post-norm, ReLU. B batch, N tokens, C width, D match width.
+Source: the paper, section 3.2; spec section 2. Post-norm, ReLU. B batch, N tokens, C width, D match
+width.
 """
 
 from typing import NamedTuple
