@@ -87,7 +87,7 @@ def _decode_jpeg(path: Path, data: bytes) -> np.ndarray:
 
 
 def _jpeg_is_complete(data: bytes) -> bool:
-    """True if an end-of-image marker follows the first scan (thumbnails in headers are stepped over)."""
+    """True if an end-of-image marker follows the first scan; thumbnails are stepped over."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -103,7 +103,7 @@ def _jpeg_is_complete(data: bytes) -> bool:
 
 @functools.cache
 def _load_jpeg4py():
-    """Import jpeg4py and decode one pixel with it, once; None if it or libturbojpeg is missing or broken."""
+    """Import jpeg4py and try it, once; None if it or libturbojpeg is missing or broken."""
     try:
         import jpeg4py
 

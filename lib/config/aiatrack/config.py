@@ -106,17 +106,20 @@ CHOICES: dict[str, tuple] = {
     "TRAIN.SCHEDULER.TYPE": ("step",),
 }
 
-POSITIVE = (
-    "MODEL.HIDDEN_DIM MODEL.TRANSFORMER.NHEADS MODEL.TRANSFORMER.DIM_FEEDFORWARD MODEL.TRANSFORMER.ENC_LAYERS "
-    "MODEL.AIA.MATCH_DIM MODEL.AIA.FEAT_SIZE TRAIN.LR TRAIN.EPOCH TRAIN.BATCH_SIZE TRAIN.PRINT_INTERVAL "
-    "TRAIN.VAL_EPOCH_INTERVAL TRAIN.GRAD_CLIP_NORM TRAIN.SCHEDULER.DECAY_RATE DATA.MAX_SAMPLE_INTERVAL "
-    "DATA.TRAIN.SAMPLE_PER_EPOCH DATA.SEARCH.SIZE DATA.SEARCH.FACTOR TEST.SEARCH_SIZE TEST.SEARCH_FACTOR TEST.EPOCH"
-).split()
-NOT_NEGATIVE = (
-    "TRAIN.WEIGHT_DECAY TRAIN.NUM_WORKER TRAIN.LR_DROP_EPOCH TRAIN.BACKBONE_MULTIPLIER TRAIN.GIOU_WEIGHT "
-    "TRAIN.L1_WEIGHT TRAIN.IOU_WEIGHT DATA.SEARCH.CENTER_JITTER DATA.SEARCH.SCALE_JITTER "
-    "DATA.TEMPLATE.CENTER_JITTER DATA.TEMPLATE.SCALE_JITTER"
-).split()
+POSITIVE = """
+MODEL.HIDDEN_DIM MODEL.TRANSFORMER.NHEADS MODEL.TRANSFORMER.DIM_FEEDFORWARD
+MODEL.TRANSFORMER.ENC_LAYERS MODEL.AIA.MATCH_DIM MODEL.AIA.FEAT_SIZE
+TRAIN.LR TRAIN.EPOCH TRAIN.BATCH_SIZE TRAIN.PRINT_INTERVAL TRAIN.VAL_EPOCH_INTERVAL
+TRAIN.GRAD_CLIP_NORM TRAIN.SCHEDULER.DECAY_RATE
+DATA.MAX_SAMPLE_INTERVAL DATA.TRAIN.SAMPLE_PER_EPOCH DATA.SEARCH.SIZE DATA.SEARCH.FACTOR
+TEST.SEARCH_SIZE TEST.SEARCH_FACTOR TEST.EPOCH
+""".split()
+NOT_NEGATIVE = """
+TRAIN.WEIGHT_DECAY TRAIN.NUM_WORKER TRAIN.LR_DROP_EPOCH TRAIN.BACKBONE_MULTIPLIER
+TRAIN.GIOU_WEIGHT TRAIN.L1_WEIGHT TRAIN.IOU_WEIGHT
+DATA.SEARCH.CENTER_JITTER DATA.SEARCH.SCALE_JITTER
+DATA.TEMPLATE.CENTER_JITTER DATA.TEMPLATE.SCALE_JITTER
+""".split()
 
 
 class ConfigError(ValueError):
@@ -199,7 +202,8 @@ def _merge(default: dict, given: dict, prefix: str) -> dict:
                 merged[key] = value
                 continue
             raise ConfigError(
-                f"unknown key {path}; {prefix.rstrip('.') or 'the top level'} has: {', '.join(default)}"
+                f"unknown key {path}; "
+                f"{prefix.rstrip('.') or 'the top level'} has: {', '.join(default)}"
             )
         if isinstance(default[key], dict):
             if not isinstance(value, dict):
@@ -213,7 +217,10 @@ def _merge(default: dict, given: dict, prefix: str) -> dict:
 
 
 def _convert(path: str, value: Any, default: Any) -> Any:
-    """Check a value's type against the default's; whole numbers and '1e-4' (a string to YAML) may be floats."""
+    """Check a value's type against the default's.
+
+    Whole numbers may stand for floats, and so may '1e-4', which is a string to YAML.
+    """
     if (
         isinstance(default, float)
         and not isinstance(value, bool)
@@ -284,7 +291,7 @@ def _check_dimensions(cfg: EasyDict, require: Callable) -> None:
     cells = (cfg.DATA.SEARCH.SIZE // STRIDE) ** 2
     require(
         "MODEL.AIA.FEAT_SIZE",
-        f"{cells}, that is (DATA.SEARCH.SIZE / {STRIDE})^2 with DATA.SEARCH.SIZE {cfg.DATA.SEARCH.SIZE}",
+        f"{cells}, that is (DATA.SEARCH.SIZE / {STRIDE})^2 with size {cfg.DATA.SEARCH.SIZE}",
         lambda v: v == cells,
     )
     require(
@@ -318,10 +325,14 @@ def _check_lists(cfg: EasyDict, require: Callable) -> None:
 
 
 def check_hyper(hyper: Any, source: str) -> tuple[int, int, float]:
-    """Check (capacity, ensemble, threshold) and return it as a tuple; raises ConfigError naming `source`."""
+    """Return (capacity, ensemble, threshold) checked, as a tuple.
+
+    Raises:
+        ConfigError: names `source`, where the values come from.
+    """
     message = (
-        f"{source} must be [capacity, ensemble, threshold]: whole numbers of at least 2 and 1, and a number on the "
-        f"IoU head's own scale (2 * IoU - 1); given: {hyper!r}"
+        f"{source} must be [capacity, ensemble, threshold]: whole numbers of at least 2 and 1, "
+        f"and a number on the IoU head's own scale (2 * IoU - 1); given: {hyper!r}"
     )
     try:
         capacity, ensemble, threshold = hyper

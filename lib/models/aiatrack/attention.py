@@ -22,7 +22,7 @@ class KeyValue(NamedTuple):
 
 
 class AiAAttention(nn.Module):
-    """Multi-head attention over frames of N tokens, with an optional inner attention on the correlations."""
+    """Multi-head attention over frames of N tokens, its correlations refined by an inner one."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class InnerAttention(nn.Module):
 
 
 class CorrelationAttention(nn.Module):
-    """One-head attention over correlation columns, with a residual projection and no value projection."""
+    """One-head attention over correlation columns; values are not projected, the output is."""
 
     def __init__(self, tokens: int, match_dim: int, dropout: float = 0.1) -> None:
         """Make the projections. tokens: N. match_dim: D."""

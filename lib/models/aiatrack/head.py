@@ -43,7 +43,10 @@ class CornerHead(nn.Module):
         return features[:, 0]
 
     def _soft_argmax(self, score: Tensor) -> Tensor:
-        """(B, H, W) logits -> (B, 2) expected x, y in fractions of the crop, cell i lying at pixel i * stride."""
+        """(B, H, W) logits -> (B, 2) expected x, y in fractions of the crop.
+
+        Cell i lies at pixel i * stride.
+        """
         height, width = score.shape[1:]
         probability = score.float().flatten(1).softmax(-1).unflatten(-1, (height, width))
         rows = torch.arange(height, device=score.device) * self.stride

@@ -39,7 +39,7 @@ class References(NamedTuple):
 
 
 class _Layer(nn.Module):
-    """The parts that encoder and decoder layers share; names are those of the released state dict."""
+    """What encoder and decoder layers share; names are those of the released state dict."""
 
     def __init__(self, options: LayerOptions) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Encoder(nn.Module):
 
 
 class DecoderLayer(_Layer):
-    """Two attentions in parallel, to the first frame and to recent ones, then the feed-forward network."""
+    """Two attentions in parallel, to the first frame and to recent ones, then the feed-forward."""
 
     def __init__(self, options: LayerOptions) -> None:
         """Make the layer."""
@@ -98,7 +98,7 @@ class DecoderLayer(_Layer):
     def project(
         self, memory: Tensor, value: Tensor, *, long_term: bool
     ) -> tuple[KeyValue | None, KeyValue]:
-        """Project (B, R*N, C) reference memory and values (memory + embedding) for both attentions."""
+        """Project (B, R*N, C) reference memory and values (memory + embedding)."""
         long = self.long_term_attn.project(memory, value) if long_term else None
         return long, self.short_term_attn.project(memory, value)
 
