@@ -51,7 +51,10 @@ def score(protocol: str, prediction_xywh: np.ndarray, truth: Truth) -> SequenceS
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
     _check_truth(truth)
-    return PROTOCOLS[protocol](np.asarray(prediction_xywh, np.float64), truth)
+    try:
+        return PROTOCOLS[protocol](np.asarray(prediction_xywh, np.float64), truth)
+    except ValueError as error:
+        raise ValueError(f"{truth.name}: {error}") from None
 
 
 def score_lasot(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
@@ -89,7 +92,7 @@ def score_otb_strict(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore
 def score_got10k(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
     """As GOT-10k: mean overlap of the visible frames after the first, clipped to the image."""
     if truth.image_size is None:
-        raise ValueError(f"{truth.name}: the got10k protocol needs the image size, none is known")
+        raise ValueError("the got10k protocol needs the image size, none is known")
     boxes, notes = prepare(prediction_xywh, truth.boxes_xywh, has_zero_side)
     kept = _visible(truth)
     kept[0] = False
