@@ -1,0 +1,92 @@
+"""Match weights with a network, or say what does not fit and which recipe would.
+
+Source: spec section 6. Neighbours: lib/utils/checkpoint.py reads files, build.py makes networks.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from lib.utils.checkpoint import CheckpointError, read_weights
+
+SHOWN = 4  # entries named in an error
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a file's weights into the network, all of them or none.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: unreadable, or missing, extra or mis-shaped entries; the message names the
+            first of them and the recipe the file would fit.
+    """
+    state = read_weights(path)
+    problems = _differences(model.state_dict(), state)
+    if problems:
+        fits = ", ".join(f"{key} {value}" for key, value in describe_recipe(state).items())
+        raise CheckpointError(
+            f"{path}: does not fit this network: {'; '.join(problems)}. "
+            f"The file would fit {fits or 'no AiATrack recipe'}."
+        )
+    model.load_state_dict(state)
+
+
+def released_contents(model: nn.Module, epoch: int) -> dict[str, Any]:
+    """Make the dictionary of the released format around the network's weights.
+
+    The reference code reads `net`; the other keys are there because it looks for them.
+    """
+    return {
+        "epoch": epoch,
+        "actor_type": "AIATRACKActor",
+        "net_type": "AIATRACK",
+        "net": model.state_dict(),
+        "net_info": None,
+        "constructor": None,
+        "optimizer": {},
+        "stats": {},
+        "settings": None,
+    }
+
+
+def describe_recipe(state: dict[str, Tensor]) -> dict[str, Any]:
+    """Read the recipe's values off the shapes of a state dict; keys are configuration keys."""
+    found: dict[str, Any] = {}
+    encoder = "transformer.encoder.layers"
+    widths = {
+        "MODEL.HIDDEN_DIM": ("bottleneck.weight", 0),
+        "MODEL.TRANSFORMER.DIM_FEEDFORWARD": (f"{encoder}.0.linear1.weight", 0),
+        "MODEL.AIA.MATCH_DIM": (f"{encoder}.0.self_attn.inner_attn.corr_proj.weight", 0),
+        "MODEL.AIA.FEAT_SIZE": (f"{encoder}.0.self_attn.inner_attn.corr_proj.weight", 1),
+    }
+    for key, (name, axis) in widths.items():
+        if name in state and state[name].ndim > axis:
+            found[key] = state[name].shape[axis]
+    layers = {m[1] for name in state if (m := re.match(rf"{re.escape(encoder)}\.(\d+)\.", name))}
+    if layers:
+        found["MODEL.TRANSFORMER.ENC_LAYERS"] = len(layers)
+        found["MODEL.AIA.USE_AIA"] = any(".inner_attn." in name for name in state)
+    if "bottleneck.weight" in state and state["bottleneck.weight"].ndim == 4:
+        found["a MODEL.BACKBONE.TYPE with channels"] = state["bottleneck.weight"].shape[1]
+    return found
+
+
+def _differences(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> list[str]:
+    """Phrases about missing, extra and mis-shaped entries."""
+    shapes = [
+        f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in given and given[name].shape != wanted[name].shape
+    ]
+    groups = {
+        "missing": [name for name in wanted if name not in given],
+        "not in the network": [name for name in given if name not in wanted],
+        "of another shape": shapes,
+    }
+    return [
+        f"{len(names)} {what}: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+        for what, names in groups.items()
+        if names
+    ]
