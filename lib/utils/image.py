@@ -52,7 +52,15 @@ def read_rgb(path: str | Path) -> np.ndarray:
             channel.
     """
     path = Path(path)
-    data = path.read_bytes()
+    return decode_rgb(path.read_bytes(), path)
+
+
+def decode_rgb(data: bytes, path: str | Path) -> np.ndarray:
+    """Decode the bytes of an image file as `read_rgb` does; `path` is named in errors.
+
+    Raises:
+        ImageError: see `read_rgb`.
+    """
     if not data:
         raise ImageError(f"{path}: the file is empty")
     if data[:2] == b"\xff\xd8":
@@ -69,7 +77,7 @@ def read_rgb(path: str | Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
 
 
-def _decode_jpeg(path: Path, data: bytes) -> np.ndarray:
+def _decode_jpeg(path: str | Path, data: bytes) -> np.ndarray:
     """Decode a whole JPEG. OpenCV alone would fill a truncated one with grey and say nothing."""
     if not _jpeg_is_complete(data):
         raise ImageError(f"{path}: truncated JPEG ({len(data)} bytes, no end-of-image marker)")
