@@ -1,0 +1,100 @@
+"""Where two evaluations of the same sequences differ: between runs, and between protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lib.test.analysis.extract_results import Evaluation, common_sequences, figures
+
+
+class Change(NamedTuple):
+    """One sequence under two evaluations; figures in percent."""
+
+    sequence: str
+    before: float
+    after: float
+
+    @property
+    def difference(self) -> float:
+        """Points gained, negative where lost."""
+        return self.after - self.before
+
+
+class Difference(NamedTuple):
+    """One sequence under two protocols."""
+
+    sequence: str
+    frames: tuple[int, int]  # denominators
+    figures: tuple[dict[str, float | None], dict[str, float | None]]  # percent
+
+
+def compare_runs(before: Evaluation, after: Evaluation, figure: str = "AUC") -> list[Change]:
+    """Change of one figure on every sequence that both runs have, the greatest gain first.
+
+    Raises:
+        ValueError: the two were not scored on one data set under one protocol, or the protocol
+            does not define the figure.
+    """
+    if (before.dataset, before.protocol) != (after.dataset, after.protocol):
+        raise ValueError(
+            f"cannot compare {before.run} on {before.dataset} ({before.protocol}) "
+            f"with {after.run} on {after.dataset} ({after.protocol})"
+        )
+    changes = []
+    for name in common_sequences([before, after]):
+        values = [figures([evaluation.scores[name]])[figure] for evaluation in (before, after)]
+        if None in values:
+            raise ValueError(f"protocol {before.protocol} does not define {figure}")
+        changes.append(Change(name, values[0], values[1]))
+    return sorted(changes, key=lambda change: (-change.difference, change.sequence))
+
+
+def compare_protocols(first: Evaluation, second: Evaluation) -> list[Difference]:
+    """Sequences of one run whose frame counts or figures differ between two protocols."""
+    differences = []
+    for name in common_sequences([first, second]):
+        scores = first.scores[name], second.scores[name]
+        values = figures([scores[0]]), figures([scores[1]])
+        frames = scores[0].frames, scores[1].frames
+        if frames[0] != frames[1] or values[0] != values[1]:
+            differences.append(Difference(name, frames, values))
+    return differences
+
+
+def runs_text(before: Evaluation, after: Evaluation, figure: str = "AUC") -> str:
+    """What got better and what got worse, in words and numbers."""
+    changes = compare_runs(before, after, figure)
+    better = [change for change in changes if change.difference > 0]
+    worse = [change for change in reversed(changes) if change.difference < 0]
+    equal = len(changes) - len(better) - len(worse)
+    mean = sum(change.difference for change in changes) / max(len(changes), 1)
+    lines = [
+        f"{before.run} -> {after.run} on {before.dataset}, {figure} ({before.protocol}): "
+        f"{mean:+.2f} over {len(changes)} sequences; "
+        f"{len(better)} better, {len(worse)} worse, {equal} equal"
+    ]
+    for heading, part in (("better", better), ("worse", worse)):
+        lines += [f"  {heading}:"] if part else []
+        lines += [
+            f"    {change.sequence:<24} {change.before:7.2f} -> {change.after:6.2f} "
+            f"({change.difference:+.2f})"
+            for change in part
+        ]
+    return "\n".join(lines)
+
+
+def protocols_text(evaluations: Sequence[Evaluation]) -> str:
+    """For one run: the sequences where protocols disagree with the first, with frame counts."""
+    first, *others = evaluations
+    lines = []
+    for other in others:
+        differences = compare_protocols(first, other)
+        lines.append(
+            f"{first.run}: {first.protocol} and {other.protocol} differ on {len(differences)} of "
+            f"{len(common_sequences([first, other]))} sequences"
+        )
+        for name, frames, (left, right) in differences:
+            auc = " -> ".join("-" if v is None else f"{v:.2f}" for v in (left["AUC"], right["AUC"]))
+            lines.append(f"    {name:<24} {frames[0]:>6} -> {frames[1]:>6} frames  AUC {auc}")
+    return "\n".join(lines)
