@@ -1,0 +1,170 @@
+"""Batches for training: which sample goes where, in which worker, from which seed.
+
+Sample number n of an epoch follows from (seed, epoch, n) alone, so batches do not depend on the number of
+workers, and two processes with half the batch size see together what one process with the whole sees.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from lib.train.data.batch import Sample
+
+logger = logging.getLogger(__name__)
+
+BROKEN_SHARE = 0.01  # of all draws that may meet an unreadable image
+JUDGE_AFTER = 1000  # draws: before that, only the end of an epoch judges the share
+
+
+class BrokenDataError(RuntimeError):
+    """Too many images could not be read."""
+
+
+class SampleSource(Protocol):
+    """Draws samples; `lib/train/data/sampler.py` is one."""
+
+    def draw(self, generator: np.random.Generator) -> Sample:
+        """Draw one sample with the randomness of `generator`."""
+        ...
+
+
+class _Drawn(Dataset):
+    """A source as a map from (epoch, number) to a sample."""
+
+    def __init__(self, source: SampleSource, seed: int) -> None:
+        self._source = source
+        self._seed = seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        return self._source.draw(np.random.default_rng((self._seed, *key)))
+
+
+class _Numbers(Sampler):
+    """The (epoch, number) keys of this rank's batches.
+
+    A global batch is `world_size * batch_size` consecutive numbers, of which rank r takes the r-th part.
+    """
+
+    def __init__(self, batch_size: int, rank: int, world_size: int, epoch_length: int) -> None:
+        self.epoch = 0
+        self._batch_size = batch_size
+        self._step = batch_size * world_size
+        self._first = batch_size * rank
+        self._batches = epoch_length // self._step
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for batch in range(self._batches):
+            start = batch * self._step + self._first
+            yield [(self.epoch, start + i) for i in range(self._batch_size)]
+
+    def __len__(self) -> int:
+        return self._batches
+
+
+class Loader:
+    """Iterate over an epoch's batches and count what had to be drawn anew.
+
+    Each sample carries the names of the unreadable images it met. They are counted here, in the process
+    that trains: the count is exact whatever the number of workers, and each rank judges its own.
+    """
+
+    def __init__(self, numbers: _Numbers, loader: DataLoader) -> None:
+        self._numbers = numbers
+        self._loader = loader
+        self.delivered = 0  # samples since the start
+        self.rejected = 0  # unusable draws since the start
+        self.broken = 0  # draws with an unreadable image since the start
+        self._named: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Fix the randomness of the iterations that start from now on."""
+        self._numbers.epoch = epoch
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Yield batches: a Sample whose tensors have the batch axis in front.
+
+        Raises:
+            BrokenDataError: more than 1% of the draws met an unreadable image.
+        """
+        for batch in self._loader:
+            self._count(batch)
+            yield batch
+        self._judge(1)
+
+    def _count(self, batch: Sample) -> None:
+        """Add a batch to the counts; log each unreadable image once."""
+        self.delivered += len(batch.source)
+        self.rejected += int(batch.rejected.sum())
+        for message in (line for lines in batch.broken for line in lines.splitlines()):
+            self.broken += 1
+            if message not in self._named:
+                self._named.add(message)
+                logger.warning("unreadable image, another sample is drawn: %s", message)
+        self._judge(JUDGE_AFTER)
+
+    def _judge(self, least: int) -> None:
+        """Raise if too many images are broken, of at least `least` draws."""
+        draws = self.delivered + self.rejected + self.broken
+        if self.broken > BROKEN_SHARE * max(draws, least):
+            names = "\n  ".join(sorted(self._named)[:5])
+            raise BrokenDataError(
+                f"{self.broken} of {draws} draws met an unreadable image, more than "
+                f"{BROKEN_SHARE:.0%}; check the data. Among them:\n  {names}"
+            )
+
+
+def build_loader(
+    source: SampleSource,
+    *,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    epoch_length: int,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Loader:
+    """Load batches of drawn samples.
+
+    Args:
+        batch_size: samples a batch in this process.
+        workers: processes that load; 0 loads in this one.
+        epoch_length: samples an epoch over all ranks; what does not fill a batch on every rank is left out.
+        rank, world_size: which of how many training processes this is.
+
+    Raises:
+        ValueError: an epoch does not hold one batch on every rank, or a number is out of range.
+    """
+    if batch_size < 1 or workers < 0 or not 0 <= rank < world_size:
+        raise ValueError(
+            f"batch_size {batch_size} must be at least 1, workers {workers} at least 0, "
+            f"rank {rank} in 0..{world_size - 1}"
+        )
+    if epoch_length < batch_size * world_size:
+        raise ValueError(
+            f"an epoch of {epoch_length} samples does not fill one batch of {batch_size} on each of "
+            f"{world_size} processes; lower the batch size or raise DATA.TRAIN.SAMPLE_PER_EPOCH"
+        )
+    numbers = _Numbers(batch_size, rank, world_size, epoch_length)
+    loader = DataLoader(
+        _Drawn(source, seed),
+        batch_sampler=numbers,
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=workers > 0,
+        worker_init_fn=_start_worker,
+    )
+    return Loader(numbers, loader)
+
+
+def _start_worker(worker: int) -> None:
+    """Keep each worker to one core: there is a worker per core already."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
