@@ -4,6 +4,7 @@ The only reader of frames in the project: every frame is (H, W, 3) uint8 RGB, wh
 jpeg4py (libturbojpeg) is used when it works on this machine, OpenCV otherwise.
 """
 
+import ctypes.util
 import functools
 import logging
 from pathlib import Path
@@ -112,6 +113,9 @@ def _jpeg_is_complete(data: bytes) -> bool:
 @functools.cache
 def _load_jpeg4py():
     """Import jpeg4py and try it, once; None if it or libturbojpeg is missing or broken."""
+    if ctypes.util.find_library("turbojpeg") is None:  # jpeg4py would complain without raising
+        logger.info("JPEG decoder: OpenCV (no libturbojpeg on this machine)")
+        return None
     try:
         import jpeg4py
 

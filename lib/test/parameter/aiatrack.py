@@ -1,0 +1,68 @@
+"""From a recipe and a benchmark's name to what the tracker needs, frozen.
+
+Source: spec section 3. Neighbours: lib/config reads recipes, lib/test/tracker uses the result.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from easydict import EasyDict
+
+from lib.config.aiatrack.config import check_hyper
+from lib.utils.checkpoint import checkpoints_newest_first
+from lib.utils.paths import PROJECT_ROOT
+
+
+@dataclass(frozen=True)
+class TrackerParams:
+    """Settings of one tracker."""
+
+    search_factor: float  # window side over sqrt(w h) of the target
+    search_size: int  # S, pixels
+    capacity: int  # remembered frames
+    ensemble: int  # short-term references
+    threshold: float  # raw output of the IoU head (2 * IoU - 1) above which a frame is remembered
+
+
+def make_params(
+    cfg: EasyDict, dataset: str, hyper: tuple[int, int, float] | None = None
+) -> TrackerParams:
+    """Choose the settings of a benchmark.
+
+    Args:
+        cfg: a checked recipe.
+        dataset: name such as "otb"; one without TEST.HYPER.<NAME> takes TEST.HYPER.DEFAULT.
+        hyper: (capacity, ensemble, threshold) instead of the recipe's.
+
+    Raises:
+        ConfigError: impossible `hyper`.
+    """
+    if hyper is None:
+        hyper = cfg.TEST.HYPER.get(dataset.upper(), cfg.TEST.HYPER.DEFAULT)
+    capacity, ensemble, threshold = check_hyper(hyper, "hyper")
+    return TrackerParams(
+        cfg.TEST.SEARCH_FACTOR, cfg.TEST.SEARCH_SIZE, capacity, ensemble, threshold
+    )
+
+
+def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Path:
+    """Find the trained weights of a recipe: checkpoints/train/aiatrack/<config>/AIATRACK_ep<N>.
+
+    Args:
+        cfg: the recipe; TEST.EPOCH is N.
+        config: its name.
+        root: the project's folder, where the released archive is unpacked.
+
+    Raises:
+        FileNotFoundError: says where it looked, what is there and how to get the file.
+    """
+    folder = root / "checkpoints" / "train" / "aiatrack" / config
+    path = folder / f"AIATRACK_ep{cfg.TEST.EPOCH:04d}.pth.tar"
+    if path.is_file():
+        return path
+    there = ", ".join(p.name for p in checkpoints_newest_first(folder)[:5]) or "no checkpoint"
+    raise FileNotFoundError(
+        f"no checkpoint {path}; that folder has {there}. Unpack the released Trained_Models.zip in "
+        f"{root}, train with `python tracking/train.py --config {config}`, or name a file with "
+        f"--checkpoint (TEST.EPOCH in the recipe chooses the epoch)."
+    )

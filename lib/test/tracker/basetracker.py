@@ -1,0 +1,27 @@
+"""What every tracker offers; the evaluation knows no more than this."""
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Output(NamedTuple):
+    """Where the target is in one frame."""
+
+    box: list[float]  # x, y, w, h in image pixels
+    score: float  # predicted IoU of that box with the target, in [0, 1]
+
+
+class BaseTracker(Protocol):
+    """A tracker of one target through one video."""
+
+    def initialize(self, image: np.ndarray, box: Any) -> None:
+        """Start on a frame.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box: x, y, w, h in pixels, or a dictionary with that under "init_bbox".
+        """
+
+    def track(self, image: np.ndarray, info: dict | None = None) -> Output:
+        """Find the target in the next frame, (H, W, 3) uint8 RGB."""

@@ -1,0 +1,63 @@
+"""One call from a recipe's name to a tracker that is ready for a video."""
+
+from pathlib import Path
+
+import torch
+
+from lib.config.aiatrack.config import load_config
+from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.weights import load_weights
+from lib.test.parameter.aiatrack import find_checkpoint, make_params
+from lib.test.tracker.aiatrack import AiATrackTracker
+
+
+def load_tracker(
+    config: str | Path = "baseline",
+    checkpoint: str | Path | None = None,
+    dataset: str = "otb",
+    device: str | torch.device = "auto",
+    *,
+    hyper: tuple[int, int, float] | None = None,
+) -> AiATrackTracker:
+    """Make a tracker.
+
+    Args:
+        config: a recipe's name in experiments/aiatrack, or the path of a YAML file.
+        checkpoint: a released checkpoint, a plain state dict or a .safetensors file; None takes
+            checkpoints/train/aiatrack/<config>/AIATRACK_ep<TEST.EPOCH>.pth.tar.
+        dataset: whose TEST.HYPER to use, in any case; unknown names take DEFAULT.
+        device: "auto" (a CUDA GPU if there is one, else the CPU) or a torch device.
+        hyper: (capacity, ensemble, threshold) instead of the recipe's; the threshold is on the
+            head's own scale, 2 * IoU - 1.
+
+    Raises:
+        FileNotFoundError, ConfigError, CheckpointError, ValueError: what is wrong with which
+            argument.
+    """
+    cfg = load_config(config)
+    params = make_params(cfg, dataset, hyper)
+    device = choose_device(device)
+    path = Path(checkpoint) if checkpoint else find_checkpoint(cfg, Path(config).stem)
+    model = build_aiatrack(cfg)
+    load_weights(model, path)
+    return AiATrackTracker(model, params, device)
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """Resolve "auto" and check that the device exists.
+
+    Raises:
+        ValueError: unknown, or not there on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        count = torch.cuda.device_count()
+        raise ValueError(
+            f"device {str(device)!r} cannot be used here ({str(error).splitlines()[0]}); "
+            f"this machine has cpu{''.join(f', cuda:{i}' for i in range(count))}; 'auto' chooses"
+        ) from error
+    return chosen

@@ -1,0 +1,48 @@
+"""What the tracker remembers: the first frame for ever, recent ones up to a capacity.
+
+Source: the paper, section 3.3; spec section 3. Keys and values are cached when a frame is
+remembered.
+"""
+
+from lib.models.aiatrack.aiatrack import join_references
+from lib.models.aiatrack.transformer import References
+
+
+class ReferenceMemory:
+    """References of the frames of one video, and which of them the decoder sees."""
+
+    def __init__(self, first: References, capacity: int, ensemble: int) -> None:
+        """Remember the first frame; it fills every short-term place.
+
+        Args:
+            first: of the first frame, long-term part included.
+            capacity: most frames remembered, the first included.
+            ensemble: short-term references the decoder sees.
+        """
+        self.first = first
+        self.capacity = capacity
+        self.ensemble = ensemble
+        self._entries = [first._replace(long=None)]
+        self.recent = self._select()
+
+    def __len__(self) -> int:
+        """Frames remembered."""
+        return len(self._entries)
+
+    def remember(self, references: References) -> None:
+        """Add a frame; at capacity the oldest that is not the first one goes."""
+        if len(self._entries) >= self.capacity:
+            del self._entries[1]
+        self._entries.append(references)
+        self.recent = self._select()
+
+    def tensors(self) -> list:
+        """Every tensor kept alive, for accounts of memory."""
+        kept = [*self.first.long, *(x for e in self._entries for x in (*e.short, e.inner_pos))]
+        return [*kept, *self.recent.short, self.recent.inner_pos]
+
+    def _select(self) -> References:
+        """Spread the short-term places over the entries, the newest always among them."""
+        last = len(self._entries) - 1
+        indices = [last * (i + 1) // self.ensemble for i in range(self.ensemble)]
+        return join_references([self._entries[i] for i in indices])
