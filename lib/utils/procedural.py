@@ -6,7 +6,7 @@
 import cv2
 import numpy as np
 
-from lib.utils.textures import Cutout, Region, textured_rectangle
+from lib.utils.textures import Cutout, Region, blob, textured_rectangle
 
 Generator = np.random.Generator
 
@@ -27,14 +27,13 @@ class ProceduralTextures:
         image = _pattern(generator, height, width, "clouds", _palette(generator, 60, 25))
         image = image.astype(np.float32)
         for _ in range(generator.integers(6, 20)):
-            blob = _blob(generator, *generator.integers(20, 160, 2))
+            shape = blob(generator, *generator.integers(20, 160, 2))
             y, x = generator.integers(height - 20), generator.integers(width - 20)
-            part = image[y : y + blob.shape[0], x : x + blob.shape[1]]
-            opacity = (
-                blob[: part.shape[0], : part.shape[1], None] / 255 * generator.uniform(0.2, 0.8)
-            )
+            part = image[y : y + shape.shape[0], x : x + shape.shape[1]]
+            opacity = shape[: part.shape[0], : part.shape[1], None].astype(np.float32)
+            opacity *= np.float32(generator.uniform(0.2, 0.8) / 255)
             part += opacity * (_colour(generator, 35) - part)
-        grain = generator.normal(0, 5, (height, width, 1)).astype(np.float32)
+        grain = 5 * generator.standard_normal((height, width, 1), np.float32)
         return np.clip(image + grain, 0, 255).astype(np.uint8)
 
     def cutouts(self, generator: Generator, count: int) -> list[Cutout]:
@@ -54,23 +53,7 @@ def _object(generator: Generator, kind: str, palette: np.ndarray) -> Cutout:
     height, width = round(120 * min(stretch, 1)), round(120 / max(stretch, 1))
     rgb = _pattern(generator, height, width, kind, palette).astype(np.float32)
     light = np.linspace(1.15, 0.75, height, dtype=np.float32)[:, None, None]
-    return Cutout(np.clip(rgb * light, 0, 255).astype(np.uint8), _blob(generator, height, width))
-
-
-def _blob(generator: Generator, height: int, width: int) -> np.ndarray:
-    """Draw a smooth closed outline that fills the given box; (height, width) uint8, 255 inside."""
-    angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
-    radius = np.ones_like(angle)
-    for wave in range(2, 6):
-        radius += generator.normal(0, 0.3 / wave) * np.cos(
-            wave * angle + generator.uniform(0, 2 * np.pi)
-        )
-    outline = np.stack([np.cos(angle), np.sin(angle)], 1) * np.maximum(radius, 0.3)[:, None]
-    outline -= outline.min(0)
-    outline *= (np.array([width, height]) - 1) / outline.max(0)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
-    return mask
+    return Cutout(np.clip(rgb * light, 0, 255).astype(np.uint8), blob(generator, height, width))
 
 
 def _colour(generator: Generator, vivid: float) -> np.ndarray:

@@ -15,10 +15,7 @@ from lib.utils.image import read_rgb
 
 Generator = np.random.Generator
 
-SEGMENT_SHARE = (
-    0.004,
-    0.35,
-)  # a segment's pixels over the photograph's: neither a speck nor the sky
+SEGMENT_SHARE = (0.008, 0.4)  # a segment's pixels over the photograph's: no speck, not the sky
 SEGMENT_FILL = 0.35  # its pixels over its box's, at least: no webs and rings
 SEGMENT_SIDE = 16  # its shorter side in pixels, at least
 SEGMENT_ASPECT = 4  # its longer side over its shorter one, at most
@@ -83,11 +80,18 @@ class PhotoTextures:
         return self._draw(generator)[0]
 
     def cutouts(self, generator: Generator, count: int) -> list[Cutout]:
-        """Cut `count` segments from one photograph, mirrored by chance; some twice if need be."""
+        """Cut `count` objects from one photograph, mirrored by chance.
+
+        As often segments (some twice if need be) as blobs cut regardless of them: most real
+        objects have parts of several colours.
+        """
         photo, regions = self._draw(generator)
-        order = generator.permutation(len(regions))
-        chosen = [regions[order[i % len(order)]] for i in range(count)]
-        return [_mirrored(generator, _cut(photo, region)) for region in chosen]
+        if generator.random() < 0.5:
+            order = generator.permutation(len(regions))
+            chosen = [regions[order[i % len(order)]] for i in range(count)]
+        else:
+            chosen = [_piece(generator, photo) for _ in range(count)]
+        return [_mirrored(generator, _cut(region)) for region in chosen]
 
     def region(self, generator: Generator) -> Region:
         """Return a photograph and one of its segments, or as often a rectangle somewhere in it."""
@@ -141,28 +145,32 @@ def _segments(photo: np.ndarray, labels: np.ndarray) -> list[Region]:
 
 def _parts(photo: np.ndarray, grey: np.ndarray, mask: np.ndarray) -> list[Region]:
     """List the connected parts of one label that are not too small, large, thin or flat."""
+    left, top, across, down = cv2.boundingRect(mask)
+    total, mask = mask.size, mask[top : top + down, left : left + across]
+    grey = grey[top : top + down, left : left + across]
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     found = []
     for part in range(1, count):
         x, y, width, height, pixels = (int(v) for v in stats[part])
         sides = sorted((width, height))
-        fits = SEGMENT_SHARE[0] <= pixels / mask.size <= SEGMENT_SHARE[1]
+        fits = SEGMENT_SHARE[0] <= pixels / total <= SEGMENT_SHARE[1]
         compact = pixels >= SEGMENT_FILL * width * height and sides[1] <= SEGMENT_ASPECT * sides[0]
         if not fits or not compact or sides[0] < SEGMENT_SIDE:
             continue
-        inside = parts[y : y + height, x : x + width] == part
-        if grey[y : y + height, x : x + width][inside].std() >= SEGMENT_TEXTURE:
-            found.append(Region(photo, inside.astype(np.uint8) * 255, (x, y)))
+        solid = (parts[y : y + height, x : x + width] == part).astype(np.uint8)
+        outlines, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(solid, outlines, -1, 255, cv2.FILLED)  # what it encloses belongs to it
+        if grey[y : y + height, x : x + width][solid > 0].std() >= SEGMENT_TEXTURE:
+            found.append(Region(photo, solid, (left + x, top + y)))
     return found
 
 
-def _cut(photo: np.ndarray, region: Region) -> Cutout:
-    """Cut a region out, one pixel inside its edge so that no rim of the surroundings comes along."""
-    alpha = cv2.erode(
-        cv2.copyMakeBorder(region.alpha, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0), np.ones((3, 3))
-    )
+def _cut(region: Region) -> Cutout:
+    """Cut a region out, one pixel inside its edge: no rim of the surroundings comes along."""
+    alpha = cv2.copyMakeBorder(region.alpha, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    alpha = cv2.erode(alpha, np.ones((3, 3), np.uint8))
     (x, y), (height, width) = region.corner, region.alpha.shape
-    rgb = photo[y : y + height, x : x + width]
+    rgb = region.canvas[y : y + height, x : x + width]
     return Cutout(rgb, cv2.GaussianBlur(alpha, (3, 3), 0)[1:-1, 1:-1])
 
 
@@ -172,13 +180,19 @@ def _mirrored(generator: Generator, cutout: Cutout) -> Cutout:
     return Cutout(*(np.ascontiguousarray(part[:, ::-1]) for part in cutout)) if flip else cutout
 
 
+def _piece(generator: Generator, photo: np.ndarray) -> Region:
+    """Choose a blob-shaped part of a photograph."""
+    region = textured_rectangle(generator, photo)
+    return region._replace(alpha=blob(generator, *region.alpha.shape))
+
+
 def textured_rectangle(generator: Generator, canvas: np.ndarray) -> Region:
-    """Choose a textured rectangle, 0.1 to 0.33 of the canvas's side, its aspect 1:3 to 3:1."""
+    """Choose a textured rectangle, 0.12 to 0.4 of the canvas's side, its aspect 1:3 to 3:1."""
     height, width = canvas.shape[:2]
     grey = cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY)
     best, most = None, -1.0
     for _ in range(CANDIDATES):
-        size = min(height, width) * generator.uniform(0.1, 0.33)
+        size = min(height, width) * generator.uniform(0.12, 0.4)
         stretch = np.exp(generator.uniform(-0.55, 0.55))
         w, h = max(round(size * stretch), 2), max(round(size / stretch), 2)
         x, y = int(generator.integers(width - w + 1)), int(generator.integers(height - h + 1))
@@ -188,10 +202,24 @@ def textured_rectangle(generator: Generator, canvas: np.ndarray) -> Region:
     return best
 
 
+def blob(generator: Generator, height: int, width: int) -> np.ndarray:
+    """Draw a smooth closed outline that fills the given box; (height, width) uint8, 255 inside."""
+    angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+    radius = np.ones_like(angle)
+    for wave in range(2, 6):
+        swing, phase = generator.normal(0, 0.3 / wave), generator.uniform(0, 2 * np.pi)
+        radius += swing * np.cos(wave * angle + phase)
+    outline = np.stack([np.cos(angle), np.sin(angle)], 1) * np.maximum(radius, 0.3)[:, None]
+    outline -= outline.min(0)
+    outline *= (np.array([width, height]) - 1) / outline.max(0)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
+    return mask
+
+
 def _ellipse(height: int, width: int) -> np.ndarray:
     """Draw an ellipse that fills the given box; (height, width) uint8, 255 inside."""
     mask = np.zeros((height, width), np.uint8)
-    cv2.ellipse(
-        mask, (width // 2, height // 2), (width // 2 - 1, height // 2 - 1), 0, 0, 360, 255, -1
-    )
+    centre, axes = (width // 2, height // 2), (width // 2 - 1, height // 2 - 1)
+    cv2.ellipse(mask, centre, axes, 0, 0, 360, 255, cv2.FILLED)
     return mask
