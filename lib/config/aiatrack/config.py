@@ -25,7 +25,12 @@ DEFAULTS = {
         "NUM_OBJECT_QUERIES": 1,
         "POSITION_EMBEDDING": "sine",
         "PREDICT_MASK": False,
-        "BACKBONE": {"TYPE": "resnet50", "OUTPUT_LAYERS": ["layer3"], "DILATION": False},
+        "BACKBONE": {
+            "TYPE": "resnet50",
+            "OUTPUT_LAYERS": ["layer3"],
+            "DILATION": False,
+            "PRETRAINED": True,  # training starts from ImageNet weights
+        },
         "TRANSFORMER": {
             "NHEADS": 4,
             "DROPOUT": 0.1,
@@ -66,6 +71,12 @@ DEFAULTS = {
             "DATASETS_RATIO": [1, 1, 1, 1],
             "SAMPLE_PER_EPOCH": 60000,
         },
+        # Held-out sequences, looked at every TRAIN.VAL_EPOCH_INTERVAL epochs; an empty list: never.
+        "VAL": {
+            "DATASETS_NAME": ["GOT10K_votval"],
+            "DATASETS_RATIO": [1],
+            "SAMPLE_PER_EPOCH": 10000,
+        },
         "SEARCH": {"SIZE": 320, "FACTOR": 5.0, "CENTER_JITTER": 4.5, "SCALE_JITTER": 0.5},
         "TEMPLATE": {"CENTER_JITTER": 0.0, "SCALE_JITTER": 0.0},
     },
@@ -102,7 +113,6 @@ CHOICES: dict[str, tuple] = {
     "MODEL.TRANSFORMER.DEC_LAYERS": (1,),
     "MODEL.TRANSFORMER.PRE_NORM": (False,),
     "TRAIN.OPTIMIZER": ("ADAMW",),
-    "TRAIN.FREEZE_BACKBONE_BN": (True,),
     "TRAIN.SCHEDULER.TYPE": ("step",),
 }
 
@@ -313,13 +323,18 @@ def _check_lists(cfg: EasyDict, require: Callable) -> None:
     require(
         "TRAIN.FREEZE_LAYERS", "a list of names", lambda v: all(isinstance(name, str) for name in v)
     )
-    names = cfg.DATA.TRAIN.DATASETS_NAME
     require("DATA.TRAIN.DATASETS_NAME", "one data set or more", lambda v: len(v) > 0)
-    require(
-        "DATA.TRAIN.DATASETS_RATIO",
-        f"one number of 0 or more per entry of DATA.TRAIN.DATASETS_NAME ({len(names)}), not all 0",
-        lambda v: len(v) == len(names) and all(is_number(r) and r >= 0 for r in v) and sum(v) > 0,
-    )
+    for part in ("TRAIN", "VAL"):
+        count = len(cfg.DATA[part].DATASETS_NAME)
+        require(
+            f"DATA.{part}.DATASETS_RATIO",
+            f"one number of 0 or more per entry of DATA.{part}.DATASETS_NAME ({count}), not all 0",
+            lambda v, count=count: (
+                len(v) == count
+                and all(is_number(r) and r >= 0 for r in v)
+                and (sum(v) > 0 or count == 0)
+            ),
+        )
     for name, hyper in cfg.TEST.HYPER.items():
         check_hyper(hyper, f"TEST.HYPER.{name}")
 

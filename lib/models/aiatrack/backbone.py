@@ -19,7 +19,12 @@ class Backbone(nn.Module):
     """Images in, one feature map at stride 16 out."""
 
     def __init__(
-        self, name: str, *, pretrained: bool = False, frozen: tuple[str, ...] = ()
+        self,
+        name: str,
+        *,
+        pretrained: bool = False,
+        frozen: tuple[str, ...] = (),
+        freeze_bn: bool = True,
     ) -> None:
         """Build the network by its timm name.
 
@@ -27,6 +32,8 @@ class Backbone(nn.Module):
             name: of a timm model with a stage at stride 16.
             pretrained: fetch ImageNet weights (timm's cache is used first).
             frozen: top-level modules that are never trained, such as conv1 and layer1.
+            freeze_bn: batch norm with fixed statistics and gains; without, it is trained, as a
+                start from random weights needs.
 
         Raises:
             ValueError: unknown to timm, no stage at stride 16, or nothing called like an entry of
@@ -39,7 +46,7 @@ class Backbone(nn.Module):
             timm_name, features_only=True, out_indices=(index,), pretrained=pretrained
         )
         self.channels: int = body.feature_info.channels()[-1]
-        self.body = freeze_batch_norm_2d(body)
+        self.body = freeze_batch_norm_2d(body) if freeze_bn else body
         for module in frozen:
             if not hasattr(self.body, module):
                 names = [child for child, _ in self.body.named_children()]

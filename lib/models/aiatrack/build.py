@@ -18,6 +18,7 @@ def build_aiatrack(cfg: EasyDict, *, pretrained_backbone: bool = False) -> AiATr
         cfg.MODEL.BACKBONE.TYPE,
         pretrained=pretrained_backbone,
         frozen=tuple(cfg.TRAIN.FREEZE_LAYERS),
+        freeze_bn=cfg.TRAIN.FREEZE_BACKBONE_BN,
     )
     options = LayerOptions(
         dim=cfg.MODEL.HIDDEN_DIM,
