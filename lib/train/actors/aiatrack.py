@@ -1,0 +1,93 @@
+"""One call of the network and the three losses of the paper, computed in fp32.
+
+Source: the paper, section 3.4; spec section 4. Called by trainers/ltr_trainer.py; knows the network
+and a batch, nothing of files, devices or steps. B targets, R references, P proposals.
+"""
+
+from typing import NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lib.utils.box_ops import generalized_box_iou, is_inverted, xywh_to_xyxy
+
+
+class Batch(Protocol):
+    """What the actor needs of a collated `Sample` (lib/train/data/batch.py)."""
+
+    search: Tensor  # (B, 3, S, S) RGB in [0, 1]
+    search_mask: Tensor  # (B, S, S) bool, True on padding
+    search_box: Tensor  # (B, 4) xywh in fractions of the crop: the truth
+    references: Tensor  # (B, R, 3, S, S)
+    reference_masks: Tensor  # (B, R, S, S)
+    reference_boxes: Tensor  # (B, R, 4) xywh
+    proposals: Tensor  # (B, P, 4) xywh
+    proposal_iou: Tensor  # (B, P) on the scale of 2 * IoU - 1
+
+
+class LossWeights(NamedTuple):
+    """Factors of the terms in the total."""
+
+    giou: float = 2.0
+    l1: float = 5.0
+    iou: float = 2.0
+
+
+class Outcome(NamedTuple):
+    """One batch's loss and what to log of it."""
+
+    loss: Tensor  # scalar, with gradient
+    terms: dict[str, Tensor]  # detached scalars by log name; the losses among them unweighted
+    box_xyxy: Tensor  # (B, 4) predicted boxes, detached, fractions of the crop
+
+
+class AIATRACKActor:
+    """Runs a network on a batch and compares its predictions with the truth."""
+
+    def __init__(
+        self, net: nn.Module, weights: LossWeights, autocast: torch.dtype | None = None
+    ) -> None:
+        """Keep the network, wrapped for distributed training or not.
+
+        Args:
+            autocast: dtype of the network's matrix products; None is fp32 throughout.
+        """
+        self.net = net
+        self.weights = weights
+        self.autocast = autocast
+
+    def __call__(self, batch: Batch) -> Outcome:
+        """Compute the loss of a batch that lies on the network's device."""
+        with torch.autocast(
+            batch.search.device.type, self.autocast, enabled=self.autocast is not None
+        ):
+            predicted = self.net(
+                batch.search,
+                batch.search_mask,
+                batch.references,
+                batch.reference_masks,
+                batch.reference_boxes,
+                batch.proposals,
+            )
+        return self._losses(predicted.box_xyxy.float(), predicted.iou.float(), batch)
+
+    def _losses(self, box_xyxy: Tensor, iou: Tensor, batch: Batch) -> Outcome:
+        """Compare (B, 4) boxes and (B, P) scores, both fp32, with the batch's truth."""
+        truth_xyxy = xywh_to_xyxy(batch.search_box.float()).clamp(0, 1)  # (B, 4)
+        giou, overlap = generalized_box_iou(box_xyxy, truth_xyxy)  # (B,) each
+        giou_loss = (1 - giou).mean()
+        l1_loss = F.l1_loss(box_xyxy, truth_xyxy)
+        iou_loss = F.mse_loss(iou, batch.proposal_iou.float())
+        weights = self.weights
+        loss = weights.giou * giou_loss + weights.l1 * l1_loss + weights.iou * iou_loss
+        terms = {
+            "Ls/total": loss,
+            "Ls/giou": giou_loss,
+            "Ls/l1": l1_loss,
+            "Ls/iou": iou_loss,
+            "IoU": overlap.mean(),
+            "inverted": is_inverted(box_xyxy).float().mean(),
+        }
+        terms = {name: value.detach() for name, value in terms.items()}
+        return Outcome(loss, terms, box_xyxy.detach())

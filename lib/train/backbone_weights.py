@@ -1,0 +1,93 @@
+"""ImageNet weights of the backbone: a given file, the local caches, or fetched; never random.
+
+Source: spec section 2. timm's ResNets have torchvision's parameter names, so torchvision's own file
+(and torch.hub's cache of it) fits too.
+"""
+
+import logging
+import os
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from lib.models.aiatrack.backbone import PRETRAINED
+from lib.utils.checkpoint import CheckpointError, read_weights
+
+logger = logging.getLogger(__name__)
+
+# torchvision's files of the weights that the recipe's names mean (ResNet50_Weights.IMAGENET1K_V1).
+TORCHVISION_FILES = {"resnet50": "resnet50-0676ba61.pth"}
+
+
+class BackboneWeightsError(RuntimeError):
+    """No usable ImageNet weights; the message says which file to put where."""
+
+
+def load_backbone_weights(body: nn.Module, name: str, path: Path | None = None) -> None:
+    """Load ImageNet weights into the convolutional part of a backbone.
+
+    Args:
+        body: a timm feature extractor; layers beyond its last stage and the classifier are ignored.
+        name: the recipe's MODEL.BACKBONE.TYPE.
+        path: a file to take them from; otherwise torch.hub's cache, then timm's, then a download.
+
+    Raises:
+        BackboneWeightsError: none found and none to be fetched.
+        CheckpointError: a file that cannot be read or lacks layers of this backbone.
+    """
+    if path is None and (cached := hub_cache(name)) is not None and cached.is_file():
+        path = cached
+    if path is not None:
+        state, source = read_weights(path), str(path)
+    else:
+        state, source = _fetch(name), f"timm's {PRETRAINED.get(name, name)}"
+    _load(body, state, source)
+    logger.info("backbone %s: ImageNet weights from %s", name, source)
+
+
+def hub_cache(name: str) -> Path | None:
+    """Where torch.hub keeps torchvision's file for a backbone, whether it is there or not."""
+    file = TORCHVISION_FILES.get(name)
+    return Path(torch.hub.get_dir()) / "checkpoints" / file if file else None
+
+
+def _fetch(name: str) -> dict[str, Tensor]:
+    """Let timm find the weights in its cache or fetch them."""
+    timm_name = PRETRAINED.get(name, name)
+    try:
+        return timm.create_model(timm_name, pretrained=True).state_dict()
+    except Exception as error:  # whatever the hub client and the network raise
+        file = TORCHVISION_FILES.get(name, "a state dict with torchvision's or timm's names")
+        where = hub_cache(name)
+        raise BackboneWeightsError(
+            f"no ImageNet weights for {name}: none given, none in the caches, and fetching "
+            f"{timm_name} failed ({type(error).__name__}: {str(error)[:200]}). "
+            f"Give {file} by --backbone-weights FILE"
+            + (f", or put it at {where}" if where else "")
+            + f". timm's own cache is {_timm_cache()}."
+        ) from error
+
+
+def _timm_cache() -> str:
+    """Folder of the hub client that timm uses."""
+    home = os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
+    return os.environ.get("HF_HUB_CACHE", f"{home}/hub")
+
+
+def _load(body: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Copy the entries that the backbone has; all of them must be there."""
+    wanted = {k: v for k, v in body.state_dict().items() if not k.endswith("num_batches_tracked")}
+    missing = [name for name in wanted if name not in state]
+    if missing:
+        raise CheckpointError(
+            f"{source}: lacks {len(missing)} of the backbone's {len(wanted)} entries: "
+            f"{', '.join(missing[:4])}"
+        )
+    wrong = [name for name in wanted if state[name].shape != wanted[name].shape]
+    if wrong:
+        raise CheckpointError(
+            f"{source}: {len(wrong)} entries of another shape: {', '.join(wrong[:4])}"
+        )
+    body.load_state_dict({name: state[name] for name in wanted}, strict=False)

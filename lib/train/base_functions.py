@@ -1,0 +1,89 @@
+"""From a recipe to the parts of a training: network with its starting weights, optimizer, rates.
+
+Source: spec section 4. Used by train_script.py. Data loaders are made in train_script's neighbour
+lib/train/data.
+"""
+
+import logging
+from pathlib import Path
+
+import torch
+from easydict import EasyDict
+from torch import nn
+
+from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.weights import load_weights
+from lib.train.actors.aiatrack import LossWeights
+from lib.train.backbone_weights import load_backbone_weights
+from lib.utils import distributed
+
+logger = logging.getLogger(__name__)
+
+
+def build_network(
+    cfg: EasyDict, init_from: Path | None = None, backbone_weights: Path | None = None
+) -> AiATrack:
+    """Make the network with the weights that training starts from.
+
+    Args:
+        init_from: a checkpoint of the whole network, for fine-tuning; then nothing else is read.
+        backbone_weights: ImageNet weights of the backbone; without it they are looked for in the
+            local caches and fetched if missing, unless MODEL.BACKBONE.PRETRAINED is False.
+
+    Raises:
+        CheckpointError: a file that does not fit. BackboneWeightsError: no ImageNet weights.
+    """
+    model = build_aiatrack(cfg)
+    if init_from is not None:
+        load_weights(model, init_from)
+        logger.info("fine-tuning: all weights from %s", init_from)
+    elif cfg.MODEL.BACKBONE.PRETRAINED or backbone_weights is not None:
+        if distributed.is_main():  # the others receive them when the network is wrapped
+            load_backbone_weights(model.backbone[0].body, cfg.MODEL.BACKBONE.TYPE, backbone_weights)
+    else:
+        logger.info("backbone from scratch (MODEL.BACKBONE.PRETRAINED: False)")
+        if cfg.TRAIN.FREEZE_LAYERS or cfg.TRAIN.FREEZE_BACKBONE_BN:
+            logger.warning(
+                "frozen at random values: TRAIN.FREEZE_LAYERS %s, TRAIN.FREEZE_BACKBONE_BN %s",
+                cfg.TRAIN.FREEZE_LAYERS,
+                cfg.TRAIN.FREEZE_BACKBONE_BN,
+            )
+    return model
+
+
+def build_optimizer(model: nn.Module, cfg: EasyDict) -> torch.optim.AdamW:
+    """AdamW over what is trained: the backbone at its own rate, weight decay on everything."""
+    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[name.startswith("backbone.")].append(parameter)
+    rates = learning_rates(cfg, epoch=1)
+    return torch.optim.AdamW(
+        [{"params": groups[i], "lr": rate} for i, rate in zip((False, True), rates, strict=True)],
+        lr=cfg.TRAIN.LR,
+        weight_decay=cfg.TRAIN.WEIGHT_DECAY,
+    )
+
+
+def learning_rates(cfg: EasyDict, epoch: int) -> list[float]:
+    """Rates of the optimizer's groups, the rest and the backbone, in an epoch counted from 1.
+
+    They drop after every LR_DROP_EPOCH epochs (never if that is 0). As they follow from the recipe
+    and the epoch alone, a resumed training needs no scheduler's state, and an edited recipe takes
+    hold.
+    """
+    drop = cfg.TRAIN.LR_DROP_EPOCH
+    factor = cfg.TRAIN.SCHEDULER.DECAY_RATE ** ((epoch - 1) // drop) if drop else 1.0
+    return [cfg.TRAIN.LR * factor, cfg.TRAIN.LR * cfg.TRAIN.BACKBONE_MULTIPLIER * factor]
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, cfg: EasyDict, epoch: int) -> None:
+    """Give the optimizer's groups the rates of an epoch."""
+    for group, rate in zip(optimizer.param_groups, learning_rates(cfg, epoch), strict=True):
+        group["lr"] = rate
+
+
+def loss_weights(cfg: EasyDict) -> LossWeights:
+    """The recipe's factors of the loss terms."""
+    return LossWeights(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.IOU_WEIGHT)

@@ -1,0 +1,80 @@
+"""Rank, world size and means over processes; without a process group all of it is the identity.
+
+The group is made from the environment that torchrun's launcher sets. Neighbours: every other file
+may ask `is_main`; only lib/train/run_training.py opens and closes the group.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def is_initialized() -> bool:
+    """Whether this process belongs to a group."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    """This process's number among all, 0 alone."""
+    return dist.get_rank() if is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train together, 1 alone."""
+    return dist.get_world_size() if is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Whether this process writes logs and checkpoints."""
+    return rank() == 0
+
+
+@contextlib.contextmanager
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the group that the launcher's environment describes for as long as the block lasts.
+
+    NCCL on GPUs, gloo on CPUs. Without a launcher (no WORLD_SIZE in the environment) nothing
+    happens.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        yield
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        # Not reached by a killed process; after an error the others are ended by the launcher.
+        dist.destroy_process_group()
+
+
+def local_rank() -> int:
+    """This process's number on its machine, 0 alone."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def mean(values: Tensor) -> Tensor:
+    """Mean of a tensor over all processes; every process must call it."""
+    if world_size() == 1:
+        return values
+    total = values.clone()
+    dist.all_reduce(total)
+    return total / world_size()
+
+
+def any_true(flag: bool, device: torch.device) -> bool:
+    """Whether any process says True; every process must call it."""
+    if world_size() == 1:
+        return flag
+    told = torch.tensor(float(flag), device=device)
+    dist.all_reduce(told, dist.ReduceOp.MAX)
+    return bool(told.item())
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if world_size() > 1:
+        dist.barrier()

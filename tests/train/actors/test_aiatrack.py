@@ -1,0 +1,186 @@
+"""Losses and gradients of two training steps against stored figures of the reference.
+
+The figures are in tests/fixtures/golden_seed18.npz, keys train/*; weights and frames follow from
+tests/seeded.py. Bounds: the reference repeats itself to 1e-5 in losses and 2e-3 in gradient norms.
+"""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lib.config.aiatrack.config import make_config
+from lib.models.aiatrack.aiatrack import Prediction
+from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.embedding import target_cells
+from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
+from lib.train.base_functions import build_optimizer
+from lib.utils.box_ops import xywh_to_xyxy
+from lib.utils.crop import Crop
+from tests.seeded import seeded_box, seeded_frame, seeded_tensor
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(FIXTURES / "golden_seed18.npz") as file:
+        return {key[6:]: file[key] for key in file.files if key.startswith("train/")}
+
+
+def cut(frame, box_around, box):
+    """Crop of a seeded frame around a box: image (3,S,S) in [0,1], mask (S,S), `box` within it."""
+    crop = Crop.around(np.asarray(box_around, float), 5.0, 320)
+    image, mask = crop.cut(frame)
+    image = torch.from_numpy(image).permute(2, 0, 1).float() / 255
+    return image, torch.from_numpy(mask), torch.from_numpy(crop.to_crop(np.asarray(box))).float()
+
+
+@pytest.fixture(scope="module")
+def batch(golden):
+    """The two samples that the fixture's README describes."""
+    searches, references = [], []
+    for s, (jx, jy) in enumerate(golden["jitter"]):
+        references.append([cut(seeded_frame(t), *[seeded_box(t)] * 2) for t in (s, 3 + s)])
+        x, y, w, h = seeded_box(6 + s)
+        around = [x + jx, y + jy, 1.15 * w, 0.9 * h]
+        searches.append(cut(seeded_frame(6 + s), around, seeded_box(6 + s)))
+    search, search_mask, search_box = map(torch.stack, zip(*searches, strict=True))
+    rows = [list(map(torch.stack, zip(*sample, strict=True))) for sample in references]
+    refs, ref_masks, ref_boxes = map(torch.stack, zip(*rows, strict=True))
+    proposals = torch.from_numpy(golden["proposals"])
+    return SimpleNamespace(
+        search=search,
+        search_mask=search_mask,
+        search_box=search_box,
+        references=refs,
+        reference_masks=ref_masks,
+        reference_boxes=ref_boxes,
+        proposals=proposals,
+        proposal_iou=torch.from_numpy(golden["proposal_iou"]),
+    )
+
+
+def seeded_model(seed):
+    cfg = make_config({"MODEL": {"TRANSFORMER": {"DROPOUT": 0.0}}})
+    model = build_aiatrack(cfg)
+    entries = json.loads((FIXTURES / "state_dict.json").read_text())
+    shapes = {k: v["shape"] if isinstance(v, dict) else v[0] for k, v in entries.items()}
+    state = {k: torch.from_numpy(seeded_tensor(k, tuple(s), seed)) for k, s in shapes.items()}
+    model.load_state_dict(state)
+    return cfg, model.train()
+
+
+def test_batch_is_the_fixtures(golden, batch):
+    np.testing.assert_allclose(batch.search_box, golden["search_anno"], rtol=1e-5)
+    cells = [
+        [target_cells(box[None], 20, 20).sum().item() for box in boxes]
+        for boxes in batch.reference_boxes
+    ]
+    np.testing.assert_array_equal(cells, golden["reference_region_sum"][..., 0])
+
+
+def test_two_steps_match_the_reference(golden, batch):
+    cfg, model = seeded_model(int(golden["seed"]))
+    optimizer = build_optimizer(model, cfg)
+    actor = AIATRACKActor(model, LossWeights())
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    assert sorted(frozen) == sorted(golden["frozen_names"])
+    assert sorted(trainable) == sorted(golden["grad_names"])
+    for step, (loss_bound, norm_bound) in enumerate([(1e-4, 5e-3), (5e-3, 5e-2)]):
+        outcome = actor(batch)
+        for name in ("Ls/total", "Ls/giou", "Ls/l1", "Ls/iou", "IoU"):
+            expected = golden[f"step{step}/{name}"]
+            np.testing.assert_allclose(outcome.terms[name], expected, rtol=loss_bound, err_msg=name)
+        optimizer.zero_grad()
+        outcome.loss.backward()
+        if step == 0:
+            wanted = dict(zip(golden["grad_names"], golden["grad_norms"], strict=True))
+            for name, p in trainable.items():
+                np.testing.assert_allclose(
+                    p.grad.norm(), wanted[name], rtol=5e-3, atol=1e-4, err_msg=name
+                )
+        norm = nn.utils.clip_grad_norm_(trainable.values(), cfg.TRAIN.GRAD_CLIP_NORM)
+        expected = golden[f"step{step}/grad_norm_before_clip"]
+        np.testing.assert_allclose(norm, expected, rtol=norm_bound)
+        optimizer.step()
+
+
+class Fixed(nn.Module):
+    """A network that predicts given boxes and scores."""
+
+    def __init__(self, box_xyxy, iou):
+        super().__init__()
+        self.box = nn.Parameter(torch.tensor(box_xyxy))
+        self.iou = nn.Parameter(torch.tensor(iou))
+
+    def forward(self, *_):
+        return Prediction(self.box, self.iou)
+
+
+def small_batch(search_box, proposal_iou):
+    return SimpleNamespace(
+        **{
+            name: torch.zeros(1)
+            for name in (
+                "search search_mask references reference_masks reference_boxes proposals".split()
+            )
+        },
+        search_box=torch.tensor(search_box),
+        proposal_iou=torch.tensor(proposal_iou),
+    )
+
+
+def test_terms_by_hand():
+    # boxes 0.4 x 0.4 shifted by 0.2 in x: intersection 0.08, union 0.24, enclosing 0.6 x 0.4 = 0.24
+    actor = AIATRACKActor(Fixed([[0.2, 0.2, 0.6, 0.6]], [[0.5, -1.0]]), LossWeights())
+    outcome = actor(small_batch([[0.4, 0.2, 0.4, 0.4]], [[0.0, -1.0]]))
+    terms = {name: value.item() for name, value in outcome.terms.items()}
+    expected = {"Ls/giou": 2 / 3, "Ls/l1": 0.1, "Ls/iou": 0.125, "IoU": 1 / 3, "inverted": 0}
+    expected["Ls/total"] = 2 * 2 / 3 + 5 * 0.1 + 2 * 0.125
+    assert terms == pytest.approx(expected, rel=1e-5)
+
+
+def test_truth_is_clamped_to_the_crop():
+    actor = AIATRACKActor(Fixed([[0.5, 0.5, 1.0, 1.0]], [[0.0]]), LossWeights())
+    outcome = actor(small_batch([[0.5, 0.5, 0.9, 0.9]], [[0.0]]))
+    assert outcome.terms["IoU"].item() == pytest.approx(1)
+    assert outcome.loss.item() == pytest.approx(0, abs=1e-6)
+
+
+def test_inverted_box_is_counted_and_mended():
+    """Descending the loss puts the corners of an inverted prediction back in order."""
+    net = Fixed([[0.6, 0.6, 0.4, 0.4]], [[0.0]])
+    actor = AIATRACKActor(net, LossWeights())
+    batch = small_batch([[0.45, 0.45, 0.1, 0.1]], [[0.0]])
+    outcome = actor(batch)
+    assert outcome.terms["inverted"].item() == 1
+    assert torch.isfinite(outcome.loss)
+    for _ in range(200):
+        loss = actor(batch).loss
+        (gradient,) = torch.autograd.grad(loss, net.box)
+        assert torch.isfinite(gradient).all()
+        net.box.data -= 0.005 * gradient.sign()
+    truth = xywh_to_xyxy(batch.search_box)
+    torch.testing.assert_close(net.box.data, truth, atol=0.02, rtol=0)
+
+
+def test_iou_loss_reaches_the_decoder(golden, batch):
+    """The IoU head's loss back-propagates into the features it reads."""
+    _, model = seeded_model(int(golden["seed"]))
+    actor = AIATRACKActor(model, LossWeights(giou=0.0, l1=0.0))
+    actor(batch).loss.backward()
+    assert model.transformer.decoder.norm.weight.grad.norm() > 1e-3
+
+
+def test_losses_are_fp32_under_autocast():
+    net = Fixed([[0.2, 0.2, 0.6, 0.6]], [[0.5]]).to(torch.bfloat16)
+    outcome = AIATRACKActor(net, LossWeights(), torch.bfloat16)(
+        small_batch([[0.4, 0.2, 0.4, 0.4]], [[0.0]])
+    )
+    assert outcome.loss.dtype == torch.float32
