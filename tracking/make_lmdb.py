@@ -1,0 +1,38 @@
+"""Pack a data set's folder into one LMDB file, which training reads in its place.
+
+python tracking/make_lmdb.py data/LaSOT                 # writes data/LaSOT.lmdb
+AIATRACK_LASOT_DIR=data/LaSOT.lmdb python tracking/train.py
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lib.utils.store import LMDB_SUFFIX, pack
+
+
+def main() -> None:
+    """Parse, pack, say what was written."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="data set's folder, such as data/LaSOT")
+    parser.add_argument("--output", type=Path, help="file to write (default: <folder>.lmdb)")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    arguments = parser.parse_args()
+    folder = arguments.folder.absolute()
+    target = arguments.output or folder.with_name(folder.name + LMDB_SUFFIX)
+    if target.exists() and not arguments.overwrite:
+        parser.error(f"{target} exists; give --overwrite to replace it")
+    with tqdm(unit="B", unit_scale=True, desc=f"packing {folder.name}") as bar:
+        try:
+            count = pack(folder, target, progress=bar.update)
+        except (FileNotFoundError, ValueError) as error:
+            parser.error(str(error))
+    print(f"{target}: {count} files, {target.stat().st_size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    main()
