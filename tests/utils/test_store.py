@@ -64,11 +64,11 @@ def test_packed_equals_folder(folder: Path, packed: Path) -> None:
 @pytest.mark.parametrize("kind", ["folder", "packed"])
 def test_what_is_missing_is_named(kind: str, request: pytest.FixtureRequest) -> None:
     store = open_store(request.getfixturevalue(kind))
-    with pytest.raises(FileNotFoundError, match="nothing.txt"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.txt"):
         store.read_bytes("nothing.txt")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         store.names("nowhere")
-    with pytest.raises(FileNotFoundError, match="nothing.txt"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.txt"):
         store.stamp(["list.txt", "nothing.txt"])
     with pytest.raises(ValueError, match=r"ü\.txt: not a text file"):
         store.read_text("é/ü.txt")
@@ -135,12 +135,12 @@ def test_linked_folders_are_packed_and_loops_end(folder: Path, tmp_path: Path) -
 
 
 def test_nothing_to_pack(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no folder .*absent"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*absent"):
         pack(tmp_path / "absent", tmp_path / "x.lmdb", progress=lambda size: None)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no files in .*empty"):
+    with pytest.raises(FileNotFoundError, match=r"no files in .*empty"):
         pack(tmp_path / "empty", tmp_path / "x.lmdb", progress=lambda size: None)
-    with pytest.raises(FileNotFoundError, match="no folder .*absent"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*absent"):
         open_store(tmp_path / "absent")
 
 
