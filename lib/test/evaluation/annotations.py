@@ -154,12 +154,30 @@ def _open_trackingnet(dataset: str, root: Path) -> Annotations:
 
 def _read_trackingnet_sequence(dataset: str, folder: Path, name: str) -> Truth:
     """One box a frame; the public file holds the first alone."""
-    boxes = load_boxes(folder / f"{name}.txt")
+    path = folder / f"{name}.txt"
+    boxes = load_boxes(path)
     if len(boxes) == 1:
         raise ValueError(
-            f"{folder / name}.txt holds the first box only: TrackingNet is scored by its server "
+            f"{path} holds the first box only: TrackingNet is scored by its server "
             "(pack the results with lib/test/utils/transform_trackingnet.py)"
         )
+    return Truth(name, dataset, boxes)
+
+
+def _open_own(dataset: str, root: Path) -> Annotations:
+    """Own clips and the demo's: a folder a sequence with `groundtruth.txt`."""
+    names = tuple(sorted(path.parent.name for path in root.glob("*/groundtruth.txt")))
+    if not names:
+        raise FileNotFoundError(f"no */groundtruth.txt in {root}")
+    return Annotations(dataset, names, partial(_read_own_sequence, dataset, root))
+
+
+def _read_own_sequence(dataset: str, root: Path, name: str) -> Truth:
+    """One box a frame; where only the first is known there is nothing to score against."""
+    path = root / name / "groundtruth.txt"
+    boxes = load_boxes(path)
+    if len(boxes) == 1:
+        raise ValueError(f"{path} holds the first box only: nothing to score against")
     return Truth(name, dataset, boxes)
 
 
@@ -183,4 +201,6 @@ LAYOUTS: dict[str, Callable[[str, Path], Annotations]] = {
     "lasot_ext": _open_lasot,
     "got10k_val": _open_got10k,
     "trackingnet": _open_trackingnet,
+    "demo": _open_own,
+    "own": _open_own,
 }

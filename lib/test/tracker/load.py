@@ -1,6 +1,7 @@
 """One call from a recipe's name to a tracker that is ready for a video."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -9,6 +10,20 @@ from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import load_weights
 from lib.test.parameter.aiatrack import find_checkpoint, make_params
 from lib.test.tracker.aiatrack import AiATrackTracker
+
+
+class TrackerSpec(NamedTuple):
+    """The arguments of `load_tracker`, to be sent to another process."""
+
+    config: str = "baseline"
+    checkpoint: str | None = None
+    dataset: str = "otb"
+    device: str = "auto"
+    hyper: tuple[int, int, float] | None = None
+
+    def load(self) -> AiATrackTracker:
+        """Make the tracker."""
+        return load_tracker(*self[:4], hyper=self.hyper)
 
 
 def load_tracker(

@@ -1,0 +1,26 @@
+"""A test sequence: what a tracker runs on."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Sequence(NamedTuple):
+    """Frames in order and at least the first box."""
+
+    name: str
+    dataset: str
+    frames: tuple[Path, ...]
+    boxes_xywh: (
+        np.ndarray
+    )  # (n, 4) float64 image pixels, n >= 1; some test sets give the first only
+
+    @property
+    def init_box(self) -> list[float]:
+        """x, y, w, h of the target in the first frame, image pixels."""
+        return self.boxes_xywh[0].tolist()
+
+
+class SequenceError(ValueError):
+    """A sequence that cannot be run as it lies on disk; the message names it."""

@@ -1,0 +1,105 @@
+"""Results on disk: the only place that knows their paths and formats.
+
+Source: the result files' formats in protocols. Under <results>/<tracker>/<config>/<data set>/ a
+sequence has:
+
+    <sequence>.txt        x,y,w,h a frame, integers cut toward zero: what the field exchanges
+    <sequence>_box.txt    the same boxes as floats
+    <sequence>_score.txt  predicted IoU in [0, 1], one a frame
+    <sequence>_time.txt   seconds, one a frame
+    <sequence>_run.json   provenance and digests of the four; written last
+
+A sequence counts as finished only if its _run.json has the wanted provenance and the digests of the
+files that lie there, so files of two runs mixed together, or cut short, never count.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lib.utils.files import atomic_write_text
+
+Provenance = dict[str, Any]
+
+
+class SequenceResult(NamedTuple):
+    """What a tracker said about one sequence of n frames."""
+
+    boxes_xywh: np.ndarray  # (n, 4) float64 image pixels; row 0 is the given box
+    scores: np.ndarray  # (n,) predicted IoU in [0, 1]
+    seconds: np.ndarray  # (n,) time the tracker took for each frame, reading left out
+
+
+class ResultFolder:
+    """The results of one tracker, recipe and test set."""
+
+    def __init__(self, root: Path, tracker: str, config: str, dataset: str) -> None:
+        """Name the folder; it is made when something is saved."""
+        self.path = root / tracker / config / dataset
+
+    def save(self, name: str, result: SequenceResult, provenance: Provenance) -> None:
+        """Write a sequence's files; the one that makes it count comes last."""
+        texts = _texts(name, result)
+        for file, text in texts.items():
+            atomic_write_text(self.path / file, text)
+        run = {
+            "sequence": name,
+            "frames": len(result.boxes_xywh),
+            "provenance": provenance,
+            "sha256": {
+                file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()
+            },
+        }
+        atomic_write_text(self.path / f"{name}_run.json", json.dumps(run, indent=1) + "\n")
+
+    def is_finished(self, name: str, frames: int, provenance: Provenance) -> bool:
+        """True if all files of a sequence are whole and of this provenance."""
+        try:
+            run = json.loads((self.path / f"{name}_run.json").read_text())
+            digests = run["sha256"]
+            return (
+                run["frames"] == frames
+                and run["provenance"] == provenance
+                and set(digests) == set(_file_names(name))
+                and all(self._digest(file) == digest for file, digest in digests.items())
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def _digest(self, file: str) -> str:
+        return hashlib.sha256((self.path / file).read_bytes()).hexdigest()
+
+
+def find_result(root: Path, tracker: str, config: str, dataset: str, name: str) -> Path | None:
+    """Box file of a sequence in our layout, or in the official one, which has no data-set folder.
+
+    Args:
+        root: the folder of all results.
+
+    Returns:
+        None if there is neither.
+    """
+    base = root / tracker / config
+    for path in (base / dataset / f"{name}.txt", base / f"{name}.txt"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _file_names(name: str) -> list[str]:
+    """The files whose digests make a result count."""
+    return [f"{name}.txt", f"{name}_box.txt", f"{name}_score.txt", f"{name}_time.txt"]
+
+
+def _texts(name: str, result: SequenceResult) -> dict[str, str]:
+    """Content of each of a sequence's files."""
+    rows = {
+        f"{name}.txt": [",".join(str(int(v)) for v in box) for box in result.boxes_xywh],
+        f"{name}_box.txt": [",".join(f"{v:.4f}" for v in box) for box in result.boxes_xywh],
+        f"{name}_score.txt": [f"{v:.6f}" for v in result.scores],
+        f"{name}_time.txt": [f"{v:f}" for v in result.seconds],
+    }
+    return {file: "".join(f"{line}\n" for line in lines) for file, lines in rows.items()}
