@@ -58,7 +58,7 @@ def _object(generator: Generator, kind: str, palette: np.ndarray) -> Cutout:
 
 def _colour(generator: Generator, vivid: float) -> np.ndarray:
     """Draw an RGB colour (3,) float32 in [0, 255], its channels about `vivid` levels from grey."""
-    colour = generator.uniform(30, 225) + generator.normal(0, vivid, 3)
+    colour = generator.uniform(50, 205) + generator.normal(0, vivid, 3)
     return np.clip(colour, 0, 255).astype(np.float32)
 
 

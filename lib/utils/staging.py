@@ -83,8 +83,9 @@ def _object_stage(
     leaves = generator.random() < options.leave
     path = motion.object_path(generator, frame, options.length, size, step, leaves)
     path = motion.bent(generator, path, options.scale_change, options.turn)
-    behind = [_distractor(generator, cutout, options, size, step, camera) for cutout in similar]
-    return _Stage(canvas, camera, _layer(target, size, path), path.centre, size, behind, similar)
+    stage = _Stage(canvas, camera, _layer(target, size, path), path.centre, size, [], similar)
+    found = [_distractor(generator, cutout, options, stage, step) for cutout in similar]
+    return stage._replace(behind=[layer for layer in found if layer is not None])
 
 
 def _region_stage(
@@ -112,20 +113,19 @@ def _region_stage(
 
 
 def _distractor(
-    generator: Generator,
-    cutout: Cutout,
-    options: ClipOptions,
-    size: float,
-    step: float,
-    camera: np.ndarray,
-) -> Layer:
-    """Set a look-alike on a path of its own, or let it stand on the ground."""
-    size = max(size * generator.uniform(0.7, 1.3), SHORTEST)
-    path = motion.object_path(
-        generator, (options.height, options.width), options.length, size, step, True
-    )
+    generator: Generator, cutout: Cutout, options: ClipOptions, stage: _Stage, step: float
+) -> Layer | None:
+    """Set a look-alike on a path of its own, or let it stand on the ground.
+
+    None where it would start on the target: which of the two is meant could not be told.
+    """
+    size = max(stage.size * generator.uniform(0.7, 1.3), SHORTEST)
+    frame = (options.height, options.width)
+    path = motion.object_path(generator, frame, options.length, size, step, True)
+    if np.hypot(*(path.centre[0] - stage.centre[0])) < 0.6 * (size + stage.size):
+        return None
     if generator.random() < 0.4:
-        return _layer(cutout, size, _standing(camera, path.centre[0], 0))
+        return _layer(cutout, size, _standing(stage.camera, path.centre[0], 0))
     return _layer(cutout, size, motion.bent(generator, path, options.scale_change, options.turn))
 
 
