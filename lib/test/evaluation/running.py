@@ -1,8 +1,8 @@
 """Run a tracker over a test set: in this process or in several, resumable, one network each.
 
 A sequence that fails is reported with its traceback and the others go on. A worker process that
-dies is replaced once, and its sequence tried again. Neighbours: tracker.py runs one sequence, results.py
-keeps what came out.
+dies is replaced once, and its sequence tried again. Neighbours: tracker.py runs one sequence,
+results.py keeps what came out.
 """
 
 import logging
