@@ -14,18 +14,17 @@ import numpy as np
 
 from lib.test.analysis.protocols import SequenceScore, score
 from lib.test.evaluation.annotations import Annotations, Truth
+from lib.test.evaluation.results import box_file, find_results
 from lib.test.utils.load_text import load_boxes
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")
-# Where the released raw results keep the sets that are not named by their files.
-OFFICIAL_FOLDERS = {"trackingnet": "trackingnet", "got10k_val": "got10k", "got10k_test": "got10k"}
 
 
 class Run(NamedTuple):
     """One tracker's results: a name for tables, and the folders that may hold them."""
 
     name: str
-    folders: tuple[Path, ...]  # tried in order, each with its data-set folder first
+    folders: tuple[Path, ...]  # of a tracker and recipe each, tried in order
 
 
 class Evaluation(NamedTuple):
@@ -42,18 +41,6 @@ class Evaluation(NamedTuple):
 
 class ScoringError(ValueError):
     """Result or annotation files that cannot be scored; one line for each."""
-
-
-def result_folder(run: Run, dataset: str, names: Sequence[str]) -> Path | None:
-    """The first folder that holds a result of the data set, in our layout or the official one.
-
-    One folder is taken for the whole set, so that two layouts are never mixed.
-    """
-    for base in run.folders:
-        for folder in (base / dataset, base / OFFICIAL_FOLDERS.get(dataset, "."), base):
-            if any((folder / f"{name}.txt").is_file() for name in names):
-                return folder
-    return None
 
 
 def extract(
@@ -116,11 +103,12 @@ def mean_curves(scores: Sequence[SequenceScore]) -> tuple[np.ndarray, np.ndarray
 
 def _result_files(run: Run, annotations: Annotations) -> tuple[Path | None, dict[str, Path]]:
     """The folder of a run's results and its files by sequence."""
-    folder = result_folder(run, annotations.dataset, annotations.names)
-    if folder is None:
-        return None, {}
-    paths = {name: folder / f"{name}.txt" for name in annotations.names}
-    return folder, {name: path for name, path in paths.items() if path.is_file()}
+    for base in run.folders:
+        folder = find_results(base, annotations.dataset, annotations.names)
+        if folder is not None:
+            paths = {name: box_file(folder, name) for name in annotations.names}
+            return folder, {name: path for name, path in paths.items() if path.is_file()}
+    return None, {}
 
 
 def _read_truths(
@@ -132,7 +120,7 @@ def _read_truths(
         try:
             truths[name] = annotations.read(name)
         except FileNotFoundError as error:
-            unannotated[name] = f"no annotation {error.filename}"
+            unannotated[name] = f"no annotation: {error.filename}"
         except ValueError as error:
             problems.append(str(error))
     return truths, unannotated

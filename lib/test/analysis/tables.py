@@ -20,8 +20,9 @@ TITLES = {
     "lasot_ext": "LaSOT extension",
     "trackingnet": "TrackingNet",
     "got10k_val": "GOT-10k validation",
+    "demo": "the demo set",
 }
-KEYS = ("dataset", "tracker", "protocol", "group", "sequences", "frames")
+KEYS = ("dataset", "tracker", "protocol", "group", "sequences", "total", "frames")
 
 
 class Row(NamedTuple):
@@ -31,7 +32,8 @@ class Row(NamedTuple):
     tracker: str
     protocol: str
     group: str  # "all", an attribute, or a sequence
-    sequences: int
+    sequences: int  # scored
+    total: int  # in the data set; in a group, those scored
     frames: int  # the sum of the denominators
     figures: dict[str, float | None]  # percent, by the names in FIGURES
 
@@ -88,7 +90,8 @@ def title(rows: Sequence[Row]) -> str:
     """E.g. "LaSOT, 280 sequences, protocol lasot"."""
     parts = [TITLES.get(rows[0].dataset, rows[0].dataset)]
     if all(row.group == "all" for row in rows):
-        parts.append(f"{rows[0].sequences} sequences")
+        count, total = rows[0].sequences, rows[0].total
+        parts.append(f"{count} sequences" if count == total else f"{count} of {total} sequences")
     if len({row.protocol for row in rows}) == 1:
         parts.append(f"protocol {rows[0].protocol}")
     return ", ".join(parts)
@@ -129,12 +132,14 @@ def _row(evaluation: Evaluation, group: str, names: Sequence[str]) -> Row:
     """The mean over the given sequences."""
     scores = [evaluation.scores[name] for name in names]
     frames = sum(item.frames for item in scores)
+    total = len(evaluation.scores) + len(evaluation.missing) if group == "all" else len(scores)
     return Row(
         evaluation.dataset,
         evaluation.run,
         evaluation.protocol,
         group,
         len(scores),
+        total,
         frames,
         figures(scores),
     )

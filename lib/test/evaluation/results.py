@@ -15,6 +15,7 @@ files that lie there, so files of two runs mixed together, or cut short, never c
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,9 @@ import numpy as np
 from lib.utils.files import atomic_write_text
 
 Provenance = dict[str, Any]
+
+# The official results have no folder for a test set whose files name it (otb_*, airplane-1, ...).
+OFFICIAL_FOLDERS = {"trackingnet": "trackingnet", "got10k_val": "got10k", "got10k_test": "got10k"}
 
 
 class SequenceResult(NamedTuple):
@@ -73,20 +77,33 @@ class ResultFolder:
         return hashlib.sha256((self.path / file).read_bytes()).hexdigest()
 
 
-def find_result(root: Path, tracker: str, config: str, dataset: str, name: str) -> Path | None:
-    """Box file of a sequence in our layout, or in the official one, which has no data-set folder.
+def find_results(base: Path, dataset: str, names: Iterable[str]) -> Path | None:
+    """Folder that holds results of a test set, in our layout or in that of the official results.
+
+    One folder is taken for the whole set, so that two layouts are never mixed.
 
     Args:
-        root: the folder of all results.
+        base: the folder of one tracker and recipe.
+        names: the sequences of the test set.
 
     Returns:
-        None if there is neither.
+        The first folder with a box file of one of them; None if there is none.
     """
-    base = root / tracker / config
-    for path in (base / dataset / f"{name}.txt", base / f"{name}.txt"):
-        if path.is_file():
-            return path
+    names = tuple(names)
+    for folder in (base / dataset, base / OFFICIAL_FOLDERS.get(dataset, "."), base):
+        if any(box_file(folder, name).is_file() for name in names):
+            return folder
     return None
+
+
+def box_file(folder: Path, name: str) -> Path:
+    """The file of a sequence that the field exchanges."""
+    return folder / f"{name}.txt"
+
+
+def time_file(folder: Path, name: str) -> Path:
+    """Seconds of a sequence, one a frame."""
+    return folder / f"{name}_time.txt"
 
 
 def _file_names(name: str) -> list[str]:

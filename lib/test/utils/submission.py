@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file
 from lib.test.utils.load_text import load_boxes, load_column
 from lib.test.utils.submission_check import GOT10K, Layout, SubmissionError, check
 from lib.utils.files import atomic_path
@@ -37,11 +38,10 @@ def pack(layout: Layout, results: Path, frames: Mapping[str, int] | None) -> Pat
         FileNotFoundError: there is no result folder.
         SubmissionError: a sequence is missing or wrong; nothing is written, names every problem.
     """
-    folder = next((results / name for name in layout.folders if (results / name).is_dir()), None)
+    folders = [results / name for name in (layout.dataset, OFFICIAL_FOLDERS[layout.dataset])]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
     if folder is None:
-        raise FileNotFoundError(
-            f"no {layout.title} results: no folder {' or '.join(layout.folders)} in {results}"
-        )
+        raise FileNotFoundError(f"no {layout.title} results: no folder {folders[0]}")
     members = _read_members(layout, folder, frames or _official_names(layout, folder))
     archive = results / layout.archive
     with atomic_path(archive) as temporary:
@@ -77,7 +77,7 @@ def _official_names(layout: Layout, folder: Path) -> dict[str, None]:
     if layout is GOT10K:
         return {f"GOT-10k_Test_{n:06d}": None for n in range(1, layout.sequences + 1)}
     names = sorted(path.stem for path in folder.glob("*.txt"))
-    return {name: None for name in names if f"{name.removesuffix('_time')}_time" != name}
+    return {name: None for name in names if not name.endswith(("_time", "_box", "_score"))}
 
 
 def _read_members(
@@ -88,10 +88,10 @@ def _read_members(
     problems: list[str] = []
     for name, length in frames.items():
         try:
-            boxes = _read_boxes(folder / f"{name}.txt", length)
+            boxes = _read_boxes(box_file(folder, name), length)
             members[layout.box_member.format(name=name)] = _box_bytes(boxes)
             if layout.time_member:
-                times = _read_times(folder / f"{name}_time.txt", len(boxes))
+                times = _read_times(time_file(folder, name), len(boxes))
                 members[layout.time_member.format(name=name)] = _time_bytes(times)
         except FileNotFoundError as error:
             problems.append(f"{name}: no file {error.filename}")

@@ -25,7 +25,7 @@ class Layout(NamedTuple):
 
     title: str
     archive: str  # file name
-    folders: tuple[str, ...]  # names of the data-set folder in our and the official layout
+    dataset: str  # the test set's name in the project
     sequences: int  # in the official test set
     boxes: int | None  # in the official test set, where it is published
     box_member: str  # name in the archive, `{name}` being the sequence
@@ -36,7 +36,7 @@ class Layout(NamedTuple):
 TRACKINGNET = Layout(
     "TrackingNet",
     "trackingnet_submit.zip",
-    ("trackingnet",),
+    "trackingnet",
     511,
     None,
     "{name}.txt",
@@ -46,7 +46,7 @@ TRACKINGNET = Layout(
 GOT10K = Layout(
     "GOT-10k",
     "got10k_submit.zip",
-    ("got10k_test", "got10k"),
+    "got10k_test",
     180,
     22834,
     "{name}/{name}_001.txt",

@@ -23,7 +23,7 @@ def make_images(layout, root: Path, frames: dict[str, int]) -> dict[str, int]:
 
 
 def make_results(layout, run: Path, frames: dict[str, int], folder: str | None = None) -> Path:
-    folder = run / (folder or layout.folders[0])
+    folder = run / (folder or layout.dataset)
     folder.mkdir(parents=True)
     for name, length in frames.items():
         boxes = np.arange(4.0 * length).reshape(length, 4) - 2.5
@@ -85,7 +85,7 @@ def test_raw_results_stay_as_they_were(layout, tmp_path):
     assert snapshot(folder) == before
     # no temporary file is left beside the archive
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(
-        [layout.archive, layout.folders[0]]
+        [layout.archive, layout.dataset]
     )
 
 
@@ -118,7 +118,7 @@ def test_refuses_bad_boxes_and_writes_nothing(layout, tmp_path, content, message
         pack(layout, tmp_path / "run", frames)
     assert archive.read_bytes() == b"the archive of yesterday"
     assert sorted(path.name for path in archive.parent.iterdir()) == sorted(
-        [layout.archive, layout.folders[0]]
+        [layout.archive, layout.dataset]
     )
 
 

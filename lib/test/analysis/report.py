@@ -1,0 +1,130 @@
+"""One data set's evaluation as a user reads it: what was scored, what is missing, what differs.
+
+`tracking/analysis_results.py` prints it. Missing data is part of a report, wrong data raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lib.test.analysis import tables
+from lib.test.analysis.compare import protocols_text, runs_text
+from lib.test.analysis.extract_results import Evaluation, Run, common_sequences, extract
+from lib.test.analysis.protocols import default_protocol
+from lib.test.evaluation.annotations import open_annotations
+from lib.test.evaluation.environment import FOLDERS, dataset_path
+
+
+class Report(NamedTuple):
+    """The evaluations of all runs on one data set, runs first, then protocols."""
+
+    dataset: str
+    protocols: tuple[str, ...]
+    evaluations: list[Evaluation]
+
+    def of_protocol(self, protocol: str) -> list[Evaluation]:
+        """The runs under one protocol."""
+        return [item for item in self.evaluations if item.protocol == protocol]
+
+    def of_run(self, run: str) -> list[Evaluation]:
+        """One run under all protocols."""
+        return [item for item in self.evaluations if item.run == run]
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of the runs, in the order given."""
+        return list(dict.fromkeys(item.run for item in self.evaluations))
+
+
+def make_report(
+    dataset: str, runs: Sequence[Run], protocols: Sequence[str] = (), root: Path | None = None
+) -> Report:
+    """Score runs on a data set.
+
+    Args:
+        dataset: a key of `annotations.LAYOUTS`.
+        runs: what to score; their names differ.
+        protocols: keys of `protocols.PROTOCOLS`; none: the one the paper used.
+        root: folder of the annotation, or a folder of data sets; None: as set for the project.
+
+    Raises:
+        FileNotFoundError: the annotation's folder is not there.
+        ValueError: unknown data set or protocol; two runs of one name; files that cannot be scored.
+    """
+    names = [run.name for run in runs]
+    if len(set(names)) != len(names):
+        raise ValueError(f"runs need different names; given: {', '.join(names)}")
+    chosen = tuple(dict.fromkeys(protocols)) or (default_protocol(dataset),)
+    annotations = open_annotations(dataset, _annotation_root(dataset, root))
+    return Report(dataset, chosen, extract(annotations, runs, chosen))
+
+
+def _annotation_root(dataset: str, root: Path | None) -> Path:
+    """Where the annotation lies: the given folder, the data set's folder in it, or the setting."""
+    if dataset not in FOLDERS:
+        raise ValueError(f"unknown data set {dataset!r}; there are {', '.join(FOLDERS)}")
+    if root is None:
+        return dataset_path(dataset).require(f"annotation of {dataset}")
+    inside = root / FOLDERS[dataset][1]
+    return inside if inside.is_dir() else root
+
+
+def select_rows(
+    report: Report, *, groups: bool = False, sequences: bool = False
+) -> list[list[tables.Row]]:
+    """Tables of a report: the overall one, then those asked for; empty if nothing is scored."""
+    if not common_sequences(report.evaluations):
+        return []
+    chosen = [tables.overall_rows(report.evaluations)]
+    if groups:
+        chosen.append(tables.group_rows(report.evaluations))
+    if sequences:
+        chosen.append(tables.sequence_rows(report.evaluations))
+    return [rows for rows in chosen if rows]
+
+
+def missing_text(report: Report) -> str:
+    """Which sequences of which run could not be scored, and why; empty if none."""
+    blocks = []
+    for run in report.runs:
+        evaluation = report.of_run(run)[0]
+        total = len(evaluation.scores) + len(evaluation.missing)
+        kinds: dict[str, list[str]] = {}
+        for name, reason in evaluation.missing.items():
+            kinds.setdefault(reason.partition(": ")[0], []).append(name)
+        for kind, names in kinds.items():
+            example = evaluation.missing[names[0]].partition(": ")[2] or evaluation.folder
+            blocks.append(
+                f"{run} on {report.dataset}: {kind} for {len(names)} of {total} sequences"
+                f"{f' ({example})' if example else ''}: {', '.join(names)}"
+            )
+    return "\n".join(blocks)
+
+
+def notes_text(report: Report) -> str:
+    """What was mended in results before scoring; empty if nothing."""
+    lines = [
+        f"{item.run} on {report.dataset}, {name} ({item.protocol}): {note}"
+        for item in report.evaluations
+        for name, score in item.scores.items()
+        for note in score.notes
+    ]
+    return "\n".join(lines)
+
+
+def differences_text(report: Report) -> str:
+    """Where several protocols disagree, run by run; empty for one protocol."""
+    if len(report.protocols) < 2:
+        return ""
+    return "\n".join(protocols_text(report.of_run(run)) for run in report.runs)
+
+
+def comparison_text(report: Report, figure: str) -> str:
+    """Every later run against the first, under each protocol; empty for one run."""
+    blocks = []
+    for protocol in report.protocols:
+        first, *others = report.of_protocol(protocol)
+        blocks += [runs_text(first, other, figure) for other in others]
+    return "\n".join(blocks)

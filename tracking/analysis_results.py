@@ -1,0 +1,171 @@
+"""Score results: tables, plots, comparisons.
+
+    python tracking/analysis_results.py
+    python tracking/analysis_results.py --dataset lasot --protocol lasot otb --per-attribute
+    python tracking/analysis_results.py --dataset lasot --param baseline mine --compare
+    python tracking/analysis_results.py --dataset lasot --annotations DIR --results DIR --json
+
+Without arguments: OTB100, NfS30 and UAV123 of aiatrack baseline. Results are looked for in
+<results>/<tracker>/<param>/<dataset>/ and, as the official ones lie, without the last folder.
+Exit status 1 if sequences are missing (unless --allow-missing) or files cannot be scored.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lib.test.analysis import report as reports
+from lib.test.analysis import tables
+from lib.test.analysis.extract_results import FIGURES, Run
+from lib.test.analysis.protocols import PROTOCOLS
+from lib.test.evaluation.annotations import LAYOUTS
+from lib.test.evaluation.environment import results_root
+from lib.utils.files import atomic_write_text
+from lib.utils.paths import PROJECT_ROOT
+
+TRACKER, PARAM = "aiatrack", "baseline"
+FORMATS = ("json", "csv", "latex")
+PLOTS = PROJECT_ROOT / "test" / "result_plots"
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--dataset", "--dataset_name", nargs="+", default=["otb", "nfs", "uav"], metavar="NAME",
+        choices=list(LAYOUTS), help=f"of {', '.join(LAYOUTS)} (default: otb nfs uav)")  # fmt: skip
+    add("--tracker", "--tracker_name", nargs="+", metavar="NAME", help="default: aiatrack")
+    add("--param", "--tracker_param", nargs="+", metavar="NAME",
+        help="recipes, one a run (default: baseline)")  # fmt: skip
+    add("--display", nargs="+", metavar="NAME", help="names for tables and plots, one a run")
+    add("--results", nargs="+", type=Path, metavar="DIR",
+        help="folders of result files, one a run; or, with --tracker or --param, the folder of "
+        "all results (default: test/tracking_results)")  # fmt: skip
+    add("--annotations", type=Path, metavar="DIR",
+        help="the data set's folder, images not needed; LaSOT's toolkit files too")  # fmt: skip
+    add("--protocol", nargs="+", default=[], choices=list(PROTOCOLS), metavar="NAME",
+        help=f"of {', '.join(PROTOCOLS)}; several are printed side by side (default: the paper's "
+        "for each data set)")  # fmt: skip
+    for kind in FORMATS:
+        add(f"--{kind}", nargs="?", const="-", metavar="FILE",
+            help=f"write {kind.upper()} to a file, or instead of the tables")  # fmt: skip
+    add("--per-sequence", action="store_true", help="add a row for each sequence")
+    add("--per-attribute", action="store_true", help="add a row for each attribute or class")
+    add("--compare", nargs="?", const="AUC", choices=FIGURES, metavar="FIGURE",
+        help="list what got better and worse from the first run on (default: AUC)")  # fmt: skip
+    add("--plots", type=Path, default=PLOTS, metavar="DIR", help="default: test/result_plots")
+    add("--no-plots", action="store_true", help="draw nothing")
+    add("--digits", type=int, default=2, help="decimals of the tables (default: 2)")
+    add("--allow-missing", action="store_true", help="missing sequences are no failure")
+    args = parser.parse_args()
+    if sum(getattr(args, kind) == "-" for kind in FORMATS) > 1:
+        parser.error("only one of --json, --csv, --latex can do without a FILE")
+    return args
+
+
+def make_runs(args: argparse.Namespace) -> list[Run]:
+    """The runs that the command line names, and the folders to try for each."""
+    if args.results and not (args.tracker or args.param):
+        # A folder of result files, or one of all results.
+        folders = [(folder / TRACKER / PARAM, folder) for folder in args.results]
+        stems = [folder.resolve().name for folder in args.results]
+        names = stems if len(set(stems)) == len(stems) else [str(path) for path in args.results]
+    else:
+        pairs = pair_up(args.tracker or [TRACKER], args.param or [PARAM])
+        if args.results and len(args.results) > 1:
+            raise ValueError("with --tracker or --param, --results takes one folder")
+        root = args.results[0] if args.results else results_root()
+        folders = [(root / tracker / param,) for tracker, param in pairs]
+        names = [f"{tracker} {param}" for tracker, param in pairs]
+    if args.display and len(args.display) != len(names):
+        raise ValueError(f"{len(args.display)} names of --display for {len(names)} runs")
+    return [Run(*pair) for pair in zip(args.display or names, folders, strict=True)]
+
+
+def pair_up(trackers: list[str], params: list[str]) -> list[tuple[str, str]]:
+    """Trackers with recipes, one by one; a single one goes with all of the other."""
+    count = max(len(trackers), len(params))
+    if {len(trackers), len(params)} - {1, count}:
+        raise ValueError(f"{len(trackers)} of --tracker do not pair with {len(params)} of --param")
+    trackers, params = [x * count if len(x) == 1 else x for x in (trackers, params)]
+    return list(zip(trackers, params, strict=True))
+
+
+def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[tables.Row]]:
+    """Print one data set's tables and remarks, draw its plots; return the tables."""
+    selected = reports.select_rows(
+        report, groups=args.per_attribute, sequences=args.per_sequence
+    )
+    for text in (reports.notes_text(report), reports.missing_text(report)):
+        if text:
+            print(text, file=sys.stderr)
+    if not selected:
+        print(f"nothing to score on {report.dataset}", file=sys.stderr)
+        return []
+    if "-" not in (getattr(args, kind) for kind in FORMATS):
+        texts = [tables.to_text(rows, args.digits) for rows in selected]
+        texts.append(reports.differences_text(report))
+        texts.append(reports.comparison_text(report, args.compare) if args.compare else "")
+        print("\n\n".join(text for text in texts if text), end="\n\n")
+    if not args.no_plots:
+        draw(report, args.plots / report.dataset)
+    return selected
+
+
+def draw(report: reports.Report, folder: Path) -> None:
+    """Write the plots of every protocol."""
+    from lib.test.analysis.plot_results import plot_all  # only this needs Matplotlib
+
+    for protocol in report.protocols:
+        plot_all(report.of_protocol(protocol), folder)
+    print(f"plots of {report.dataset} are in {folder}", file=sys.stderr)
+
+
+def write_formats(tables_made: list[list[tables.Row]], args: argparse.Namespace) -> None:
+    """Write what --json, --csv and --latex ask for."""
+    rows = [row for table in tables_made for row in table]
+    writers: dict[str, Callable[[], str]] = {
+        "json": lambda: json.dumps(tables.records(rows), indent=1) + "\n",
+        "csv": lambda: tables.to_csv(rows),
+        "latex": lambda: "\n".join(tables.to_latex(table) for table in tables_made),
+    }
+    for kind in FORMATS:
+        target = getattr(args, kind)
+        if target == "-":
+            print(writers[kind](), end="")
+        elif target:
+            atomic_write_text(Path(target), writers[kind]())
+
+
+def main() -> int:
+    """Score all data sets asked for; return the exit status."""
+    args = parse_arguments()
+    runs = make_runs(args)
+    if args.compare and len(runs) < 2:
+        raise ValueError("--compare needs two or more runs")
+    failed, tables_made = False, []
+    for dataset in args.dataset:
+        try:
+            report = reports.make_report(dataset, runs, args.protocol, args.annotations)
+        except (OSError, ValueError) as error:
+            print(f"error: {dataset}: {error}", file=sys.stderr)
+            failed = True
+            continue
+        made = print_report(report, args)
+        tables_made += made
+        failed |= not made or (bool(reports.missing_text(report)) and not args.allow_missing)
+    write_formats(tables_made, args)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
