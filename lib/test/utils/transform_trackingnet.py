@@ -1,0 +1,18 @@
+"""Pack TrackingNet results for its server, or check an archive.
+
+    python lib/test/utils/transform_trackingnet.py --tracker_name aiatrack --cfg_name baseline
+    python lib/test/utils/transform_trackingnet.py --check trackingnet_submit.zip
+
+The archive goes to <results>/<tracker>/<config>/. Exit status 1 if something is refused.
+"""
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+    from lib.test.utils.submission_check import TRACKINGNET
+    from lib.test.utils.submission_program import main
+
+    sys.exit(main(TRACKINGNET))
