@@ -1,10 +1,12 @@
 """Batches for training: which sample goes where, in which worker, from which seed.
 
-Sample number n of an epoch follows from (seed, epoch, n) alone, so batches do not depend on the number of
-workers, and two processes with half the batch size see together what one process with the whole sees.
+Sample number n of an epoch follows from (seed, epoch, n) alone, so batches do not depend on the
+number of workers, and two processes with half the batch size see together what one process with
+the whole sees.
 """
 
 import logging
+import signal
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -47,18 +49,19 @@ class _Drawn(Dataset):
 class _Numbers(Sampler):
     """The (epoch, number) keys of this rank's batches.
 
-    A global batch is `world_size * batch_size` consecutive numbers, of which rank r takes the r-th part.
+    A global batch is `world_size * batch_size` consecutive numbers; rank r takes the r-th part.
     """
 
     def __init__(self, batch_size: int, rank: int, world_size: int, epoch_length: int) -> None:
         self.epoch = 0
+        self.first_batch = 0
         self._batch_size = batch_size
         self._step = batch_size * world_size
         self._first = batch_size * rank
         self._batches = epoch_length // self._step
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for batch in range(self._batches):
+        for batch in range(self.first_batch, self._batches):
             start = batch * self._step + self._first
             yield [(self.epoch, start + i) for i in range(self._batch_size)]
 
@@ -69,8 +72,9 @@ class _Numbers(Sampler):
 class Loader:
     """Iterate over an epoch's batches and count what had to be drawn anew.
 
-    Each sample carries the names of the unreadable images it met. They are counted here, in the process
-    that trains: the count is exact whatever the number of workers, and each rank judges its own.
+    Each sample carries the names of the unreadable images it met. They are counted here, in the
+    process that trains: the count is exact whatever the number of workers, and each rank judges
+    its own.
     """
 
     def __init__(self, numbers: _Numbers, loader: DataLoader) -> None:
@@ -84,9 +88,14 @@ class Loader:
     def __len__(self) -> int:
         return len(self._loader)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Fix the randomness of the iterations that start from now on."""
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Fix the randomness of the iterations that start from now on.
+
+        Args:
+            first_batch: batches to leave out, for going on within an epoch.
+        """
         self._numbers.epoch = epoch
+        self._numbers.first_batch = first_batch
 
     def __iter__(self) -> Iterator[Sample]:
         """Yield batches: a Sample whose tensors have the batch axis in front.
@@ -136,7 +145,8 @@ def build_loader(
     Args:
         batch_size: samples a batch in this process.
         workers: processes that load; 0 loads in this one.
-        epoch_length: samples an epoch over all ranks; what does not fill a batch on every rank is left out.
+        epoch_length: samples an epoch over all ranks; what does not fill a batch on every rank is
+            left out.
         rank, world_size: which of how many training processes this is.
 
     Raises:
@@ -149,8 +159,8 @@ def build_loader(
         )
     if epoch_length < batch_size * world_size:
         raise ValueError(
-            f"an epoch of {epoch_length} samples does not fill one batch of {batch_size} on each of "
-            f"{world_size} processes; lower the batch size or raise DATA.TRAIN.SAMPLE_PER_EPOCH"
+            f"an epoch of {epoch_length} samples does not fill one batch of {batch_size} on each "
+            f"of {world_size} processes; lower the batch size or raise DATA.TRAIN.SAMPLE_PER_EPOCH"
         )
     numbers = _Numbers(batch_size, rank, world_size, epoch_length)
     loader = DataLoader(
@@ -165,6 +175,12 @@ def build_loader(
 
 
 def _start_worker(worker: int) -> None:
-    """Keep each worker to one core: there is a worker per core already."""
+    """Keep each worker to one core: there is a worker per core already.
+
+    A stop signal to the whole process group is the training process's to answer: it saves, then
+    ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
