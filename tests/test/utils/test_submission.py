@@ -1,6 +1,9 @@
 """Archives of generated TrackingNet and GOT-10k test sets: layout, refusals, nothing deleted."""
 
+import os
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from lib.test.utils.submission import count_frames, pack
 from lib.test.utils.submission_check import GOT10K, TRACKINGNET, SubmissionError, check
 
+ROOT = Path(__file__).resolve().parents[3]
 FRAMES = {"a_0": 3, "b-1": 2}
 
 
@@ -232,3 +236,37 @@ def test_check_refuses_what_is_no_zip_and_official_counts(layout, tmp_path):
         check(layout, good)
     with pytest.raises(FileNotFoundError):
         check(layout, tmp_path / "absent.zip")
+
+
+def transform(layout, *arguments: object) -> subprocess.CompletedProcess:
+    """Run the program as the README says."""
+    program = "transform_trackingnet" if layout is TRACKINGNET else "transform_got10k"
+    settings = {k: v for k, v in os.environ.items() if not k.startswith("AIATRACK_")}
+    return subprocess.run(
+        [sys.executable, ROOT / "lib" / "test" / "utils" / f"{program}.py", *map(str, arguments)],
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_programs(layout, tmp_path):
+    make_images(layout, tmp_path / "data", FRAMES)
+    folder = make_results(layout, tmp_path / "all" / "aiatrack" / "baseline", FRAMES)
+    where = ["--results", tmp_path / "all", "--data", tmp_path / "data"]
+    names = ["--tracker_name", "aiatrack", "--cfg_name", "baseline"]
+    out = transform(layout, *names, *where)
+    archive = folder.parent / layout.archive
+    assert out.returncode == 0 and f"{archive} is written and checked" in out.stdout
+    out = transform(layout, "--check", archive, *where)
+    assert out.returncode == 0 and f"{archive} is right: 5 boxes" in out.stdout
+    (folder / "a_0.txt").write_text("1,2,3,4\n")
+    out = transform(layout, *names, *where)
+    assert out.returncode == 1 and "a_0.txt: 1 boxes for 3 frames" in out.stdout
+    out = transform(layout, "--check", folder / "b-1.txt", *where)
+    assert out.returncode == 1 and "not a whole, readable zip file" in out.stdout
+    out = transform(layout, "--cfg_name", "other", *where)
+    assert out.returncode == 1 and "no folder" in out.stdout and "other" in out.stdout
+    out = transform(layout, "--data", tmp_path / "nowhere")
+    assert out.returncode == 1 and f"no {layout.title} test images in" in out.stdout
