@@ -109,7 +109,7 @@ def test_own_layout_with_several_recipes_and_names(tmp_path):
     assert "Ours -> Theirs on lasot, AUC (lasot):" in out.stdout and "2 worse" in out.stdout
     # the same from the settings of the project
     settings = {"AIATRACK_DATA": tmp_path / "sets", "AIATRACK_RESULTS_DIR": tmp_path / "all"}
-    again = analyse(*arguments[:7], *arguments[11:], **settings)
+    again = analyse(*arguments[:8], *arguments[12:], **settings)
     assert again.stdout == out.stdout
 
 
