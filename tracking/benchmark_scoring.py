@@ -1,0 +1,86 @@
+"""Measure how long LaSOT's 280 sequences (685,360 frames) take to read and to score.
+
+    python tracking/benchmark_scoring.py
+
+Made-up boxes of that size are written to a temporary folder in the toolkit's layout, then read and
+scored by the code that tracking/analysis_results.py uses. Exit status 1 if scoring takes longer
+than --limit seconds.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from lib.test.analysis.protocols import score
+from lib.test.evaluation.annotations import Truth, open_annotations
+from lib.test.utils.load_text import load_boxes
+
+FRAMES = 685_360  # of LaSOT's test set
+SIZE = (1280, 720)
+
+
+def write_set(root: Path, generator: np.random.Generator) -> None:
+    """Write annotation, absence flags and results of 280 sequences."""
+    names = open_annotations("lasot", root).names
+    # Lengths that differ and add up to FRAMES.
+    cuts = np.sort(generator.choice(np.arange(1, FRAMES), len(names) - 1, replace=False))
+    lengths = np.diff([0, *cuts, FRAMES])
+    for folder in ("annos", "absent", "results"):
+        (root / folder).mkdir()
+    for name, length in zip(names, lengths, strict=True):
+        corner = generator.integers(1, SIZE, (length, 2))
+        truth = np.hstack([corner, generator.integers(20, 200, (length, 2))])
+        result = truth + generator.integers(-10, 10, truth.shape)
+        np.savetxt(root / "annos" / f"{name}.txt", truth, "%d", ",")
+        np.savetxt(root / "results" / f"{name}.txt", result, "%d", "\t")
+        np.savetxt(root / "absent" / f"{name}.txt", generator.random(length) < 0.05, "%d")
+
+
+def read_set(root: Path) -> list[tuple[np.ndarray, Truth]]:
+    """Read everything that scoring needs."""
+    annotations = open_annotations("lasot", root)
+    return [
+        (load_boxes(root / "results" / f"{name}.txt"), annotations.read(name))
+        for name in annotations.names
+    ]
+
+
+def main() -> int:
+    """Measure and print; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=3, help="the quickest counts (default: 3)")
+    parser.add_argument("--limit", type=float, default=2.0, help="seconds allowed (default: 2)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        write_set(Path(folder), np.random.default_rng(0))
+        start = time.perf_counter()
+        pairs = read_set(Path(folder))
+        reading = time.perf_counter() - start
+    frames = sum(len(truth.boxes_xywh) for _, truth in pairs)
+    print(f"{len(pairs)} sequences, {frames:,} frames: read in {reading:.2f} s")
+    slowest = 0.0
+    for protocol in ("lasot", "otb", "otb_strict"):
+        seconds = min(measure(protocol, pairs) for _ in range(args.repeats))
+        print(f"scored under {protocol} in {seconds:.2f} s")
+        slowest = max(slowest, seconds)
+    return 1 if slowest > args.limit else 0
+
+
+def measure(protocol: str, pairs: list[tuple[np.ndarray, Truth]]) -> float:
+    """Seconds that scoring all sequences takes."""
+    start = time.perf_counter()
+    for prediction, truth in pairs:
+        score(protocol, prediction, truth)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    sys.exit(main())
