@@ -103,13 +103,15 @@ def draw(plot: Plot, curve: int, evaluations: Sequence[Evaluation]) -> Figure:
     for index, evaluation in enumerate(evaluations):
         scores = _scores(evaluation, evaluations)
         entries.append((figures(scores)[plot.figure], index, evaluation.run, mean_curves(scores)))
-    for score, index, name, curves in sorted(entries, key=lambda entry: (-entry[0], entry[1])):
+    ranked = sorted(entries, key=lambda entry: (-entry[0], entry[1]))
+    for rank, (score, index, name, curves) in enumerate(ranked):
         axes.plot(
             plot.thresholds,
             100 * curves[curve],
             color=COLOURS[index % len(COLOURS)],
             linestyle=DASHES[index // len(COLOURS) % len(DASHES)],
             linewidth=1.8,
+            zorder=3 - rank / len(ranked),  # the best lies on top
             label=f"{name} [{score:.1f}]",
         )
     _finish(axes, plot, TITLES.get(evaluations[0].dataset, evaluations[0].dataset))
