@@ -1,0 +1,169 @@
+"""Recipes: defaults, published files, and every refusal with the key's full path."""
+
+import logging
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lib.config.aiatrack import config as config_module
+from lib.config.aiatrack.config import ConfigError, check_hyper, load_config, make_config
+
+# The published recipe, every key of it, as it was released.
+PUBLISHED = """
+DATA:
+  MAX_SAMPLE_INTERVAL: 200
+  MEAN: [0.485, 0.456, 0.406]
+  SEARCH: {CENTER_JITTER: 4.5, FACTOR: 5.0, SCALE_JITTER: 0.5, SIZE: 320}
+  STD: [0.229, 0.224, 0.225]
+  TEMPLATE: {CENTER_JITTER: 0, SCALE_JITTER: 0}
+  TRAIN:
+    DATASETS_NAME: [LASOT, GOT10K_vottrain, COCO17, TRACKINGNET]
+    DATASETS_RATIO: [1, 1, 1, 1]
+    SAMPLE_PER_EPOCH: 60000
+MODEL:
+  BACKBONE: {DILATION: false, OUTPUT_LAYERS: [layer3], TYPE: resnet50}
+  HEAD_TYPE: CORNER
+  HIDDEN_DIM: 256
+  NUM_OBJECT_QUERIES: 1
+  POSITION_EMBEDDING: sine
+  PREDICT_MASK: false
+  TRANSFORMER: {DEC_LAYERS: 1, DIM_FEEDFORWARD: 1024, DIVIDE_NORM: false, DROPOUT: 0.1,
+                ENC_LAYERS: 3, NHEADS: 4, PRE_NORM: false}
+  AIA: {USE_AIA: true, MATCH_DIM: 64, FEAT_SIZE: 400}
+TRAIN:
+  BACKBONE_MULTIPLIER: 0.1
+  BATCH_SIZE: 15
+  DEEP_SUPERVISION: false
+  EPOCH: 500
+  FREEZE_BACKBONE_BN: true
+  FREEZE_LAYERS: [conv1, layer1]
+  GIOU_WEIGHT: 2.0
+  GRAD_CLIP_NORM: 0.1
+  IOU_WEIGHT: 2.0
+  L1_WEIGHT: 5.0
+  LR: 0.0001
+  LR_DROP_EPOCH: 400
+  NUM_WORKER: 16
+  OPTIMIZER: ADAMW
+  PRINT_INTERVAL: 50
+  SCHEDULER: {TYPE: step, DECAY_RATE: 0.1}
+  VAL_EPOCH_INTERVAL: 10
+  WEIGHT_DECAY: 0.0001
+TEST:
+  EPOCH: 500
+  SEARCH_FACTOR: 5.0
+  SEARCH_SIZE: 320
+  HYPER: {DEFAULT: [100, 3, 0.7], LASOT: [100, 4, 0.8], LASOT_EXT: [100, 6, 0.8],
+          TRACKINGNET: [100, 6, 0.7], GOT10K_TEST: [80, 4, 0.7], NFS: [80, 3, 0.6],
+          OTB: [100, 3, 0.7], UAV: [100, 3, 0.7]}
+"""
+
+
+def test_published_recipe_loads_and_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "published.yaml"
+    path.write_text(PUBLISHED)
+    assert load_config(path) == load_config("baseline") == make_config()
+
+
+def test_baseline_got_differs_in_its_data_only() -> None:
+    baseline, got = load_config("baseline"), load_config("baseline_got")
+    assert got.DATA.TRAIN.DATASETS_NAME == ["GOT10K_train_full"]
+    got.DATA.TRAIN = baseline.DATA.TRAIN
+    assert got == baseline
+
+
+def test_changes_do_not_reach_the_defaults() -> None:
+    first = make_config()
+    first.DATA.MEAN.append(1)
+    first.TEST.HYPER.OTB = None
+    assert len(make_config().DATA.MEAN) == 3 and make_config().TEST.HYPER.OTB == [100, 3, 0.7]
+
+
+def nested(path: str, value: object) -> dict:
+    """{"A": {"B": value}} from "A.B"."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+REFUSED = [
+    # key, value, what the message says besides the key
+    ("MODEL.HIDEN_DIM", 256, ["unknown key", "HIDDEN_DIM"]),
+    ("MODLE", {}, ["unknown key", "MODEL, TRAIN, DATA, TEST"]),
+    ("MODEL.TRANSFORMER.NHEAD", 8, ["unknown key", "MODEL.TRANSFORMER has: NHEADS"]),
+    ("MODEL", 3, ["section", "3"]),
+    ("MODEL.HIDDEN_DIM", "256", ["whole number", "'256'"]),
+    ("MODEL.HIDDEN_DIM", 25.5, ["whole number", "25.5"]),
+    ("MODEL.HIDDEN_DIM", True, ["whole number", "True"]),
+    ("MODEL.HIDDEN_DIM", None, ["whole number", "None"]),
+    ("MODEL.AIA.USE_AIA", 1, ["True or False", "1"]),
+    ("TRAIN.LR", "fast", ["a number", "'fast'"]),
+    ("TRAIN.LR", True, ["a number", "True"]),
+    ("TRAIN.FREEZE_LAYERS", "conv1", ["a list", "'conv1'"]),
+    ("MODEL.HIDDEN_DIM", 250, ["divisible by MODEL.TRANSFORMER.NHEADS (4)", "250"]),
+    ("MODEL.HIDDEN_DIM", 252, ["divisible by 8", "252"]),
+    ("MODEL.HIDDEN_DIM", -8, ["above 0", "-8"]),
+    ("MODEL.AIA.MATCH_DIM", 66, ["divisible by 4", "66"]),
+    ("MODEL.AIA.FEAT_SIZE", 324, ["400, that is (DATA.SEARCH.SIZE / 16)^2", "324"]),
+    ("DATA.SEARCH.SIZE", 330, ["divisible by the stride 16", "330"]),
+    ("TEST.SEARCH_SIZE", 256, ["equal to DATA.SEARCH.SIZE (320)", "256"]),
+    ("MODEL.TRANSFORMER.DROPOUT", 1.0, ["in [0, 1)", "1.0"]),
+    ("MODEL.HEAD_TYPE", "MLP", ["'CORNER'", "'MLP'"]),
+    ("MODEL.TRANSFORMER.DEC_LAYERS", 2, ["must be 1", "2"]),
+    ("MODEL.PREDICT_MASK", True, ["must be False", "True"]),
+    ("TRAIN.LR", -1.0, ["above 0", "-1.0"]),
+    ("DATA.MEAN", [0.5, 0.5], ["3 numbers", "[0.5, 0.5]"]),
+    ("DATA.STD", [0.2, 0.0, 0.2], ["above 0", "0.0"]),
+    ("DATA.TRAIN.DATASETS_RATIO", [1, 1], ["one number of 0 or more per entry", "(4)", "[1, 1]"]),
+    ("DATA.TRAIN.DATASETS_NAME", [], ["one data set or more"]),
+    ("TEST.HYPER.OTB", [100, 3], ["capacity, ensemble, threshold", "[100, 3]"]),
+    ("TEST.HYPER.MINE", [1, 3, 0.7], ["at least 2", "[1, 3, 0.7]"]),
+    ("TEST.HYPER.OTB", 5, ["must be a list, such as [100, 3, 0.7]", "5"]),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "says"), REFUSED, ids=[f"{c[0]}={c[1]}" for c in REFUSED])
+def test_refused_with_key_value_and_what_is_allowed(key: str, value: object, says: list) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make_config(nested(key, value))
+    for text in [key, *says]:
+        assert text in str(caught.value)
+
+
+def test_file_errors_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("MODEL: {HIDDEN_DIM: wide}")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: MODEL\.HIDDEN_DIM"):
+        load_config(path)
+    path.write_text("MODEL: [")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: not valid YAML"):
+        load_config(path)
+    path.write_text("- 1")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: a recipe is a mapping"):
+        load_config(path)
+    with pytest.raises(FileNotFoundError, match=r"there are: .*baseline, baseline_got"):
+        load_config("basline")
+    with pytest.raises(FileNotFoundError, match=r"no recipe at .*none\.yaml"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_numbers_that_yaml_reads_otherwise() -> None:
+    assert yaml.safe_load("1e-4") == "1e-4"  # why the next line needs care
+    assert make_config(nested("TRAIN.LR", "1e-4")).TRAIN.LR == 1e-4
+    assert make_config(nested("TRAIN.GRAD_CLIP_NORM", 1)).TRAIN.GRAD_CLIP_NORM == 1.0
+
+
+def test_other_benchmarks_may_have_hyper_parameters() -> None:
+    assert make_config(nested("TEST.HYPER.MINE", [9, 2, -1])).TEST.HYPER.MINE == [9, 2, -1]
+    assert check_hyper((9, 2, -1), "hyper") == (9, 2, -1.0)
+
+
+def test_a_key_without_effect_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    config_module._say_no_effect.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            make_config(nested("MODEL.NUM_OBJECT_QUERIES", 5))
+    assert [r.message for r in caplog.records] == [
+        "MODEL.NUM_OBJECT_QUERIES has no effect: nothing in AiATrack reads it"
+    ]

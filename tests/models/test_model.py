@@ -1,0 +1,277 @@
+"""Properties of the network: equal ways to compute one thing, precisions, compile, export."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lib.config.aiatrack.config import make_config
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded, join_references
+from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.embedding import target_cells
+from lib.models.aiatrack.transformer import References
+from tests.conftest import TINY
+
+SIZE, GRID = 64, 4
+
+
+def random_inputs(batch: int, references: int = 2, proposals: int = 3) -> dict[str, Tensor]:
+    """Arguments of `AiATrack.forward`, masks with padding on two sides."""
+    g = torch.Generator().manual_seed(1)
+    masks = torch.zeros(batch, 1 + references, SIZE, SIZE, dtype=torch.bool)
+    masks[:, 0, :, 40:] = True
+    masks[:, 1, :20] = True
+    low = torch.rand(batch, references + proposals, 2, generator=g) * 0.5
+    size = torch.rand(batch, references + proposals, 2, generator=g) * 0.4 + 0.1
+    boxes = torch.cat([low, size], -1)
+    return {
+        "search": torch.rand(batch, 3, SIZE, SIZE, generator=g),
+        "search_mask": masks[:, 0],
+        "references": torch.rand(batch, references, 3, SIZE, SIZE, generator=g),
+        "reference_masks": masks[:, 1:],
+        "reference_boxes": boxes[:, :references],
+        "proposals": boxes[:, references:],
+    }
+
+
+def step_by_step(model: AiATrack, x: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """encode, memorize and decode each frame on its own, as tracking does."""
+    search = model.encode(x["search"], x["search_mask"])
+    memory = [
+        model.memorize(
+            model.encode(x["references"][:, i], x["reference_masks"][:, i]),
+            x["reference_boxes"][:, i],
+        )
+        for i in range(x["references"].shape[1])
+    ]
+    features = model.decode(search, memory[0], join_references(memory[1:]))
+    return model.box_head(features), model.iou_head(features, x["proposals"])
+
+
+@pytest.mark.parametrize("references", [2, 3])
+@torch.no_grad()
+def test_forward_is_encode_memorize_decode(tiny_model: AiATrack, references: int) -> None:
+    x = random_inputs(2, references)
+    box, iou = step_by_step(tiny_model, x)
+    prediction = tiny_model(**x)
+    assert torch.allclose(prediction.box_xyxy, box, atol=1e-6)
+    assert torch.allclose(prediction.iou, iou, atol=1e-5)
+    assert prediction.box_xyxy.shape == (2, 4) and prediction.iou.shape == (2, 3)
+
+
+@torch.no_grad()
+def test_batched_is_single(tiny_model: AiATrack) -> None:
+    x = random_inputs(3)
+    together = tiny_model(**x)
+    for i in range(3):
+        alone = tiny_model(**{key: value[i : i + 1] for key, value in x.items()})
+        assert torch.allclose(alone.box_xyxy[0], together.box_xyxy[i], atol=1e-6)
+        assert torch.allclose(alone.iou[0], together.iou[i], atol=1e-5)
+
+
+@torch.no_grad()
+def test_cached_is_uncached(tiny_model: AiATrack) -> None:
+    """References remembered one by one equal keys and values projected in one go."""
+    frames = [Encoded(torch.randn(1, 16, 32), torch.randn(1, 16, 16)) for _ in range(3)]
+    boxes = torch.tensor([[[0.1, 0.2, 0.5, 0.4]], [[0.3, 0.3, 0.3, 0.6]], [[0, 0, 1, 1.0]]])
+    cached = join_references(
+        [tiny_model.memorize(f, b) for f, b in zip(frames, boxes, strict=True)]
+    )
+    tokens = torch.cat([f.tokens for f in frames], 1)
+    target = torch.cat([target_cells(b, GRID, GRID) for b in boxes], 1)[..., None]
+    embedding = torch.where(
+        target, tiny_model.foreground_embed.weight, tiny_model.background_embed.weight
+    )
+    attention = tiny_model.transformer.decoder.layers[0].short_term_attn
+    direct = attention.project(tokens, tokens + embedding)
+    for a, b in zip(cached.short, direct, strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_save_load_gives_the_same(tiny_model: AiATrack, tmp_path) -> None:
+    torch.save(tiny_model.state_dict(), tmp_path / "w.pt")
+    other = build_aiatrack(make_config(TINY)).eval()
+    x = random_inputs(1)
+    with torch.no_grad():
+        expected = tiny_model(**x)
+        assert not torch.equal(other(**x).box_xyxy, expected.box_xyxy)
+        other.load_state_dict(torch.load(tmp_path / "w.pt", weights_only=True))
+        assert torch.equal(other(**x).box_xyxy, expected.box_xyxy)
+
+
+def test_without_aia_it_is_multi_head_attention() -> None:
+    torch.manual_seed(0)
+    ours = AiAAttention(16, 4, tokens=9, match_dim=8, use_aia=False).eval()
+    theirs = nn.MultiheadAttention(16, 4, batch_first=True).eval()
+    theirs.load_state_dict(ours.state_dict())
+    query, key, value = torch.randn(2, 9, 16), torch.randn(2, 18, 16), torch.randn(2, 18, 16)
+    got = ours(query, ours.project(key, value), torch.zeros(2, 18, 8))
+    assert torch.allclose(got, theirs(query, key, value)[0], atol=1e-6)
+
+
+def test_aia_by_loops() -> None:
+    """The inner attention written out per head, frame and column, from the paper's formulas."""
+    torch.manual_seed(0)
+    n, heads, width, frames = 4, 2, 8, 2
+    layer = AiAAttention(width, heads, tokens=n, match_dim=4).eval()
+    for p in layer.parameters():
+        nn.init.normal_(p, std=0.5)
+    query, memory = torch.randn(1, n, width), torch.randn(1, n * frames, width)
+    pos = torch.randn(1, n * frames, 4)
+    wq, wk, wv = layer.in_proj_weight.chunk(3)
+    bq, bk, bv = layer.in_proj_bias.chunk(3)
+    inner = layer.inner_attn
+    q, k, v = query[0] @ wq.T + bq, memory[0] @ wk.T + bk, memory[0] @ wv.T + bv
+    heads_out = []
+    for h in range(heads):
+        part = slice(h * width // heads, (h + 1) * width // heads)
+        m = q[:, part] @ k[:, part].T / math.sqrt(width // heads)  # (Nq, R*N)
+        refined = m.clone()
+        for r in range(frames):
+            block = slice(r * n, (r + 1) * n)
+            columns = m[:, block].T  # one token a key
+            z = inner.feat_norm1(inner.corr_proj(columns)) + pos[0, block]
+            iq = z @ inner.corr_attn.q_proj_weight.T + inner.corr_attn.q_proj_bias
+            ik = z @ inner.corr_attn.k_proj_weight.T + inner.corr_attn.k_proj_bias
+            attended = (iq @ ik.T / math.sqrt(4)).softmax(-1) @ inner.feat_norm2(columns)
+            refined[:, block] += (attended + inner.corr_attn.out_proj(attended)).T
+        heads_out.append(refined.softmax(-1) @ v[:, part])
+    expected = layer.out_proj(torch.cat(heads_out, -1))
+    got = layer(query, layer.project(memory, memory), pos)[0]
+    assert torch.allclose(got, expected, atol=1e-5)
+
+
+CELLS = [
+    # name, x, y, w, h in cells, (columns, rows) covered on a 16 x 16 grid
+    ("plain", [6, 7, 5, 3], (range(6, 11), range(7, 10))),
+    ("half to even, each on its own", [2.5, 3.5, 1.5, 2.5], ([2, 3], [4, 5])),
+    ("over the edge", [-2, 14, 4, 8], ([0, 1], [14, 15])),
+    ("inverted is empty", [8, 8, -3, 4], ([], [])),
+    ("less than half a cell is empty", [8, 8, 0.4, 4], ([], [])),
+]
+
+
+@pytest.mark.parametrize(("name", "box", "covered"), CELLS, ids=[c[0] for c in CELLS])
+def test_target_cells(name: str, box: list, covered: tuple) -> None:
+    got = target_cells(torch.tensor([box]) / 16, 16, 16).view(16, 16)
+    expected = torch.zeros(16, 16, dtype=torch.bool)
+    for row in covered[1]:
+        for column in covered[0]:
+            expected[row, column] = True
+    assert torch.equal(got, expected)
+
+
+@torch.no_grad()
+def test_bf16_autocast_stays_close(tiny_model: AiATrack) -> None:
+    x = random_inputs(2)
+    expected = tiny_model(**x)
+    with torch.autocast("cpu", torch.bfloat16):
+        got = tiny_model(**x)
+    assert got.box_xyxy.dtype == torch.float32 and got.iou.dtype == torch.float32
+    assert not torch.equal(got.box_xyxy, expected.box_xyxy)  # it did run in bf16
+    assert torch.allclose(got.box_xyxy, expected.box_xyxy, atol=0.02)
+
+
+class Encode(nn.Module):
+    """`encode` as a module, which is what torch.export takes."""
+
+    def __init__(self, model: AiATrack) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return tuple(self.model.encode(image, mask))
+
+
+class Track(Encode):
+    """A search frame against cached references, heads included."""
+
+    def forward(self, image: Tensor, mask: Tensor, *cached: Tensor) -> tuple[Tensor, Tensor]:
+        first = References(tuple_to(cached[0:2]), None, cached[2])
+        recent = References(None, tuple_to(cached[3:5]), cached[5])
+        features = self.model.decode(self.model.encode(image, mask), first, recent)
+        box = self.model.box_head(features)
+        size = torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], -1)
+        return box, self.model.iou_head(features, size[:, None])
+
+
+def tuple_to(pair: tuple[Tensor, ...]) -> KeyValue:
+    """Key and value as the attention takes them."""
+    return KeyValue(*pair)
+
+
+@pytest.fixture
+def track_arguments(tiny_model: AiATrack) -> tuple[Tensor, ...]:
+    x = random_inputs(1)
+    with torch.no_grad():
+        reference = tiny_model.memorize(
+            tiny_model.encode(x["references"][:, 0], x["reference_masks"][:, 0]),
+            x["reference_boxes"][:, 0],
+        )
+    recent = join_references([reference, reference])
+    return (
+        *(x["search"], x["search_mask"]),
+        *(*reference.long, reference.inner_pos),
+        *(*recent.short, recent.inner_pos),
+    )
+
+
+@torch.no_grad()
+def test_torch_export(tiny_model: AiATrack, track_arguments: tuple) -> None:
+    for module, arguments in ((Encode, track_arguments[:2]), (Track, track_arguments)):
+        wrapped = module(copy.deepcopy(tiny_model))
+        exported = torch.export.export(wrapped, arguments, strict=False).module()
+        for got, expected in zip(exported(*arguments), wrapped(*arguments), strict=True):
+            assert torch.allclose(got, expected, atol=1e-5)
+
+
+@torch.no_grad()
+def test_torch_compile_has_one_graph(tiny_model: AiATrack, track_arguments: tuple) -> None:
+    """Traced whole, without a break; the backend is the plain one, which needs no compiler."""
+    track = Track(tiny_model)
+    compiled = torch.compile(track, fullgraph=True, backend="aot_eager")
+    pairs = zip(compiled(*track_arguments), track(*track_arguments), strict=True)
+    assert all(torch.allclose(got, expected, atol=1e-5) for got, expected in pairs)
+
+
+def test_gradients_reach_everything_that_trains() -> None:
+    torch.manual_seed(0)
+    model = build_aiatrack(make_config(TINY)).train()
+    prediction = model(**random_inputs(2))
+    (prediction.box_xyxy.sum() + prediction.iou.sum()).backward()
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen and all(".body.conv1." in n or ".body.layer1." in n for n in frozen)
+    assert {n for n, p in model.named_parameters() if p.grad is None} == frozen
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "test_efficientnet"])
+def test_other_backbones(name: str) -> None:
+    cfg = make_config({**TINY, "TRAIN": {"FREEZE_LAYERS": []}})
+    cfg.MODEL.BACKBONE.TYPE = name
+    model = build_aiatrack(cfg).eval()
+    with torch.no_grad():
+        assert model(**random_inputs(1)).box_xyxy.shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet5000", "not a timm model; similar names"),
+        ("vit_small_patch32_224", r"has strides \[32.*; 16 is needed"),
+    ],
+)
+def test_backbones_that_cannot_be_used(name: str, message: str) -> None:
+    cfg = make_config(TINY)
+    cfg.MODEL.BACKBONE.TYPE = name
+    with pytest.raises(ValueError, match=message) as caught:
+        build_aiatrack(cfg)
+    assert name in str(caught.value)
+
+
+def test_frozen_layer_that_is_not_there() -> None:
+    cfg = make_config({**TINY, "TRAIN": {"FREEZE_LAYERS": ["layer9"]}})
+    with pytest.raises(ValueError, match=r"TRAIN.FREEZE_LAYERS: .* no module 'layer9'; it has"):
+        build_aiatrack(cfg)

@@ -1,0 +1,81 @@
+"""Box formats, IoU and GIoU, clipping."""
+
+import numpy as np
+import pytest
+import torch
+
+from lib.utils import box_ops
+
+IOU_CASES = [
+    # name, a, b (xyxy), IoU
+    ("identical", [0, 0, 10, 10], [0, 0, 10, 10], 1.0),
+    ("disjoint", [0, 0, 10, 10], [20, 20, 30, 30], 0.0),
+    ("partial overlap, intersection 50, union 150", [0, 0, 10, 10], [5, 0, 15, 10], 50 / 150),
+    ("contained, 25 of 100", [0, 0, 10, 10], [2, 2, 7, 7], 0.25),
+    ("touching edges", [0, 0, 10, 10], [10, 0, 20, 10], 0.0),
+    ("inverted counts as empty", [10, 10, 0, 0], [0, 0, 10, 10], 0.0),
+    ("two points", [5, 5, 5, 5], [5, 5, 5, 5], 0.0),
+]
+
+
+@pytest.mark.parametrize(("name", "a", "b", "iou"), IOU_CASES, ids=[c[0] for c in IOU_CASES])
+def test_iou(name: str, a: list, b: list, iou: float) -> None:
+    got, _ = box_ops.box_iou(torch.tensor(a, dtype=torch.float64), torch.tensor(b).double())
+    assert got.item() == pytest.approx(iou, abs=1e-12)
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+def test_conversions_round_trip(make) -> None:
+    boxes = make([[1.0, 2.0, 30.0, 40.0], [-5.5, 0.25, 4.0, 8.0]])
+    there = box_ops.xywh_to_xyxy(boxes)
+    assert type(there) is type(boxes)
+    assert there.tolist() == [[1, 2, 31, 42], [-5.5, 0.25, -1.5, 8.25]]
+    assert box_ops.xyxy_to_xywh(there).tolist() == boxes.tolist()
+    centres = box_ops.xyxy_to_cxcywh(there)
+    assert centres.tolist() == [[16, 22, 30, 40], [-3.5, 4.25, 4, 8]]
+    assert box_ops.cxcywh_to_xyxy(centres).tolist() == there.tolist()
+
+
+def test_giou_matches_the_reference(golden: dict) -> None:
+    a, b = torch.from_numpy(golden["giou/a"]), torch.from_numpy(golden["giou/b"])
+    giou, iou = box_ops.generalized_box_iou(a, b)
+    assert (1 - giou).mean().item() == pytest.approx(golden["giou/loss"].item(), rel=1e-6)
+    np.testing.assert_allclose(iou.numpy(), golden["giou/iou"], rtol=1e-5, atol=1e-6)
+
+
+def test_giou_by_hand() -> None:
+    a, b = torch.tensor([0.0, 0, 10, 10]), torch.tensor([20.0, 0, 30, 10])
+    giou, _ = box_ops.generalized_box_iou(a, b)
+    assert giou.item() == pytest.approx(-1 / 3)  # union 200, enclosing 300: 0 - 100 / 300
+
+
+def test_giou_pulls_an_inverted_box_together() -> None:
+    """Its corners lie beyond the target on both sides: each is drawn towards the other."""
+    box = torch.tensor([0.95, 0.9, 0.05, 0.1], requires_grad=True)
+    giou, _ = box_ops.generalized_box_iou(box, torch.tensor([0.3, 0.3, 0.7, 0.7]))
+    assert box_ops.is_inverted(box)
+    # enclosing 0.9 * 0.8 = 0.72, union 0.16, IoU 0: -(0.72 - 0.16) / 0.72
+    assert giou.item() == pytest.approx(-0.56 / 0.72)
+    (gradient,) = torch.autograd.grad(1 - giou, box)
+    assert (gradient[:2] > 0).all() and (gradient[2:] < 0).all()
+
+
+def test_the_loss_mends_an_inverted_box() -> None:
+    """Inside the target GIoU is flat and the L1 term of the recipe's loss does the work."""
+    box = torch.tensor([0.8, 0.7, 0.2, 0.3], requires_grad=True)
+    target = torch.tensor([0.1, 0.1, 0.9, 0.9])
+    for _ in range(300):
+        giou, _ = box_ops.generalized_box_iou(box, target)
+        loss = 2 * (1 - giou) + 5 * (box - target).abs().mean()
+        assert torch.isfinite(loss)
+        (gradient,) = torch.autograd.grad(loss, box)
+        assert torch.isfinite(gradient).all()
+        box = (box - 0.01 * gradient).detach().requires_grad_()
+    assert not box_ops.is_inverted(box)
+    assert box_ops.generalized_box_iou(box, target)[0] > 0.8
+
+
+def test_clip_matches_the_reference(golden: dict) -> None:
+    got = box_ops.clip_xywh_image(golden["clip/in"], 320, 240)
+    np.testing.assert_allclose(got, golden["clip/out"], rtol=0, atol=1e-9)
+    assert not np.array_equal(golden["clip/in"], golden["clip/out"])

@@ -1,0 +1,124 @@
+"""Reading images: every kind that is accepted, every kind that is refused, by both decoders."""
+
+import ctypes.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.utils import image as image_module
+from lib.utils.image import ImageError, check_rgb, jpeg_decoder, read_rgb
+
+PICTURE = np.zeros((48, 64, 3), np.uint8)
+PICTURE[..., 0] = 200  # red
+PICTURE[:24, :, 1] = 120
+
+
+@pytest.fixture(params=["jpeg4py", "OpenCV"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a test with each JPEG decoder."""
+    if request.param == "OpenCV":
+        monkeypatch.setattr(image_module, "_load_jpeg4py", lambda: None)
+    elif jpeg_decoder() != "jpeg4py":
+        pytest.skip("libturbojpeg is not installed")
+    return request.param
+
+
+def write(path: Path, rgb: np.ndarray) -> Path:
+    """Write RGB (or grey, RGBA) with OpenCV, which wants BGR."""
+    order = [2, 1, 0, 3][: rgb.shape[2]] if rgb.ndim == 3 else None
+    assert cv2.imwrite(str(path), rgb if order is None else rgb[..., order])
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
+def test_colours_are_rgb(tmp_path: Path, decoder: str, suffix: str) -> None:
+    got = read_rgb(write(tmp_path / f"a{suffix}", PICTURE))
+    assert got.shape == PICTURE.shape and got.dtype == np.uint8
+    assert np.abs(got.astype(int) - PICTURE).mean() < 3
+
+
+def test_grey_jpeg_becomes_three_channels(tmp_path: Path, decoder: str) -> None:
+    got = read_rgb(write(tmp_path / "grey.jpg", PICTURE[..., 1]))
+    assert got.shape == PICTURE.shape and (got[..., 0] == got[..., 2]).all()
+
+
+def test_grey_png_becomes_three_channels(tmp_path: Path) -> None:
+    got = read_rgb(write(tmp_path / "grey.png", PICTURE[..., 1]))
+    assert (got == PICTURE[..., 1:2]).all()
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.5, 0.9, 0.99])
+def test_truncated_jpeg_is_refused(tmp_path: Path, decoder: str, keep: float) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    path = write(tmp_path / "cut.jpg", noise)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * keep)])
+    with pytest.raises(ImageError, match=r"cut\.jpg: truncated JPEG"):
+        read_rgb(path)
+
+
+def test_thumbnail_end_marker_does_not_hide_a_truncation(tmp_path: Path) -> None:
+    path = write(tmp_path / "thumb.jpg", PICTURE)
+    data = path.read_bytes()
+    thumbnail = b"\xff\xe1\x00\x06\xff\xd8\xff\xd9"  # an APP1 segment that holds an end marker
+    path.write_bytes(data[:2] + thumbnail + data[2:])
+    assert read_rgb(path).shape == PICTURE.shape
+    path.write_bytes(data[:2] + thumbnail + data[2:-2])
+    with pytest.raises(ImageError, match="truncated"):
+        read_rgb(path)
+
+
+BAD_FILES = [
+    ("sixteen.png", (PICTURE[..., 0].astype(np.uint16) * 256), "uint16 pixels; 8 bits"),
+    ("alpha.png", np.dstack([PICTURE, PICTURE[..., 0]]), r"4 channels \(RGBA\)"),
+]
+
+
+@pytest.mark.parametrize(("name", "pixels", "message"), BAD_FILES, ids=[c[0] for c in BAD_FILES])
+def test_other_pixels_are_refused(
+    tmp_path: Path, name: str, pixels: np.ndarray, message: str
+) -> None:
+    with pytest.raises(ImageError, match=rf"{name}: {message}"):
+        read_rgb(write(tmp_path / name, pixels))
+
+
+def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.jpg"):
+        read_rgb(tmp_path / "none.jpg")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"empty\.jpg: the file is empty"):
+        read_rgb(tmp_path / "empty.jpg")
+    (tmp_path / "text.jpg").write_text("not an image")
+    with pytest.raises(ImageError, match=r"text\.jpg: not an image"):
+        read_rgb(tmp_path / "text.jpg")
+
+
+def test_no_library_no_noise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(ctypes.util, "find_library", lambda _: None)
+    image_module._load_jpeg4py.cache_clear()
+    try:
+        assert jpeg_decoder() == "OpenCV"
+        read_rgb(write(tmp_path / "a.jpg", PICTURE))
+        assert capfd.readouterr() == ("", "")
+    finally:
+        image_module._load_jpeg4py.cache_clear()
+
+
+BAD_ARRAYS = [
+    ("grey", PICTURE[..., 0], ValueError, "grey"),
+    ("RGBA", np.dstack([PICTURE, PICTURE[..., 0]]), ValueError, "RGBA"),
+    ("16 bits", PICTURE.astype(np.uint16), TypeError, "uint16"),
+    ("floats", PICTURE / 255, TypeError, "float64"),
+    ("a list", [[1, 2, 3]], TypeError, "list"),
+    ("no pixels", PICTURE[:0], ValueError, r"\(0, 64, 3\)"),
+]
+
+
+@pytest.mark.parametrize(("name", "array", "error", "message"), BAD_ARRAYS)
+def test_arrays_that_are_not_rgb(name: str, array, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        check_rgb(array)
