@@ -6,11 +6,14 @@ may ask `is_main`; only lib/train/run_training.py opens and closes the group.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+Result = TypeVar("Result")
 
 
 def is_initialized() -> bool:
@@ -74,7 +77,14 @@ def any_true(flag: bool, device: torch.device) -> bool:
     return bool(told.item())
 
 
-def barrier() -> None:
-    """Wait until every process is here."""
-    if world_size() > 1:
-        dist.barrier()
+def from_main(make: Callable[[], Result]) -> Result:
+    """Let the main process call `make` and hand its result, picklable, to all others.
+
+    So that only the first machine has to hold checkpoints. If `make` raises there, the launcher
+    ends the others.
+    """
+    if world_size() == 1:
+        return make()
+    result = [make() if is_main() else None]
+    dist.broadcast_object_list(result, src=0)
+    return result[0]

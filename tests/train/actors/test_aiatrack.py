@@ -4,13 +4,12 @@ The figures are in tests/fixtures/golden_seed18.npz, keys train/*; weights and f
 tests/seeded.py. Bounds: the reference repeats itself to 1e-5 in losses and 2e-3 in gradient norms.
 """
 
-import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from seeded import seeded_box, seeded_frame, seeded_tensor
 from torch import nn
 
 from lib.config.aiatrack.config import make_config
@@ -21,15 +20,11 @@ from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
 from lib.train.base_functions import build_optimizer
 from lib.utils.box_ops import xywh_to_xyxy
 from lib.utils.crop import Crop
-from tests.seeded import seeded_box, seeded_frame, seeded_tensor
-
-FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 
 @pytest.fixture(scope="module")
-def golden():
-    with np.load(FIXTURES / "golden_seed18.npz") as file:
-        return {key[6:]: file[key] for key in file.files if key.startswith("train/")}
+def stored(golden):
+    return {key[6:]: value for key, value in golden.items() if key.startswith("train/")}
 
 
 def cut(frame, box_around, box):
@@ -41,10 +36,10 @@ def cut(frame, box_around, box):
 
 
 @pytest.fixture(scope="module")
-def batch(golden):
+def batch(stored):
     """The two samples that the fixture's README describes."""
     searches, references = [], []
-    for s, (jx, jy) in enumerate(golden["jitter"]):
+    for s, (jx, jy) in enumerate(stored["jitter"]):
         references.append([cut(seeded_frame(t), *[seeded_box(t)] * 2) for t in (s, 3 + s)])
         x, y, w, h = seeded_box(6 + s)
         around = [x + jx, y + jy, 1.15 * w, 0.9 * h]
@@ -52,7 +47,7 @@ def batch(golden):
     search, search_mask, search_box = map(torch.stack, zip(*searches, strict=True))
     rows = [list(map(torch.stack, zip(*sample, strict=True))) for sample in references]
     refs, ref_masks, ref_boxes = map(torch.stack, zip(*rows, strict=True))
-    proposals = torch.from_numpy(golden["proposals"])
+    proposals = torch.from_numpy(stored["proposals"])
     return SimpleNamespace(
         search=search,
         search_mask=search_mask,
@@ -61,52 +56,54 @@ def batch(golden):
         reference_masks=ref_masks,
         reference_boxes=ref_boxes,
         proposals=proposals,
-        proposal_iou=torch.from_numpy(golden["proposal_iou"]),
+        proposal_iou=torch.from_numpy(stored["proposal_iou"]),
     )
 
 
-def seeded_model(seed):
+def make_model(released_names, seed):
     cfg = make_config({"MODEL": {"TRANSFORMER": {"DROPOUT": 0.0}}})
     model = build_aiatrack(cfg)
-    entries = json.loads((FIXTURES / "state_dict.json").read_text())
-    shapes = {k: v["shape"] if isinstance(v, dict) else v[0] for k, v in entries.items()}
-    state = {k: torch.from_numpy(seeded_tensor(k, tuple(s), seed)) for k, s in shapes.items()}
-    model.load_state_dict(state)
+    model.load_state_dict(
+        {
+            name: torch.from_numpy(seeded_tensor(name, tuple(entry["shape"]), seed))
+            for name, entry in released_names.items()
+        }
+    )
     return cfg, model.train()
 
 
-def test_batch_is_the_fixtures(golden, batch):
-    np.testing.assert_allclose(batch.search_box, golden["search_anno"], rtol=1e-5)
+def test_batch_is_the_fixtures(stored, batch):
+    np.testing.assert_allclose(batch.search_box, stored["search_anno"], rtol=1e-5)
     cells = [
         [target_cells(box[None], 20, 20).sum().item() for box in boxes]
         for boxes in batch.reference_boxes
     ]
-    np.testing.assert_array_equal(cells, golden["reference_region_sum"][..., 0])
+    np.testing.assert_array_equal(cells, stored["reference_region_sum"][..., 0])
 
 
-def test_two_steps_match_the_reference(golden, batch):
-    cfg, model = seeded_model(int(golden["seed"]))
+def test_two_steps_match_the_reference(stored, batch, released_names):
+    cfg, model = make_model(released_names, int(stored["seed"]))
     optimizer = build_optimizer(model, cfg)
     actor = AIATRACKActor(model, LossWeights())
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
-    assert sorted(frozen) == sorted(golden["frozen_names"])
-    assert sorted(trainable) == sorted(golden["grad_names"])
+    assert sorted(frozen) == sorted(stored["frozen_names"])
+    assert sorted(trainable) == sorted(stored["grad_names"])
     for step, (loss_bound, norm_bound) in enumerate([(1e-4, 5e-3), (5e-3, 5e-2)]):
         outcome = actor(batch)
         for name in ("Ls/total", "Ls/giou", "Ls/l1", "Ls/iou", "IoU"):
-            expected = golden[f"step{step}/{name}"]
+            expected = stored[f"step{step}/{name}"]
             np.testing.assert_allclose(outcome.terms[name], expected, rtol=loss_bound, err_msg=name)
         optimizer.zero_grad()
         outcome.loss.backward()
         if step == 0:
-            wanted = dict(zip(golden["grad_names"], golden["grad_norms"], strict=True))
+            wanted = dict(zip(stored["grad_names"], stored["grad_norms"], strict=True))
             for name, p in trainable.items():
                 np.testing.assert_allclose(
                     p.grad.norm(), wanted[name], rtol=5e-3, atol=1e-4, err_msg=name
                 )
         norm = nn.utils.clip_grad_norm_(trainable.values(), cfg.TRAIN.GRAD_CLIP_NORM)
-        expected = golden[f"step{step}/grad_norm_before_clip"]
+        expected = stored[f"step{step}/grad_norm_before_clip"]
         np.testing.assert_allclose(norm, expected, rtol=norm_bound)
         optimizer.step()
 
@@ -170,9 +167,9 @@ def test_inverted_box_is_counted_and_mended():
     torch.testing.assert_close(net.box.data, truth, atol=0.02, rtol=0)
 
 
-def test_iou_loss_reaches_the_decoder(golden, batch):
+def test_iou_loss_reaches_the_decoder(stored, batch, released_names):
     """The IoU head's loss back-propagates into the features it reads."""
-    _, model = seeded_model(int(golden["seed"]))
+    _, model = make_model(released_names, int(stored["seed"]))
     actor = AIATRACKActor(model, LossWeights(giou=0.0, l1=0.0))
     actor(batch).loss.backward()
     assert model.transformer.decoder.norm.weight.grad.norm() > 1e-3

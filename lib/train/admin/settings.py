@@ -1,0 +1,87 @@
+"""What one run is told beside its recipe: where to save, on what, with which overrides.
+
+Made by tracking/train.py, handed to every process; the recipe itself is lib/config's.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from easydict import EasyDict
+
+from lib.config.aiatrack.config import load_config
+from lib.utils.paths import PROJECT_ROOT
+
+PRECISIONS = ("off", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda")
+LEAST = {"batch_size": 1, "accumulate": 1, "epochs": 1, "samples": 1, "workers": 0, "keep": 1}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One training run. None leaves the recipe's value."""
+
+    config: str = "baseline"  # a recipe's name, or the path of a YAML file
+    save_dir: Path = PROJECT_ROOT  # holds checkpoints/, logs/ and tensorboard/
+    device: str = "auto"
+    batch_size: int | None = None  # samples a process and forward pass
+    accumulate: int = 1  # forward passes an update
+    epochs: int | None = None
+    samples: int | None = None  # an epoch, over all processes
+    workers: int | None = None  # loading processes a process
+    precision: str = "off"  # of the network's matrix products under autocast; off is fp32
+    compile: bool = False
+    channels_last: bool = False
+    sync_bn: bool = False  # the heads' batch norm takes its statistics over all GPUs
+    seed: int = 42
+    keep: int = 3  # newest checkpoints kept, beside every 100th
+    init_from: Path | None = None
+    backbone_weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            ValueError: names the setting, the value given and what is allowed.
+        """
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} must be at least {least}; given: {value}")
+        for name, allowed in (("precision", PRECISIONS), ("device", DEVICES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(allowed)}; given: {getattr(self, name)!r}"
+                )
+
+    @property
+    def name(self) -> str:
+        """The recipe's name, which names the folders."""
+        return Path(self.config).stem
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where this run's checkpoints lie."""
+        return self.save_dir / "checkpoints" / "train" / "aiatrack" / self.name
+
+    @property
+    def tensorboard_folder(self) -> Path:
+        """Where this run's curves lie."""
+        return self.save_dir / "tensorboard" / "train" / "aiatrack" / self.name
+
+    @property
+    def log_file(self) -> Path:
+        """Where this run's text log lies; a resumed run appends to it."""
+        return self.save_dir / "logs" / f"aiatrack-{self.name}.log"
+
+    def recipe(self) -> EasyDict:
+        """Read the recipe and lay this run's overrides over it; raises as `load_config`."""
+        cfg = load_config(self.config)
+        for section, key, value in (
+            (cfg.TRAIN, "BATCH_SIZE", self.batch_size),
+            (cfg.TRAIN, "EPOCH", self.epochs),
+            (cfg.TRAIN, "NUM_WORKER", self.workers),
+            (cfg.DATA.TRAIN, "SAMPLE_PER_EPOCH", self.samples),
+        ):
+            if value is not None:
+                section[key] = value
+        return cfg

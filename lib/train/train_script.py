@@ -1,0 +1,118 @@
+"""The wiring of one training process: recipe -> network, data, optimizer, trainer -> result.
+
+Called by run_training.py in every process; lib/train/base_functions.py makes the parts.
+"""
+
+import logging
+from collections.abc import Callable
+
+import torch
+from easydict import EasyDict
+from torch import nn
+
+from lib.train.actors.aiatrack import AIATRACKActor
+from lib.train.admin.settings import Settings
+from lib.train.base_functions import build_network, build_optimizer, loss_weights
+from lib.train.data.loader import Loader, SampleSource, build_loader
+from lib.train.trainers.base_trainer import Parts
+from lib.train.trainers.ltr_trainer import LTRTrainer
+from lib.utils import distributed
+
+logger = logging.getLogger(__name__)
+
+# Recipe -> what training samples are drawn from, and what validation samples, if anything.
+MakeSources = Callable[[EasyDict], tuple[SampleSource, SampleSource | None]]
+
+DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+VAL_SEED = 2**32 - 1  # added, so that no training sample is drawn as a validation sample is
+RECIPE_BATCH = 120  # 15 on each of 8 GPUs: what the published learning rate is for
+
+
+def train(settings: Settings, device: torch.device, make_sources: MakeSources) -> dict[str, float]:
+    """Train a recipe in this process, together with the others of its group.
+
+    Returns:
+        As LTRTrainer.train.
+    """
+    cfg = settings.recipe()
+    torch.manual_seed(settings.seed)
+    model = build_network(cfg, settings.init_from, settings.backbone_weights).to(device)
+    if settings.sync_bn:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if settings.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    _log_plan(cfg, settings, model, device)
+    train_loader, val_loader = _loaders(cfg, settings, make_sources)
+    net, dtype = _wrap(model, settings, device), DTYPES[settings.precision]
+    actor = AIATRACKActor(net, loss_weights(cfg), dtype)
+    parts = Parts(model, actor, build_optimizer(model, cfg), train_loader, val_loader)
+    trainer = LTRTrainer(parts, cfg, settings, device)
+    try:
+        trainer.resume()
+        return trainer.train()
+    finally:
+        trainer.writer.close()
+
+
+def _wrap(model: nn.Module, settings: Settings, device: torch.device) -> nn.Module:
+    """Compile and distribute the network as the run asks for."""
+    if settings.compile:
+        model.compile()  # in place: names of parameters stay
+    if distributed.world_size() == 1:
+        return model
+    # Every process starts from the main one's weights; the heads' running statistics follow its.
+    return nn.parallel.DistributedDataParallel(
+        model, device_ids=[device.index] if device.type == "cuda" else None
+    )
+
+
+def _loaders(
+    cfg: EasyDict, settings: Settings, make_sources: MakeSources
+) -> tuple[Loader, Loader | None]:
+    """Loaders of training and validation batches on this rank."""
+    train_source, val_source = make_sources(cfg)
+
+    def loader(source: SampleSource, seed: int, length: int) -> Loader:
+        return build_loader(
+            source,
+            batch_size=cfg.TRAIN.BATCH_SIZE,
+            workers=cfg.TRAIN.NUM_WORKER,
+            seed=seed,
+            epoch_length=length,
+            rank=distributed.rank(),
+            world_size=distributed.world_size(),
+        )
+
+    train_loader = loader(train_source, settings.seed, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH)
+    if val_source is None:
+        logger.info("no validation: DATA.VAL.DATASETS_NAME is empty")
+        return train_loader, None
+    val_seed = settings.seed + VAL_SEED
+    return train_loader, loader(val_source, val_seed, cfg.DATA.VAL.SAMPLE_PER_EPOCH)
+
+
+def _log_plan(cfg: EasyDict, settings: Settings, model: nn.Module, device: torch.device) -> None:
+    """Say what is about to be trained and how large a batch it comes to."""
+    processes, batch = distributed.world_size(), cfg.TRAIN.BATCH_SIZE
+    effective = processes * batch * settings.accumulate
+    logger.info(
+        "effective batch %d = %d samples x %d accumulated x %d processes; learning rate %g, "
+        "backbone %g; %d epochs of %d samples",
+        *(effective, batch, settings.accumulate, processes, cfg.TRAIN.LR),
+        *(cfg.TRAIN.LR * cfg.TRAIN.BACKBONE_MULTIPLIER, cfg.TRAIN.EPOCH),
+        cfg.DATA.TRAIN.SAMPLE_PER_EPOCH,
+    )
+    if settings.name.startswith("baseline") and effective != RECIPE_BATCH:
+        logger.warning(
+            "the published recipe has batches of %d (15 on each of 8 GPUs); --batch-size and "
+            "--accumulate reach that on fewer",
+            RECIPE_BATCH,
+        )
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    logger.info(
+        "%s: %.2f M parameters, %.2f M trained, on %s, precision %s; the heads' batch norm takes "
+        "its statistics over %s",
+        *(settings.name, sum(p.numel() for p in model.parameters()) / 1e6, trained / 1e6, device),
+        settings.precision,
+        "all processes" if settings.sync_bn else "each process's own batch",
+    )

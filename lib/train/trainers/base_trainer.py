@@ -1,0 +1,240 @@
+"""Epochs from the newest checkpoint to the recipe's last one, a checkpoint after each.
+
+Source: spec section 4 and 6. What an epoch is lies in ltr_trainer.py; which file is read and kept
+in checkpoints.py. Randomness of the network follows from (seed, rank, epoch, update) and that of
+the data from (seed, epoch, sample), so no generator's state has to be saved.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from easydict import EasyDict
+from torch import nn
+
+from lib.train.actors.aiatrack import AIATRACKActor
+from lib.train.admin.settings import Settings
+from lib.train.admin.stats import Stats
+from lib.train.base_functions import set_learning_rates
+from lib.train.data.batch import Sample
+from lib.train.trainers.checkpoints import CheckpointFolder, check_resumable, plain
+from lib.train.trainers.signals import Stopped, StopRequest
+from lib.utils import distributed
+from lib.utils.checkpoint import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+
+class BatchLoader(Protocol):
+    """What the trainer needs of lib/train/data/loader.py."""
+
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """Fix the randomness; leave out the first batches."""
+        ...
+
+    def __len__(self) -> int:
+        """Batches an epoch on this process, those left out included."""
+        ...
+
+    def __iter__(self) -> Iterator[Sample]:
+        """Collated samples."""
+        ...
+
+
+class Parts(NamedTuple):
+    """What a trainer trains with."""
+
+    model: nn.Module  # the bare network: its state dict is what is saved
+    actor: AIATRACKActor  # around the network, wrapped for distributed training or not
+    optimizer: torch.optim.Optimizer
+    train_loader: BatchLoader
+    val_loader: BatchLoader | None
+
+
+class BaseTrainer:
+    """The frame around epochs: resuming, saving, stopping."""
+
+    def __init__(
+        self, parts: Parts, cfg: EasyDict, settings: Settings, device: torch.device
+    ) -> None:
+        """Start before the first epoch, where `resume` may then move on from."""
+        self.parts = parts
+        self.cfg = cfg
+        self.settings = settings
+        self.device = device
+        self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+        self.epoch = 0  # completed
+        self.batches_done = 0  # of the next epoch, on each process
+        self.stats = Stats()  # of the epoch under way
+        self.history: dict[str, dict[str, float]] = {}  # means by epoch, "train 12", "val 12"
+        self.folder = CheckpointFolder(settings.checkpoint_folder, settings.keep)
+        self.stop = StopRequest()
+
+    def train(self) -> dict[str, float]:
+        """Train up to the recipe's last epoch.
+
+        Returns:
+            Means of the last validation; of the last training epoch if there is no validation.
+
+        Raises:
+            Stopped: by a signal, after saving.
+            CheckpointError: a checkpoint that cannot be gone on from, or that cannot be saved.
+        """
+        result: dict[str, float] = {}
+        with self.stop:
+            self._validate_if_due()
+            for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
+                set_learning_rates(self.parts.optimizer, self.cfg, epoch)
+                result = self._record(f"train {epoch}", self.train_epoch(epoch))
+                self.epoch, self.batches_done, self.stats = epoch, 0, Stats()
+                self.save()
+                self._validate_if_due()
+        return self.history.get(f"val {self.epoch}", result)
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train from batch `self.batches_done` to the epoch's end and return the means."""
+        raise NotImplementedError
+
+    def validate(self, epoch: int) -> dict[str, float]:
+        """Look at the held-out batches and return the means."""
+        raise NotImplementedError
+
+    def save(self) -> None:
+        """Save from the main process."""
+        if distributed.is_main():
+            path = self.folder.save(self._contents())
+            logger.info("saved %s", path)
+
+    def resume(self) -> bool:
+        """Go on from the newest good checkpoint, if there is one; says what it found and does.
+
+        Raises:
+            CheckpointError: no good one among those there, or one of another recipe.
+        """
+        found = distributed.from_main(self._find)
+        if found is None:
+            return False
+        path, contents = found
+        self.epoch = contents["epoch"]
+        if "net" not in contents:
+            self.history = contents["history"]
+            return True
+        self.parts.model.load_state_dict(contents["net"])
+        self._restore_optimizer(path, contents["optimizer"])
+        if contents["scaler"]:
+            self.scaler.load_state_dict(contents["scaler"])
+        self.batches_done = contents["batches_done"]
+        self.stats = Stats.from_plain(contents["stats"]["under way"])
+        self.history = contents["stats"]["history"]
+        within = f" and {self.batches_done} batches" if self.batches_done else ""
+        logger.info("resuming after epoch %d%s from %s", self.epoch, within, path)
+        return True
+
+    def check_stop(self) -> None:
+        """Save and leave if any process was told to stop; every process must call this.
+
+        Raises:
+            Stopped: after saving.
+        """
+        told = self.stop.signal_number
+        if not distributed.any_true(told is not None, self.device):
+            return
+        if self.batches_done:
+            self.save()
+        raise Stopped(told or 15)
+
+    def _find(self) -> tuple[Path, dict[str, Any]] | None:
+        """Main process: the checkpoint to go on from, checked."""
+        found = self.folder.newest()
+        if found is None:
+            logger.info("no checkpoint in %s: starting at epoch 1", self.folder.folder)
+            return None
+        path, contents = found
+        last = self.cfg.TRAIN.EPOCH
+        stats = contents.get("stats")
+        history = stats.get("history", {}) if isinstance(stats, dict) else {}
+        seen = not self._validates(last) or f"val {last}" in history
+        if contents.get("epoch", 0) >= last and (seen or "batches_done" not in contents):
+            logger.warning(
+                "nothing to do: %s is of epoch %d and TRAIN.EPOCH is %d. To train on raise "
+                "--epochs; to train anew choose another --save-dir",
+                *(path, contents["epoch"], last),
+            )
+            return path, {"epoch": contents["epoch"], "history": history}
+        check_resumable(path, contents, self.cfg)
+        self._check_run(path, contents["settings"], contents["batches_done"])
+        return path, contents
+
+    def _check_run(self, path: Path, saved: dict[str, Any], batches_done: int) -> None:
+        """Compare how the checkpoint's run was started with how this one is."""
+        run = self._run()
+        keys = ("seed", "processes", "batch", "accumulate", "precision")
+        changed = [f"{k} {saved[k]} there, {run[k]} here" for k in keys if saved[k] != run[k]]
+        if changed:
+            logger.warning("not the same run to the bit: %s", "; ".join(changed))
+        together = [of["processes"] * of["batch"] * of["accumulate"] for of in (saved, run)]
+        if batches_done and together[0] != together[1]:
+            raise CheckpointError(
+                f"{path}: its run stopped within an epoch at {together[0]} samples an update; here "
+                f"it is {together[1]}. Keep the product of processes, --batch-size and "
+                f"--accumulate, or move that file away to go on from the epoch before"
+            )
+
+    def _restore_optimizer(self, path: Path, saved: dict[str, Any]) -> None:
+        """Take over the moments; rates and decay stay those of the recipe."""
+        groups = self.parts.optimizer.state_dict()["param_groups"]
+        sizes = [[len(group["params"]) for group in g] for g in (saved["param_groups"], groups)]
+        if sizes[0] != sizes[1]:
+            raise CheckpointError(
+                f"{path}: its optimizer has groups of {sizes[0]} parameters, this one of {sizes[1]}"
+            )
+        self.parts.optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
+
+    def _contents(self) -> dict[str, Any]:
+        """What is saved: the released format, and what resuming needs."""
+        return {
+            "epoch": self.epoch,
+            "actor_type": type(self.parts.actor).__name__,
+            "net_type": "AIATRACK",
+            "net": self.parts.model.state_dict(),
+            "net_info": None,
+            "constructor": None,
+            "optimizer": self.parts.optimizer.state_dict(),
+            "stats": {"history": self.history, "under way": self.stats.to_plain()},
+            "settings": {"recipe": plain(self.cfg), **self._run()},
+            "scaler": self.scaler.state_dict(),
+            "batches_done": self.batches_done,
+        }
+
+    def _run(self) -> dict[str, Any]:
+        """How this run was started, as far as its numbers depend on it."""
+        return {
+            "config": self.settings.name,
+            "seed": self.settings.seed,
+            "processes": distributed.world_size(),
+            "batch": self.cfg.TRAIN.BATCH_SIZE,
+            "accumulate": self.settings.accumulate,
+            "precision": self.settings.precision,
+            "torch": str(torch.__version__),
+        }
+
+    def _record(self, name: str, means: dict[str, float]) -> dict[str, float]:
+        """Keep an epoch's means for the checkpoint and log them."""
+        self.history[name] = means
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in means.items())
+        logger.info("epoch means, %s: %s", name, shown)
+        return means
+
+    def _validate_if_due(self) -> None:
+        """Validate after the last completed epoch, unless a run before this one did."""
+        if self._validates(self.epoch) and f"val {self.epoch}" not in self.history:
+            self._record(f"val {self.epoch}", self.validate(self.epoch))
+            self.save()
+
+    def _validates(self, epoch: int) -> bool:
+        """Whether held-out batches are looked at after an epoch."""
+        train = self.cfg.TRAIN
+        due = epoch == train.EPOCH or (epoch > 0 and epoch % train.VAL_EPOCH_INTERVAL == 0)
+        return due and self.batches_done == 0 and self.parts.val_loader is not None

@@ -1,0 +1,152 @@
+"""Checkpoints of a training: what is in them, which are kept, which one to go on from.
+
+Source: spec section 6. The format is that of the released files plus what resuming needs, plain
+types only; reading and atomic writing are lib/utils/checkpoint.py's. Files of whole epochs are
+AIATRACK_ep0012.pth.tar; a run stopped within an epoch leaves AIATRACK_interrupted.pth.tar.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from easydict import EasyDict
+
+from lib.utils.checkpoint import (
+    CheckpointError,
+    checkpoints_newest_first,
+    read_checkpoint,
+    save_checkpoint,
+)
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED = "AIATRACK_interrupted.pth.tar"
+KEPT_FOR_EVER = 100  # every so many epochs
+RESUME_KEYS = ("epoch", "batches_done", "net", "optimizer", "scaler", "stats", "settings")
+
+# Keys in which a checkpoint must agree with the recipe that goes on from it.
+SAME = (
+    *("MODEL.", "DATA.SEARCH.SIZE", "DATA.TRAIN.DATASETS_NAME"),
+    *("TRAIN.FREEZE_LAYERS", "TRAIN.FREEZE_BACKBONE_BN", "TRAIN.OPTIMIZER"),
+)
+NO_MATTER = ("MODEL.BACKBONE.PRETRAINED", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TEST.")
+
+
+class CheckpointFolder:
+    """The checkpoints of one run."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        """Look at `folder`. keep: newest files that stay, beside every 100th."""
+        self.folder = folder
+        self.keep = keep
+        self.written: list[int] = []  # epochs saved by this run, also before it was resumed
+
+    def save(self, contents: dict[str, Any]) -> Path:
+        """Write a checkpoint, then delete those of this run that are no longer needed.
+
+        Raises:
+            CheckpointError: it could not be written, such as for a full disk; what was there stays.
+        """
+        whole = contents["batches_done"] == 0
+        name = f"AIATRACK_ep{contents['epoch']:04d}.pth.tar" if whole else INTERRUPTED
+        if whole and contents["epoch"] not in self.written:
+            self.written.append(contents["epoch"])
+        path = self.folder / name
+        try:
+            save_checkpoint(path, {**contents, "written": list(self.written)})
+        except (OSError, RuntimeError) as error:
+            there = checkpoints_newest_first(self.folder)
+            raise CheckpointError(
+                f"{path}: could not be saved: {error}. "
+                + (f"The newest good checkpoint is {there[0]}." if there else "There is none yet.")
+            ) from error
+        if whole:
+            (self.folder / INTERRUPTED).unlink(missing_ok=True)
+            self._remove_old()
+        return path
+
+    def newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """Read the newest checkpoint that can be read; None if there is no file at all.
+
+        Raises:
+            CheckpointError: there are files, and none of them can be read.
+        """
+        whole = checkpoints_newest_first(self.folder)
+        interrupted = self.folder / INTERRUPTED
+        damaged = []
+        for path in ([interrupted] if interrupted.is_file() else []) + whole:
+            try:
+                contents = read_checkpoint(path)
+            except CheckpointError as error:
+                logger.warning("damaged checkpoint, falling back to the one before: %s", error)
+                damaged.append(path.name)
+                continue
+            if path == interrupted and whole and _epoch_of(whole[0]) > contents.get("epoch", -1):
+                continue  # left over: its epoch was completed later
+            self.written = [int(epoch) for epoch in contents.get("written", [])]
+            return path, contents
+        if damaged:
+            raise CheckpointError(
+                f"{self.folder}: none of its {len(damaged)} checkpoints can be read "
+                f"({', '.join(damaged[:5])}); move them away to start anew"
+            )
+        return None
+
+    def _remove_old(self) -> None:
+        """Delete what this run wrote, but for the newest and every 100th."""
+        removable = sorted(epoch for epoch in self.written if epoch % KEPT_FOR_EVER)
+        for epoch in removable[: -self.keep]:
+            (self.folder / f"AIATRACK_ep{epoch:04d}.pth.tar").unlink(missing_ok=True)
+            self.written.remove(epoch)
+
+
+def _epoch_of(path: Path) -> int:
+    """Number in the name of a whole epoch's checkpoint."""
+    return int(path.name.removeprefix("AIATRACK_ep").split(".")[0])
+
+
+def plain(cfg: EasyDict) -> dict[str, Any]:
+    """A recipe as plain dictionaries."""
+    return json.loads(json.dumps(cfg))
+
+
+def check_resumable(path: Path, contents: dict[str, Any], cfg: EasyDict) -> None:
+    """Refuse a checkpoint that this recipe cannot go on from; log differences that are harmless.
+
+    Raises:
+        CheckpointError: it lacks what resuming needs, or was written by another recipe; the message
+            names the keys that differ.
+    """
+    lacking = [key for key in RESUME_KEYS if key not in contents]
+    if lacking:
+        raise CheckpointError(
+            f"{path}: has weights but lacks {', '.join(lacking)}, so training cannot go on from it "
+            f"(a released model?). To start from its weights use --init-from with another "
+            f"--save-dir"
+        )
+    saved, wanted = dict(_leaves(contents["settings"]["recipe"])), dict(_leaves(plain(cfg)))
+    changed = {
+        key: f"{key} {saved.get(key)!r} there, {wanted.get(key)!r} here"
+        for key in {**saved, **wanted}
+        if saved.get(key) != wanted.get(key) and not key.startswith(NO_MATTER)
+    }
+    if grave := [text for key, text in changed.items() if key.startswith(SAME)]:
+        raise CheckpointError(
+            f"{path}: was written by another recipe: {'; '.join(grave)}. Move it away, choose "
+            f"another --save-dir, or use its weights with --init-from"
+        )
+    if changed:
+        logger.warning(
+            "the recipe has changed; what it says now takes hold: %s", "; ".join(changed.values())
+        )
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value of nested dictionaries with its dotted key."""
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,199 @@
+"""One epoch: batches to updates, every number checked before it is used; and the validation.
+
+Source: spec section 4. Neighbours: base_trainer.py (epochs), actors (the loss of a batch).
+"""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from easydict import EasyDict
+from torch import nn
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from lib.train.actors.aiatrack import AIATRACKActor, Outcome
+from lib.train.admin.settings import Settings
+from lib.train.admin.stats import Stats
+from lib.train.admin.tensorboard import TensorboardWriter
+from lib.train.data.batch import Sample
+from lib.train.trainers.base_trainer import BaseTrainer, Parts
+from lib.utils import distributed
+from lib.utils.checkpoint import save_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+class NonFiniteError(FloatingPointError):
+    """A loss or a gradient is NaN or infinite; nothing was updated with it."""
+
+
+class LTRTrainer(BaseTrainer):
+    """Learning tracking representations: the training of this kind of tracker."""
+
+    def __init__(
+        self, parts: Parts, cfg: EasyDict, settings: Settings, device: torch.device
+    ) -> None:
+        """See BaseTrainer; opens the curves' folder too."""
+        super().__init__(parts, cfg, settings, device)
+        self.writer = TensorboardWriter(settings.tensorboard_folder)
+        # The bare network: validation on the ranks needs no exchange within the forward pass.
+        self._val_actor = AIATRACKActor(parts.model, parts.actor.weights, parts.actor.autocast)
+        self._window = Stats()  # since the last printed line
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train from batch `batches_done` to the epoch's end; see BaseTrainer."""
+        loader, accumulate = self.parts.train_loader, self.settings.accumulate
+        updates = len(loader) // accumulate
+        if updates == 0:
+            raise ValueError(
+                f"an epoch has {len(loader)} batches a process, fewer than the {accumulate} to "
+                f"accumulate; raise DATA.TRAIN.SAMPLE_PER_EPOCH or lower --accumulate"
+            )
+        self.parts.model.train()
+        loader.set_epoch(epoch, first_batch=self.batches_done)
+        batches = iter(loader)
+        self._window = Stats()
+        with self._bar(f"epoch {epoch}", updates, self.batches_done // accumulate) as bar:
+            for update in range(self.batches_done // accumulate, updates):
+                self.check_stop()
+                begin = time.perf_counter()
+                group = [self._to_device(next(batches)) for _ in range(accumulate)]
+                waited = time.perf_counter() - begin
+                self._update(epoch, update, group)
+                self.batches_done += accumulate
+                self._time(begin, waited, sum(len(batch.search) for batch in group))
+                bar.update()
+                if (update + 1) % self.cfg.TRAIN.PRINT_INTERVAL == 0 or update + 1 == updates:
+                    self._report(epoch, update, updates)
+            for _ in batches:  # what does not fill a group; the loader then judges its counts
+                pass
+        return self.stats.means(self.device)
+
+    def validate(self, epoch: int) -> dict[str, float]:
+        """Measure the losses on held-out batches, the same ones each time; see BaseTrainer."""
+        loader, stats = self.parts.val_loader, Stats()
+        self.parts.model.eval()
+        loader.set_epoch(0)
+        with torch.no_grad(), self._bar(f"validation {epoch}", len(loader)) as bar:
+            for number, batch in enumerate(loader):
+                self.check_stop()
+                batch = self._to_device(batch)
+                outcome = self._val_actor(batch)
+                stats.update_all(_floats(outcome), len(batch.search))
+                bar.update()
+                if number == 0:
+                    self.writer.batch("val/batch", batch, outcome.box_xyxy, epoch)
+        means = stats.means(self.device)
+        self.writer.scalars("val", means, epoch)
+        return means
+
+    def _update(self, epoch: int, update: int, group: list[Sample]) -> None:
+        """Do one update of the weights from the batches of a group."""
+        self._seed(epoch, update)
+        optimizer = self.parts.optimizer
+        optimizer.zero_grad(set_to_none=True)
+        for i, batch in enumerate(group):
+            with self._exchange(i == len(group) - 1):
+                outcome = self.parts.actor(batch)
+                terms = _floats(outcome)
+                self._require_finite(epoch, update, terms, batch)
+                self.scaler.scale(outcome.loss / len(group)).backward()
+            for stats in (self.stats, self._window):
+                stats.update_all(terms, len(batch.search))
+        self.scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(self._trained(), self.cfg.TRAIN.GRAD_CLIP_NORM).item()
+        if not math.isfinite(norm) and not self.scaler.is_enabled():
+            self._refuse(epoch, update, {**terms, "gradient norm": norm}, group[-1])
+        self.scaler.step(optimizer)  # in fp16 it skips an update with infinite gradients
+        self.scaler.update()
+        if math.isfinite(norm):
+            for stats in (self.stats, self._window):
+                stats.update_all({"gradient norm": norm})
+        if update == 0 and (epoch == 1 or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
+            self.writer.batch("train/batch", group[-1], outcome.box_xyxy, epoch)
+
+    def _to_device(self, batch: Sample) -> Sample:
+        """Move a batch, from pinned memory without waiting."""
+        return batch.to(self.device, non_blocking=True)
+
+    def _seed(self, epoch: int, update: int) -> None:
+        """Fix the randomness of this update's dropout."""
+        key = (self.settings.seed, distributed.rank(), epoch, update)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+
+    def _exchange(self, last: bool) -> contextlib.AbstractContextManager:
+        """Let processes exchange gradients in the last batch of a group only."""
+        net = self.parts.actor.net
+        if last or not isinstance(net, nn.parallel.DistributedDataParallel):
+            return contextlib.nullcontext()
+        return net.no_sync()
+
+    def _trained(self) -> Iterator[nn.Parameter]:
+        """Parameters that have a gradient to clip."""
+        return (p for p in self.parts.model.parameters() if p.requires_grad)
+
+    def _require_finite(
+        self, epoch: int, update: int, terms: dict[str, float], batch: Sample
+    ) -> None:
+        """Raise unless every term of the loss is a number."""
+        if not all(map(math.isfinite, terms.values())):
+            self._refuse(epoch, update, terms, batch)
+
+    def _refuse(self, epoch: int, update: int, terms: dict[str, float], batch: Sample) -> None:
+        """Save the batch and raise NonFiniteError with step and terms."""
+        name = f"nonfinite_ep{epoch:04d}_update{update:06d}_rank{distributed.rank()}.pt"
+        path = self.settings.checkpoint_folder / name
+        contents = {**batch._asdict(), "terms": terms, "net": self.parts.model.state_dict()}
+        try:
+            save_checkpoint(path, contents)
+            where = f"batch and weights are saved in {path}"
+        except (OSError, RuntimeError) as error:
+            where = f"saving the batch failed too: {error}"
+        shown = ", ".join(f"{name} {value}" for name, value in terms.items())
+        raise NonFiniteError(
+            f"epoch {epoch}, update {update}, rank {distributed.rank()}: not finite: {shown}. "
+            f"Nothing was updated; {where}. Samples: {'; '.join(batch.source)}"
+        )
+
+    def _time(self, begin: float, waited: float, samples: int) -> None:
+        """Note the speed of an update that began at `begin`."""
+        seconds = time.perf_counter() - begin
+        self._window.update_all({"seconds a sample": seconds / samples}, samples)
+        self._window.update_all({"data wait": waited / seconds}, seconds)
+
+    def _report(self, epoch: int, update: int, updates: int) -> None:
+        """Log the means since the last line, over all processes, as text and curves."""
+        means = self._window.means(self.device)
+        self._window = Stats()
+        means["samples/s"] = distributed.world_size() / means.pop("seconds a sample")
+        rates = {
+            name: group["lr"]
+            for name, group in zip(
+                ("rest", "backbone"), self.parts.optimizer.param_groups, strict=True
+            )
+        }
+        step = (epoch - 1) * updates + update + 1
+        self.writer.scalars("train", means, step)
+        self.writer.scalars("learning rate", rates, step)
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+        logger.info("epoch %d [%d/%d] %s", epoch, update + 1, updates, shown)
+
+    @contextlib.contextmanager
+    def _bar(self, name: str, total: int, initial: int = 0) -> Iterator[tqdm]:
+        """Show progress on the main process's terminal, beside which log lines stay whole."""
+        hidden = None if distributed.is_main() else True  # None: hidden unless it is a terminal
+        with (
+            logging_redirect_tqdm(),
+            tqdm(total=total, initial=initial, desc=name, leave=False, disable=hidden) as bar,
+        ):
+            yield bar
+
+
+def _floats(outcome: Outcome) -> dict[str, float]:
+    """The terms as numbers, in one transfer from the device."""
+    return dict(zip(outcome.terms, torch.stack(list(outcome.terms.values())).tolist(), strict=True))

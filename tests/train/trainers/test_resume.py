@@ -1,0 +1,290 @@
+"""Resuming: killed and gone on equals straight through, bit for bit; stop signals; bad files."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from lib.train.admin.settings import Settings
+from lib.train.train_script import train
+from lib.train.trainers.checkpoints import INTERRUPTED, CheckpointFolder
+from lib.utils.checkpoint import CheckpointError, read_checkpoint
+from tests.train.tiny import tiny_sources, write_recipe
+
+ROOT = Path(__file__).resolve().parents[3]
+CPU = torch.device("cpu")
+
+
+def run_tiny(folder, recipe, **settings):
+    """Train in this process."""
+    return train(Settings(config=str(recipe), save_dir=folder, **settings), CPU, tiny_sources)
+
+
+def start_tiny(folder, recipe):
+    """Train in another process, with two loading processes of its own."""
+    code = (
+        "from pathlib import Path\n"
+        "from lib.train.admin.settings import Settings\n"
+        "from lib.train.run_training import run\n"
+        "from tests.train.tiny import tiny_sources\n"
+        f"run(Settings(config={str(recipe)!r}, save_dir=Path({str(folder)!r}), device='cpu', "
+        "workers=2, samples=64), tiny_sources)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(path, process, seconds=60):
+    """Wait until a file is there, while the process lives."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < end, f"no {path} after {seconds} s"
+        time.sleep(0.005)
+
+
+def checkpoint(folder, epoch):
+    return Settings(config="tiny", save_dir=folder).checkpoint_folder / (
+        f"AIATRACK_ep{epoch:04d}.pth.tar"
+    )
+
+
+def assert_same(a, b, where="checkpoint"):
+    """Both hold the same values, tensors to the bit."""
+    assert type(a) is type(b), where
+    if isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}[{key!r}]")
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), where
+        for i, pair in enumerate(zip(a, b, strict=True)):
+            assert_same(*pair, f"{where}[{i}]")
+    elif isinstance(a, Tensor):
+        assert torch.equal(a, b), where
+    else:
+        assert a == b, where
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """Two epochs without a stop: the last checkpoint."""
+    folder = tmp_path_factory.mktemp("straight")
+    process = start_tiny(folder, write_recipe(folder))
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return read_checkpoint(checkpoint(folder, 2))
+
+
+def test_killed_and_resumed_equals_straight_through(straight, tmp_path):
+    recipe = write_recipe(tmp_path)
+    process = start_tiny(tmp_path, recipe)
+    wait_for(checkpoint(tmp_path, 1), process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    assert not checkpoint(tmp_path, 2).exists()
+    process = start_tiny(tmp_path, recipe)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "resuming after epoch 1 from" in errors
+    assert_same(read_checkpoint(checkpoint(tmp_path, 2)), straight)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_within_an_epoch_saves_and_goes_on_to_the_bit(straight, tmp_path, number):
+    recipe = write_recipe(tmp_path)
+    process = start_tiny(tmp_path, recipe)
+    wait_for(checkpoint(tmp_path, 1), process)
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + number, errors
+    stopped = read_checkpoint(checkpoint(tmp_path, 1).with_name(INTERRUPTED))
+    assert 0 < stopped["batches_done"] < 32  # 64 samples in batches of 2
+    process = start_tiny(tmp_path, recipe)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert f"resuming after epoch 1 and {stopped['batches_done']} batches" in errors
+    assert_same(read_checkpoint(checkpoint(tmp_path, 2)), straight)
+    assert not checkpoint(tmp_path, 1).with_name(INTERRUPTED).exists()
+
+
+def test_falls_back_past_a_damaged_file(tmp_path, caplog):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe)
+    last = checkpoint(tmp_path, 2)
+    last.write_bytes(last.read_bytes()[:-1000])
+    caplog.set_level("INFO")
+    run_tiny(tmp_path, recipe)
+    assert "damaged checkpoint, falling back to the one before" in caplog.text
+    assert f"resuming after epoch 1 from {checkpoint(tmp_path, 1)}" in caplog.text
+    assert read_checkpoint(last)["epoch"] == 2
+
+
+def test_refuses_a_silent_fresh_start(tmp_path):
+    recipe = write_recipe(tmp_path)
+    path = checkpoint(tmp_path, 1)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"nothing")
+    with pytest.raises(CheckpointError, match="none of its 1 checkpoints can be read"):
+        run_tiny(tmp_path, recipe)
+
+
+def test_finished_training_is_left_alone(tmp_path, caplog):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe)
+    before = checkpoint(tmp_path, 2).read_bytes()
+    assert 0 <= run_tiny(tmp_path, recipe)["IoU"] < 1  # of the last validation, as stored
+    assert "nothing to do" in caplog.text
+    assert checkpoint(tmp_path, 2).read_bytes() == before
+
+
+def test_validation_that_was_missed_is_made_up_for(tmp_path, caplog):
+    """Killed after an epoch's checkpoint and before its validation."""
+    recipe = write_recipe(tmp_path)
+    expected = run_tiny(tmp_path, recipe)
+    path = checkpoint(tmp_path, 2)
+    contents = read_checkpoint(path)
+    del contents["stats"]["history"]["val 2"]
+    torch.save(contents, path)
+    assert run_tiny(tmp_path, recipe) == expected
+    assert "nothing to do" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("MODEL", "HIDDEN_DIM", 32, "MODEL.HIDDEN_DIM 16 there, 32 here"),
+        ("TRAIN", "FREEZE_BACKBONE_BN", True, "TRAIN.FREEZE_BACKBONE_BN False there, True here"),
+    ],
+)
+def test_refuses_a_checkpoint_of_another_recipe(tmp_path, section, key, value, message):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe, epochs=1)
+    other = write_recipe(tmp_path, section, **{key: value})
+    with pytest.raises(CheckpointError, match=rf"written by another recipe: {message}.*init-from"):
+        run_tiny(tmp_path, other)
+
+
+def test_edited_rate_takes_hold_and_is_told(tmp_path, caplog):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe, epochs=1)
+    run_tiny(tmp_path, write_recipe(tmp_path, LR=0.5e-4))
+    assert "TRAIN.LR 0.0001 there, 5e-05 here" in caplog.text
+    groups = read_checkpoint(checkpoint(tmp_path, 2))["optimizer"]["param_groups"]
+    assert groups[0]["lr"] == 0.5e-4
+
+
+def test_released_weights_are_not_resumed_from(tmp_path):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe, epochs=1)
+    path = checkpoint(tmp_path, 1)
+    contents = read_checkpoint(path)
+    del contents["batches_done"], contents["scaler"]
+    torch.save(contents, path)
+    with pytest.raises(CheckpointError, match=r"lacks batches_done, scaler.*--init-from"):
+        run_tiny(tmp_path, recipe)
+
+
+def test_interrupted_needs_the_same_batch(tmp_path):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe, epochs=1)
+    path = checkpoint(tmp_path, 1)
+    contents = {**read_checkpoint(path), "batches_done": 2}
+    torch.save(contents, path.with_name(INTERRUPTED))
+    with pytest.raises(CheckpointError, match="2 samples an update; here it is 4"):
+        run_tiny(tmp_path, recipe, batch_size=4)
+
+
+def test_fine_tuning_starts_from_given_weights(tmp_path):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe, epochs=1)
+    source = checkpoint(tmp_path, 1)
+    still = write_recipe(tmp_path, LR=1e-30, WEIGHT_DECAY=0.0)
+    run_tiny(tmp_path / "tuned", still, epochs=1, init_from=source)
+    before = read_checkpoint(source)["net"]
+    after = read_checkpoint(checkpoint(tmp_path / "tuned", 1))["net"]
+    names = [name for name in before if name.endswith("weight")]
+    assert_same({n: after[n] for n in names}, {n: before[n] for n in names})
+
+
+def test_format_is_the_released_one_in_plain_types(tmp_path):
+    run_tiny(tmp_path, write_recipe(tmp_path), epochs=1)
+    contents = torch.load(checkpoint(tmp_path, 1), weights_only=True)
+    for key, value in {
+        "epoch": 1,
+        "actor_type": "AIATRACKActor",
+        "net_type": "AIATRACK",
+        "net_info": None,
+        "constructor": None,
+    }.items():
+        assert contents[key] == value
+    assert {"net", "optimizer", "stats", "settings"} <= contents.keys()
+    assert {"train 1", "val 1"} == contents["stats"]["history"].keys()
+
+
+def test_keeps_the_last_few_and_every_100th(tmp_path):
+    (tmp_path / "AIATRACK_ep0007.pth.tar").write_bytes(b"somebody else's")
+    folder = CheckpointFolder(tmp_path, keep=2)
+    for epoch in range(98, 105):
+        folder.save({"epoch": epoch, "batches_done": 0})
+    names = sorted(path.name[11:15] for path in tmp_path.iterdir())
+    assert names == ["0007", "0100", "0103", "0104"]
+
+
+def test_keeps_counting_after_a_resume(tmp_path):
+    first = CheckpointFolder(tmp_path, keep=2)
+    for epoch in (1, 2):
+        first.save({"epoch": epoch, "batches_done": 0})
+    second = CheckpointFolder(tmp_path, keep=2)
+    assert second.newest()[1]["epoch"] == 2
+    second.save({"epoch": 3, "batches_done": 0})
+    assert sorted(path.name[14] for path in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_left_over_interrupted_file_is_ignored(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=2)
+    folder.save({"epoch": 1, "batches_done": 5})
+    left_over = (tmp_path / INTERRUPTED).read_bytes()
+    assert folder.newest()[1]["batches_done"] == 5
+    folder.save({"epoch": 2, "batches_done": 0})
+    assert not (tmp_path / INTERRUPTED).exists()
+    (tmp_path / INTERRUPTED).write_bytes(left_over)
+    assert folder.newest()[1]["epoch"] == 2
+
+
+DISK_FULL = """
+import resource, sys
+from pathlib import Path
+import torch
+from lib.train.trainers.checkpoints import CheckpointFolder
+folder = CheckpointFolder(Path(sys.argv[1]), keep=2)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+folder.save({"epoch": 2, "batches_done": 0, "net": {"w": torch.zeros(2**20)}})
+"""
+
+
+def test_old_checkpoint_survives_a_full_disk(tmp_path):
+    """A limit on the size of files makes writing fail half-way, as a full disk does."""
+    CheckpointFolder(tmp_path, keep=1).save({"epoch": 1, "batches_done": 0})
+    done = subprocess.run(
+        [sys.executable, "-c", DISK_FULL, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "AIATRACK_ep0002.pth.tar: could not be saved" in done.stderr
+    assert "The newest good checkpoint is" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["AIATRACK_ep0001.pth.tar"]
+    assert read_checkpoint(tmp_path / "AIATRACK_ep0001.pth.tar")["epoch"] == 1

@@ -1,0 +1,108 @@
+"""Train a recipe: in this process, or in one per GPU on one machine or several.
+
+python tracking/train.py --config baseline --mode multiple --nproc 8
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from lib.config.aiatrack.config import ConfigError
+from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
+from lib.train.run_training import run
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config", default="baseline", help="recipe in experiments/aiatrack, or a YAML file")
+    add("--save-dir", type=Path, default=Settings.save_dir, help="for checkpoints, logs, curves")
+    add("--device", choices=DEVICES, default="auto", help="auto: GPUs if there are any")
+    group = parser.add_argument_group("processes")
+    add = group.add_argument
+    add("--mode", choices=("single", "multiple"), default="single", help="one process or several")
+    add("--nproc", type=int, help="with --mode multiple: processes here; default: visible GPUs")
+    add("--nnodes", type=int, default=1, help="machines")
+    add("--node-rank", type=int, default=0, help="this machine's number, 0 leads")
+    add("--rdzv-endpoint", default="", help="host:port of machine 0, if --nnodes is above 1")
+    group = parser.add_argument_group("training; what is not given is the recipe's")
+    add = group.add_argument
+    add("--batch-size", type=int, help="samples a process and forward pass")
+    add("--accumulate", type=int, default=1, help="forward passes an update")
+    add("--epochs", type=int, help="epochs in all")
+    add("--samples", type=int, help="samples an epoch, over all processes")
+    add("--workers", type=int, help="loading processes a process")
+    add("--precision", choices=PRECISIONS, default="off", help="autocast; off is fp32")
+    add("--compile", action="store_true", help="torch.compile")
+    add("--channels-last", action="store_true", help="memory format of the convolutions")
+    add("--sync-bn", action="store_true", help="the heads' batch norm over all GPUs' batches")
+    add("--seed", type=int, default=42, help="of everything random")
+    add("--keep", type=int, default=3, help="newest checkpoints kept, beside every 100th")
+    add("--init-from", type=Path, help="fine-tune: start from this checkpoint's weights")
+    add("--backbone-weights", type=Path, help="ImageNet weights of the backbone")
+    parsed = parser.parse_args(arguments)
+    if parsed.nnodes > 1 and not (parsed.rdzv_endpoint and parsed.mode == "multiple"):
+        parser.error("--nnodes above 1 needs --mode multiple and --rdzv-endpoint HOST:PORT")
+    if not 0 <= parsed.node_rank < parsed.nnodes:
+        parser.error(f"--node-rank must be in 0..{parsed.nnodes - 1}; given: {parsed.node_rank}")
+    if parsed.nproc is not None and (parsed.mode == "single" or parsed.nproc < 1):
+        parser.error(f"--nproc {parsed.nproc} needs --mode multiple and at least 1")
+    return parsed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train and return the exit status: 0, 1 on failure, 128 + signal if told to stop."""
+    parsed = parse_arguments(arguments)
+    launch = ("mode", "nproc", "nnodes", "node_rank", "rdzv_endpoint")
+    try:
+        settings = Settings(**{k: v for k, v in vars(parsed).items() if k not in launch})
+        settings.recipe()
+    except (ConfigError, FileNotFoundError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
+    except ChildFailedError as error:
+        print(error, file=sys.stderr)  # which rank, and its traceback
+        return 1
+    except SignalException as stopped:
+        return 128 + stopped.sigval
+    if "IoU" in result:
+        print(f"mean IoU of the last epoch looked at: {result['IoU']:.3f}")
+    return 0
+
+
+def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float]:
+    """Run one process per GPU through torchrun's launcher; raises ChildFailedError if any fails."""
+    gpus = 0 if settings.device == "cpu" else torch.cuda.device_count()
+    nproc = parsed.nproc or gpus or 1
+    several = parsed.nnodes > 1
+    with tempfile.TemporaryDirectory() as folder:  # of the launcher's error files
+        config = LaunchConfig(
+            min_nodes=parsed.nnodes,
+            max_nodes=parsed.nnodes,
+            nproc_per_node=nproc,
+            run_id=f"aiatrack-{settings.name}",
+            rdzv_backend="static" if several else "c10d",
+            rdzv_endpoint=parsed.rdzv_endpoint or "localhost:0",  # 0: any free port
+            rdzv_configs={"rank": parsed.node_rank} if several else {},
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        results = elastic_launch(config, run)(settings)
+    return results.get(0) or {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
