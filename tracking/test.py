@@ -43,6 +43,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes GPUs if there are any")
     add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
     add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
+    add("--pooling", default="closed_form", choices=["closed_form", "cuda"],
+        help="cuda: the kernels that install.sh --cuda builds")  # fmt: skip
     add("--results", type=Path, help="folder for results (default: test/tracking_results)")
     add(
         "--allow-missing", action="store_true", help="sequences that are not on disk are no failure"
@@ -78,7 +80,7 @@ def load_sequences(test_set: TestSet, wanted: str | None) -> tuple[list[Sequence
     for name in names[rank::world_size]:
         try:
             sequences.append(test_set.load(name))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             missing.append(Failure(name, str(error)))
     return sequences, missing
 
@@ -88,7 +90,12 @@ def main() -> int:
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     spec = TrackerSpec(
-        args.param, args.checkpoint, args.dataset, args.device, parse_hyper(args.hyper)
+        args.param,
+        args.checkpoint,
+        args.dataset,
+        args.device,
+        parse_hyper(args.hyper),
+        args.pooling,
     )
     sequences, missing = load_sequences(open_dataset(args.dataset), args.seq)
     for failure in missing[:5]:
@@ -117,7 +124,7 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -84,3 +84,11 @@ def test_autocast_does_not_round_it() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         got = prroi_pool(features, boxes, 4)
     assert got.dtype == torch.float32 and torch.equal(got, expected)
+
+
+@pytest.mark.parametrize("side", [0.1, 0.01, 0.001])
+def test_thin_boxes_keep_their_digits(side: float) -> None:
+    features = torch.rand(1, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    box = torch.tensor([[[7.3, 9.6, 7.3 + side, 9.6 + side]]])
+    exact = prroi_pool(features.double(), box.double(), 4)
+    assert torch.allclose(prroi_pool(features, box, 4).double(), exact, atol=1e-5)

@@ -7,7 +7,7 @@ B targets, P proposals, C width, H = W grid, S crop side in pixels.
 import torch
 from torch import Tensor, nn
 
-from lib.models.aiatrack.prroi_pool import prroi_pool
+from lib.models.aiatrack.prroi_pool import Pooling, prroi_pool
 from lib.utils.box_ops import xywh_to_xyxy
 
 
@@ -78,6 +78,7 @@ class IoUHead(nn.Module):
     def __init__(self, dim: int) -> None:
         """Make the layers. dim: C."""
         super().__init__()
+        self.pool: Pooling = prroi_pool  # or what load_cuda_pooling gives
         self.conv1 = conv_bn_relu(dim, dim)
         self.conv2 = conv_bn_relu(dim, dim)
         self.conv3 = conv_bn_relu(dim, dim)
@@ -99,8 +100,7 @@ class IoUHead(nn.Module):
         """
         features = self.conv3(self.conv2(self.conv1(features)))
         box_xyxy_crop = xywh_to_xyxy(box_xywh_crop)
-        pooled = prroi_pool(
-            features, box_xyxy_crop, self.POOL, scale=features.shape[-1]
-        )  # (B, P, C, 4, 4)
+        scale = float(features.shape[-1])  # crop fractions -> cells
+        pooled = self.pool(features, box_xyxy_crop, self.POOL, scale)  # (B, P, C, 4, 4)
         hidden = self.fc(pooled.flatten(2).flatten(0, 1))  # (B*P, C)
         return self.iou_predictor(hidden).view(box_xywh_crop.shape[:2]).float()

@@ -7,8 +7,18 @@ of cell i over bin p. That closed form needs nothing compiled, runs on every dev
 gradients in features and boxes.
 """
 
+import functools
+import importlib.util
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from lib.utils.paths import PROJECT_ROOT
+
+Pooling = Callable[[Tensor, Tensor, int, float], Tensor]
+
+EXTENSION = PROJECT_ROOT / "external" / "PreciseRoIPooling" / "prroi_pool_extension.py"
 
 
 def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0) -> Tensor:
@@ -34,8 +44,32 @@ def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0
         return weight_y[:, :, None] @ along_x  # (B, P, C, size, size)
 
 
+@functools.cache
+def load_cuda_pooling() -> Pooling:
+    """Load the kernels of external/PreciseRoIPooling, which compute the same, if they are built.
+
+    Returns:
+        A function with the arguments of `prroi_pool`.
+
+    Raises:
+        RuntimeError: not built, or built for another torch; nothing is compiled here.
+    """
+    spec = importlib.util.spec_from_file_location("prroi_pool_extension", EXTENSION)
+    extension = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(extension)
+    if not extension.load_extension():
+        raise RuntimeError(
+            "the CUDA pooling is not built, or not for this torch; build it with "
+            "`bash install.sh --cuda`, or use the closed form, which needs nothing built"
+        )
+    return extension.prroi_pool
+
+
 def _bin_weights(start: Tensor, end: Tensor, bins: int, cells: int) -> Tensor:
     """Mean of every cell's tent function over every bin of [start, end].
+
+    Each straight half of a tent is integrated by its middle value, which keeps its digits for thin
+    boxes; a difference of primitives would not.
 
     Args:
         start, end: (B, P) in cells.
@@ -44,17 +78,18 @@ def _bin_weights(start: Tensor, end: Tensor, bins: int, cells: int) -> Tensor:
         (B, P, bins, cells); zeros where end <= start.
     """
     valid = (end > start)[..., None, None]
-    bin_size = (end - start)[..., None] / bins  # (B, P, 1)
     steps = torch.arange(bins + 1, dtype=start.dtype, device=start.device)
-    edges = start[..., None] + bin_size * steps  # (B, P, bins + 1)
+    edges = start[..., None] + (end - start)[..., None] / bins * steps  # (B, P, bins + 1)
     cell = torch.arange(cells, dtype=start.dtype, device=start.device)
-    primitive = _tent_integral(edges[..., None] - cell)  # (B, P, bins + 1, cells)
-    integral = primitive[..., 1:, :] - primitive[..., :-1, :]
+    low = edges[..., :-1, None] - cell  # (B, P, bins, cells), from the tent's middle
+    high = edges[..., 1:, None] - cell
+    # minimum and maximum share the gradient of a tie, so that the halves meet smoothly at 0.
+    zero = torch.zeros_like(low)
+    rise_low, rise_high = (torch.minimum(t.clamp(min=-1), zero) for t in (low, high))
+    fall_low, fall_high = (torch.maximum(t.clamp(max=1), zero) for t in (low, high))
+    rising = (rise_high - rise_low) * (1 + (rise_low + rise_high) / 2)
+    falling = (fall_high - fall_low) * (1 - (fall_low + fall_high) / 2)
     # The division is made safe before it happens, so that masked boxes get zero gradients, not NaN.
-    return torch.where(valid, integral / torch.where(valid, bin_size[..., None], 1.0), 0.0)
-
-
-def _tent_integral(t: Tensor) -> Tensor:
-    """Integral of max(0, 1 - |s|) from -infinity to t."""
-    t = t.clamp(-1, 1)
-    return 0.5 + t - 0.5 * t * t.abs()
+    width = high - low
+    safe = torch.where(valid & (width > 0), width, 1.0)
+    return torch.where(valid, (rising + falling) / safe, 0.0)

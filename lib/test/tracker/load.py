@@ -7,6 +7,7 @@ import torch
 
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.prroi_pool import load_cuda_pooling
 from lib.models.aiatrack.weights import load_weights
 from lib.test.parameter.aiatrack import find_checkpoint, make_params
 from lib.test.tracker.aiatrack import AiATrackTracker
@@ -20,10 +21,11 @@ class TrackerSpec(NamedTuple):
     dataset: str = "otb"
     device: str = "auto"
     hyper: tuple[int, int, float] | None = None
+    pooling: str = "closed_form"
 
     def load(self) -> AiATrackTracker:
         """Make the tracker."""
-        return load_tracker(*self[:4], hyper=self.hyper)
+        return load_tracker(*self[:4], hyper=self.hyper, pooling=self.pooling)
 
 
 def load_tracker(
@@ -33,6 +35,7 @@ def load_tracker(
     device: str | torch.device = "auto",
     *,
     hyper: tuple[int, int, float] | None = None,
+    pooling: str = "closed_form",
 ) -> AiATrackTracker:
     """Make a tracker.
 
@@ -44,17 +47,22 @@ def load_tracker(
         device: "auto" (a CUDA GPU if there is one, else the CPU) or a torch device.
         hyper: (capacity, ensemble, threshold) instead of the recipe's; the threshold is on the
             head's own scale, 2 * IoU - 1.
+        pooling: "closed_form", or "cuda" for the kernels that `install.sh --cuda` builds.
 
     Raises:
-        FileNotFoundError, ConfigError, CheckpointError, ValueError: what is wrong with which
-            argument.
+        FileNotFoundError, ConfigError, CheckpointError, ValueError, RuntimeError: what is wrong
+            with which argument.
     """
+    if pooling not in ("closed_form", "cuda"):
+        raise ValueError(f"pooling must be 'closed_form' or 'cuda'; given: {pooling!r}")
     cfg = load_config(config)
     params = make_params(cfg, dataset, hyper)
     device = choose_device(device)
     path = Path(checkpoint) if checkpoint else find_checkpoint(cfg, Path(config).stem)
     model = build_aiatrack(cfg)
     load_weights(model, path)
+    if pooling == "cuda":
+        model.iou_head.pool = load_cuda_pooling()
     return AiATrackTracker(model, params, device)
 
 
