@@ -192,7 +192,8 @@ def _fainter(generator: Generator, cutout: Cutout, canvas: np.ndarray) -> Cutout
     inside = cutout.alpha >= SOLID
     mean = cutout.rgb[inside].mean(0) if inside.any() else cutout.rgb.mean((0, 1))
     shift = generator.standard_normal(3)
-    towards = canvas.mean((0, 1)) + shift / np.linalg.norm(shift) * generator.uniform(20, 45)
+    shift *= generator.uniform(20, 45) / np.linalg.norm(shift)
+    towards = np.array(cv2.mean(canvas)[:3]) + shift
     rgb = (cutout.rgb - mean) * generator.uniform(0.35, 0.8) + towards
     return cutout._replace(rgb=np.clip(rgb, 0, 255).astype(np.uint8))
 
