@@ -1,7 +1,7 @@
 """What the network is trained on: one sample, and after collation one batch.
 
-R = 2 reference frames, P = 16 proposals, S = crop side in pixels. PyTorch's default collate puts the
-batch axis B in front of every tensor and makes lists of the strings.
+R = 2 reference frames, P = 16 proposals, S = crop side in pixels. PyTorch's default collate puts
+the batch axis B in front of every tensor and makes lists of the strings.
 """
 
 from typing import NamedTuple

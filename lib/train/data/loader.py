@@ -6,6 +6,7 @@ the whole sees.
 """
 
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from typing import Protocol
@@ -20,6 +21,7 @@ from lib.train.data.batch import Sample
 logger = logging.getLogger(__name__)
 
 BROKEN_SHARE = 0.01  # of all draws that may meet an unreadable image
+GRACE = 20  # seconds that a worker goes on after SIGTERM
 JUDGE_AFTER = 1000  # draws: before that, only the end of an epoch judges the share
 
 
@@ -175,12 +177,14 @@ def build_loader(
 
 
 def _start_worker(worker: int) -> None:
-    """Keep each worker to one core: there is a worker per core already.
+    """Keep each worker to one core, as there is a worker a core, and set how it ends.
 
     A stop signal to the whole process group is the training process's to answer: it saves, then
-    ends its workers.
+    ends its workers. So a worker ignores SIGINT and goes on for a while after SIGTERM, but ends
+    then, since the interpreter's exit sends SIGTERM and waits.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

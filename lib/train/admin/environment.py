@@ -1,0 +1,34 @@
+"""Where training data lie: AIATRACK_<SET>_DIR, lib/train/admin/local.py, AIATRACK_DATA, or ./data.
+
+Used by lib/train/data/sampler.py to open data sets; each path comes with the setting that gave it.
+"""
+
+from lib.train.admin import local
+from lib.utils.paths import DataPath, data_path
+from lib.utils.store import LMDB_SUFFIX
+
+FOLDERS = {  # setting: folder under the common root
+    "lasot": "LaSOT",
+    "got10k": "GOT10k",
+    "trackingnet": "TrackingNet",
+    "coco": "COCO",
+    "own_video": "own_video",
+    "own_images": "own_images",
+    "demo": "demo",
+}
+
+
+def find_data(setting: str) -> DataPath:
+    """Find a data set's folder, or the LMDB file beside where the folder would be.
+
+    Args:
+        setting: a key of FOLDERS.
+
+    Raises:
+        KeyError: another name.
+    """
+    found = data_path(setting, FOLDERS[setting], local)
+    packed = found.path.with_name(found.path.name + LMDB_SUFFIX)
+    if not found.path.exists() and packed.exists():
+        return found._replace(path=packed)
+    return found

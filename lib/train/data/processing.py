@@ -1,0 +1,113 @@
+"""From three frames and boxes to one sample: change frames, lay and cut windows, change crops.
+
+Source: spec section 4; windows are those of lib/utils/crop.py. All randomness is of the generator
+handed in.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from easydict import EasyDict
+
+from lib.train.data.batch import Sample
+from lib.train.data.processing_utils import Jitter, draw_proposals, jitter_box
+from lib.train.data.transforms import (
+    CropTensors,
+    FrameChange,
+    change_crop,
+    change_frame,
+    draw_crop_change,
+    draw_frame_change,
+)
+from lib.utils.crop import Crop
+
+STRIDE = 16  # of the network's mask
+
+
+class UnusableSample(ValueError):
+    """A draw without anything to learn from; another one is to be made."""
+
+
+class Windows(NamedTuple):
+    """How windows are laid."""
+
+    size: int  # S, pixels of the crop
+    factor: float  # side of the window over sqrt(box area)
+    first: Jitter  # of the first reference
+    others: Jitter  # of the second reference and the search frame
+
+
+def read_windows(cfg: EasyDict) -> Windows:
+    """Take the windows from a recipe."""
+    search, template = cfg.DATA.SEARCH, cfg.DATA.TEMPLATE
+    return Windows(
+        search.SIZE,
+        search.FACTOR,
+        Jitter(template.CENTER_JITTER, template.SCALE_JITTER),
+        Jitter(search.CENTER_JITTER, search.SCALE_JITTER),
+    )
+
+
+def make_sample(
+    frames: Sequence[np.ndarray],
+    boxes_xywh_image: np.ndarray,
+    windows: Windows,
+    generator: np.random.Generator,
+    source: str,
+) -> Sample:
+    """Make a sample of two references and a search frame, in temporal order.
+
+    Args:
+        frames: three (H, W, 3) uint8 RGB images, which may be one image.
+        boxes_xywh_image: (3, 4) pixels.
+        source: where they are from.
+
+    Raises:
+        UnusableSample: a window without a pixel, or with nothing but padding.
+    """
+    change = draw_frame_change(generator)
+    jitters = (windows.first, windows.others, windows.others)
+    views = [
+        _make_crop(frame, box, change, windows, jitter, generator)
+        for frame, box, jitter in zip(frames, boxes_xywh_image, jitters, strict=True)
+    ]
+    *references, search = views
+    proposals = draw_proposals(search.box_xywh, generator)
+    return Sample(
+        search=search.image,
+        search_mask=search.mask,
+        search_box=_tensor(search.box_xywh),
+        references=torch.stack([view.image for view in references]),
+        reference_masks=torch.stack([view.mask for view in references]),
+        reference_boxes=_tensor(np.stack([view.box_xywh for view in references])),
+        proposals=_tensor(proposals.boxes_xywh),
+        proposal_iou=_tensor(2 * proposals.iou - 1),
+        source=source,
+    )
+
+
+def _make_crop(
+    frame: np.ndarray,
+    box_xywh_image: np.ndarray,
+    change: FrameChange,
+    windows: Windows,
+    jitter: Jitter,
+    generator: np.random.Generator,
+) -> CropTensors:
+    """Change a frame, cut a window near its box, change the crop."""
+    frame, box = change_frame(frame, box_xywh_image, change)
+    try:
+        window = Crop.around(jitter_box(box, jitter, generator), windows.factor, windows.size)
+    except ValueError as error:
+        raise UnusableSample(str(error)) from None
+    cropped = window.cut(frame)
+    # The network sees the mask at its stride; where that is all padding, the whole mask may not be.
+    if cropped.mask[::STRIDE, ::STRIDE].all():
+        raise UnusableSample(f"the window {window} of box {box.tolist()} shows padding only")
+    return change_crop(cropped, window.to_crop(box), draw_crop_change(generator))
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))

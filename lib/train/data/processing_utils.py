@@ -1,0 +1,73 @@
+"""Random boxes: where the search window is laid, and what the IoU head is asked about.
+
+Source: spec section 4.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from lib.utils.box_ops import box_iou, cxcywh_to_xywh, xywh_to_cxcywh, xywh_to_xyxy
+
+PROPOSALS = 16
+SIGMAS = (0.03, 0.05, 0.1, 0.2, 0.3)  # of the noise, times sqrt(box area)
+TRIES = 10
+SHRINK = 0.9  # of sigma from try to try
+LEAST_IOU = 0.1
+
+
+class Jitter(NamedTuple):
+    """How far a window may be laid from the target."""
+
+    centre: float  # times sqrt(area of the jittered box); the offset is within half of it
+    scale: float  # standard deviation of the logarithm of each side
+
+
+class Proposals(NamedTuple):
+    """Boxes around the target."""
+
+    boxes_xywh: np.ndarray  # (P, 4) in the frame of the target's box
+    iou: np.ndarray  # (P,) with the target's box, [0, 1]
+
+
+def jitter_box(box_xywh: np.ndarray, jitter: Jitter, generator: np.random.Generator) -> np.ndarray:
+    """Draw a box (4,) near another: each side is scaled, then the centre is moved."""
+    if jitter == (0, 0):
+        return box_xywh
+    centre = box_xywh[:2] + box_xywh[2:] / 2
+    size = box_xywh[2:] * np.exp(generator.standard_normal(2) * jitter.scale)
+    reach = np.sqrt(size.prod()) * jitter.centre
+    centre = centre + reach * (generator.random(2) - 0.5)
+    return np.concatenate([centre - size / 2, size])
+
+
+def draw_proposals(
+    box_xywh: np.ndarray, generator: np.random.Generator, count: int = PROPOSALS
+) -> Proposals:
+    """Draw boxes by adding noise to centre and size of `box_xywh` (4,).
+
+    A box that overlaps too little, or without a positive size, is drawn again with less noise.
+    After the last try the last one with a positive size stays, or the target's box itself if none
+    had one.
+    """
+    boxes, iou = np.tile(box_xywh, (count, 1)), np.ones(count)
+    sigma = generator.choice(SIGMAS, count) * np.sqrt(box_xywh[2:].prod())
+    pending = np.ones(count, bool)
+    for _ in range(TRIES):
+        noise = generator.standard_normal((count, 4)) * sigma[:, None]
+        tried = cxcywh_to_xywh(xywh_to_cxcywh(box_xywh) + noise)
+        overlap = _iou(tried, box_xywh)
+        taken = pending & (tried[:, 2:] > 0).all(1)
+        boxes[taken], iou[taken] = tried[taken], overlap[taken]
+        pending &= ~(taken & (overlap > LEAST_IOU))
+        if not pending.any():
+            break
+        sigma = sigma * SHRINK
+    return Proposals(boxes, iou)
+
+
+def _iou(boxes_xywh: np.ndarray, box_xywh: np.ndarray) -> np.ndarray:
+    """IoU of (P, 4) boxes with one, (P,); a negative size counts as no area."""
+    a, b = torch.from_numpy(xywh_to_xyxy(boxes_xywh)), torch.from_numpy(xywh_to_xyxy(box_xywh))
+    return box_iou(a, b)[0].numpy()

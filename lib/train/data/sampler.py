@@ -1,0 +1,180 @@
+"""Which frames make a sample: a data set by ratio, a sequence, three frames of it in causal order.
+
+Source: spec section 4. Data sets are known by protocol; what is drawn is turned into a sample by
+processing.py.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from lib.train.data.batch import Sample
+from lib.train.data.processing import UnusableSample, Windows, make_sample
+from lib.utils.image import ImageError
+
+LEAST_LENGTH = 20  # frames of a video
+LEAST_VISIBLE = 7  # visible frames of a video
+WIDEN = 5  # frames by which the gap grows until frames are found
+MOST_DRAWS = 100  # for one sample
+
+
+class SamplingError(RuntimeError):
+    """Not one usable sample in many draws."""
+
+
+class TrackingDataset(Protocol):
+    """What the sampler needs of a data set; see lib/train/dataset/base_video_dataset.py."""
+
+    name: str
+    is_video: bool
+    lengths: np.ndarray  # (n,) frames of each sequence
+    visible_counts: np.ndarray  # (n,) visible frames of each sequence
+
+    def sequence_name(self, sequence: int) -> str:
+        """Name of a sequence."""
+        ...
+
+    def boxes(self, sequence: int) -> np.ndarray:
+        """(T, 4) float64 xywh in pixels of the image."""
+        ...
+
+    def visible(self, sequence: int) -> np.ndarray:
+        """(T,) bool."""
+        ...
+
+    def read_frame(self, sequence: int, frame: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; raises ImageError or OSError."""
+        ...
+
+
+class Draw(NamedTuple):
+    """Three frames of a sequence: two references, then the search frame."""
+
+    dataset: TrackingDataset
+    sequence: int
+    frames: tuple[int, int, int]  # counted from 0
+
+    def describe(self) -> str:
+        """Say what it is, for messages."""
+        name = f"{self.dataset.name} {self.dataset.sequence_name(self.sequence)}"
+        return f"{name} frames {', '.join(map(str, self.frames))}"
+
+
+class TrackingSampler:
+    """Draws samples from a mixture of data sets."""
+
+    def __init__(
+        self,
+        datasets: Sequence[TrackingDataset],
+        ratios: Sequence[float],
+        windows: Windows,
+        max_gap: int,
+    ) -> None:
+        """Find the sequences that can be sampled.
+
+        Args:
+            ratios: how often each data set is drawn, in proportion.
+            max_gap: frames between the later reference and the other two.
+
+        Raises:
+            ValueError: ratios of another length, negative or all 0; a data set without any sequence
+                that can be sampled.
+        """
+        if len(ratios) != len(datasets) or min(ratios, default=0) < 0 or not sum(ratios) > 0:
+            raise ValueError(
+                f"one ratio of 0 or more for each of {len(datasets)} data sets, not all 0, "
+                f"not {list(ratios)}"
+            )
+        self._datasets = list(datasets)
+        self._shares = np.array(ratios) / np.sum(ratios)
+        self._usable = [find_usable(dataset) for dataset in datasets]
+        self._windows = windows
+        self._max_gap = max_gap
+
+    def draw(self, generator: np.random.Generator) -> Sample:
+        """Draw until a sample can be made.
+
+        Raises:
+            SamplingError: nothing usable in MOST_DRAWS draws.
+        """
+        broken, rejected = [], []
+        for _ in range(MOST_DRAWS):
+            drawn = self.draw_frames(generator)
+            try:
+                sample = self._make(drawn, generator)
+            except UnusableSample as error:
+                rejected.append(f"{drawn.describe()}: {error}")
+            except (ImageError, OSError) as error:
+                broken.append(" ".join(f"{drawn.dataset.name}: {error}".split()))
+            else:
+                return sample._replace(rejected=len(rejected), broken="\n".join(broken))
+        last = (broken + rejected)[-1]
+        raise SamplingError(
+            f"no sample in {MOST_DRAWS} draws: {len(broken)} with an unreadable image, "
+            f"{len(rejected)} without a usable window, for example {last}"
+        )
+
+    def draw_frames(self, generator: np.random.Generator) -> Draw:
+        """Draw a data set, a sequence and its frames."""
+        which = int(generator.choice(len(self._shares), p=self._shares))
+        dataset, usable = self._datasets[which], self._usable[which]
+        sequence = int(usable[generator.integers(len(usable))])
+        if not dataset.is_video:
+            return Draw(dataset, sequence, (0, 0, 0))
+        frames = draw_causal_frames(dataset.visible(sequence), self._max_gap, generator)
+        return Draw(dataset, sequence, frames)
+
+    def _make(self, drawn: Draw, generator: np.random.Generator) -> Sample:
+        """Read what was drawn, each frame once, and process it."""
+        read = {
+            frame: drawn.dataset.read_frame(drawn.sequence, frame)
+            for frame in dict.fromkeys(drawn.frames)
+        }
+        boxes = drawn.dataset.boxes(drawn.sequence)[list(drawn.frames)]
+        frames = [read[frame] for frame in drawn.frames]
+        return make_sample(frames, boxes, self._windows, generator, drawn.describe())
+
+
+def find_usable(dataset: TrackingDataset) -> np.ndarray:
+    """Numbers of the sequences that can be sampled.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if dataset.is_video:
+        usable = (dataset.visible_counts >= LEAST_VISIBLE) & (dataset.lengths >= LEAST_LENGTH)
+        needed = f"{LEAST_LENGTH} frames, {LEAST_VISIBLE} of them visible"
+    else:
+        usable, needed = dataset.visible_counts >= 1, "a box with an area"
+    if not usable.any():
+        raise ValueError(
+            f"{dataset.name}: none of {len(usable)} sequences can be sampled; {needed} are needed, "
+            f"the longest has {max(dataset.lengths, default=0)} frames and the best "
+            f"{max(dataset.visible_counts, default=0)} visible ones"
+        )
+    return np.flatnonzero(usable)
+
+
+def draw_causal_frames(
+    visible: np.ndarray, max_gap: int, generator: np.random.Generator
+) -> tuple[int, int, int]:
+    """Draw two references and a search frame, all visible, in temporal order.
+
+    The later reference, the base, is drawn first, from the visible frames that have one before and
+    one after. The others are within `max_gap` frames of it, or within the next multiple of WIDEN
+    more where there are none.
+
+    Args:
+        visible: (T,) bool, True for three frames or more.
+    """
+    shown = np.flatnonzero(visible)
+    at = int(generator.integers(1, len(shown) - 1))
+    base = shown[at]
+    nearest = int(max(base - shown[at - 1], shown[at + 1] - base))
+    gap = max_gap + max(0, -(-(nearest - max_gap) // WIDEN)) * WIDEN
+    begin = np.searchsorted(shown, base - gap, side="left")
+    end = np.searchsorted(shown, base + gap, side="right")
+    earlier = shown[generator.integers(begin, at)]
+    search = shown[generator.integers(at + 1, end)]
+    return int(earlier), int(base), int(search)

@@ -1,0 +1,86 @@
+"""COCO and image sets in its format: each annotated object is a sequence of one frame.
+
+Source: spec sections 4 and 7. Crowds are left out. pycocotools parses the JSON when the index is
+made, and is not needed afterwards.
+"""
+
+import contextlib
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError, has_area
+from lib.train.dataset.index import SequenceIndex
+from lib.utils.store import Store
+
+
+class CocoSeq(BaseDataset):
+    """Visible is an object whose box has an area."""
+
+    is_video = False
+
+    def __init__(self, name: str, store: Store, annotation_file: str, image_folder: str) -> None:
+        """See `BaseDataset`.
+
+        Args:
+            annotation_file: path of the JSON in the store.
+            image_folder: folder of the images that it names.
+        """
+        self._annotation_file = annotation_file
+        self._image_folder = image_folder
+        super().__init__(name, store)
+
+    def frame_path(self, sequence: int, frame: int) -> str:
+        """See `BaseDataset`."""
+        return self._stored_path(sequence, frame)
+
+    def _annotation_files(self) -> Iterable[str]:
+        return (self._annotation_file,)
+
+    def _build_index(self) -> SequenceIndex:
+        source = self.store.root / self._annotation_file
+        coco = _parse(self.store.read_text(self._annotation_file), f"{self.name}: {source}")
+        objects = coco.loadAnns(coco.getAnnIds(iscrowd=False))
+        if not objects:
+            raise DatasetError(f"{self.name}: no objects in {source}")
+        files = {image["id"]: image["file_name"] for image in coco.dataset["images"]}
+        self._check_images({files[entry["image_id"]] for entry in objects})
+        boxes = np.array([entry["bbox"] for entry in objects], np.float64).reshape(-1, 4)
+        paths = [f"{self._image_folder}/{files[entry['image_id']]}".encode() for entry in objects]
+        return SequenceIndex(
+            names=np.array([f"object {entry['id']}".encode() for entry in objects]),
+            first=np.arange(len(objects) + 1, dtype=np.int64),
+            boxes_xywh=boxes.astype(np.float32),
+            visible=has_area(boxes),
+            paths=np.array(paths),
+        )
+
+    def _check_images(self, needed: set[str]) -> None:
+        """Refuse a set of which images are missing."""
+        missing = sorted(needed - set(self.store.names(self._image_folder)))
+        if missing:
+            raise DatasetError(
+                f"{self.name}: {len(missing)} of {len(needed)} images are not in "
+                f"{self.store.root / self._image_folder} (is the data set extracted to the end?), "
+                f"the first is {missing[0]}"
+            )
+
+
+def _parse(text: str, source: str) -> Any:
+    """Make a pycocotools index of a JSON text, silently."""
+    try:
+        from pycocotools.coco import COCO
+    except ImportError as error:
+        raise ImportError(f"{source} needs the package pycocotools to be read") from error
+    coco = COCO()
+    try:
+        coco.dataset = json.loads(text)
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco.createIndex()
+        coco.dataset["images"], coco.dataset["annotations"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(f"{source}: not an annotation file of COCO ({error!r})") from error
+    return coco

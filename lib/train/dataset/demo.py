@@ -1,0 +1,75 @@
+"""Demo data: composed clips, written once in GOT-10k's layout and read as GOT-10k is.
+
+`train` and `val` are clips of different seeds: no object or path is in both. The same seeds give
+the same files, whoever writes them.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.train.dataset.got10k import Got10k
+from lib.train.dataset.splits import got10k_names
+from lib.utils.compose import Clip, ClipOptions, ProceduralTextures, Textures, compose_clip
+from lib.utils.layouts import write_got10k
+from lib.utils.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+class DemoSize(NamedTuple):
+    """How much demo data there is."""
+
+    train: int = 400  # clips
+    val: int = 60  # clips
+    options: ClipOptions = ClipOptions(length=40)
+
+
+DEMO_SIZE = DemoSize()
+
+
+class Demo(Got10k):
+    """Composed clips of one split."""
+
+    def __init__(self, name: str, store: Store, split: str) -> None:
+        """See `BaseVideoDataset`; `split` is "train" or "val"."""
+        super().__init__(name, store, got10k_names(store, split, None), split)
+
+
+def make_demo(root: Path, size: DemoSize = DEMO_SIZE, textures: Textures | None = None) -> None:
+    """Compose the demo data at `root`, unless something is there; takes a minute or two.
+
+    The folder appears when it is whole. Where two processes make it, the first one's stays.
+
+    Args:
+        textures: what objects and backgrounds look like; made-up pictures by default.
+    """
+    if root.exists():
+        return
+    logger.info("composing %d demo clips under %s", size.train + size.val, root)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
+    try:
+        for number, (split, count) in enumerate((("train", size.train), ("val", size.val))):
+            clips = _compose(number, count, size.options, textures or ProceduralTextures())
+            write_got10k(temporary, clips, split=split)
+        os.chmod(temporary, 0o755)  # mkdtemp makes it private
+        if not root.exists():
+            temporary.rename(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _compose(
+    seed: int, count: int, options: ClipOptions, textures: Textures
+) -> Iterator[tuple[str, Clip]]:
+    """Yield named clips, each from a seed of its own."""
+    for number in range(count):
+        generator = np.random.default_rng((seed, number))
+        yield f"Demo_{number + 1:06d}", compose_clip(generator, textures, options)

@@ -1,0 +1,45 @@
+"""GOT-10k: `train|val/<sequence>/{%08d.jpg, groundtruth.txt, absence.label, cover.label}`.
+
+Source: spec section 7. Frames are numbered from 1; `list.txt` names the sequences.
+"""
+
+from collections.abc import Sequence
+
+from lib.train.dataset.base_video_dataset import (
+    Annotation,
+    BaseVideoDataset,
+    FrameFiles,
+    has_area,
+    read_boxes,
+    read_flags,
+)
+from lib.utils.store import Store
+
+TEXTS = ("groundtruth.txt", "absence.label", "cover.label")
+
+
+class Got10k(BaseVideoDataset):
+    """Visible is what is not absent, not wholly covered, and has an area."""
+
+    def __init__(self, name: str, store: Store, sequences: Sequence[str], folder: str) -> None:
+        """See `BaseVideoDataset`; `folder` is "train" or "val"."""
+        self._folder = folder
+        super().__init__(name, store, sequences)
+
+    def frame_path(self, sequence: int, frame: int) -> str:
+        """See `BaseDataset`."""
+        return f"{self._folder}/{self.sequence_name(sequence)}/{frame + 1:08d}.jpg"
+
+    def _text_files(self, sequence: str) -> list[str]:
+        return [f"{self._folder}/{sequence}/{name}" for name in TEXTS]
+
+    def _read_annotation(self, sequence: str) -> Annotation:
+        boxes_file, absence_file, cover_file = self._text_files(sequence)
+        boxes = read_boxes(self.store, boxes_file)
+        absent = read_flags(self.store, absence_file, len(boxes)) != 0
+        cover = read_flags(self.store, cover_file, len(boxes))
+        return Annotation(boxes, has_area(boxes) & ~absent & (cover > 0))
+
+    def _frame_files(self, sequence: str, length: int) -> FrameFiles:
+        names = [f"{number:08d}.jpg" for number in range(1, length + 1)]
+        return FrameFiles(f"{self._folder}/{sequence}", names)

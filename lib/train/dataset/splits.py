@@ -1,0 +1,70 @@
+"""Tables of which sequences belong to which split: lib/train/data_specs/*.txt."""
+
+from pathlib import Path
+
+from lib.train.dataset.base_video_dataset import DatasetError
+from lib.utils.store import Store
+
+SPECS = Path(__file__).resolve().parents[1] / "data_specs"
+
+
+def read_split(table: str) -> list[str]:
+    """Read a table of one entry a line, such as "lasot_train_split".
+
+    Raises:
+        FileNotFoundError: there is no such table; names those there are.
+    """
+    path = SPECS / f"{table}.txt"
+    if not path.is_file():
+        there = ", ".join(sorted(p.stem for p in SPECS.glob("*.txt"))) or "none"
+        raise FileNotFoundError(
+            f"no split table {path}; it is part of the repository (there are: {there})"
+        )
+    return path.read_text(encoding="utf-8").split()
+
+
+def got10k_names(
+    store: Store, folder: str, table: str | None, less: str | None = None
+) -> list[str]:
+    """Name the sequences of GOT-10k's `folder` ("train" or "val"), from its list.txt.
+
+    Args:
+        table: positions in list.txt that are wanted, counted from 0; None: all.
+        less: positions left out.
+
+    Raises:
+        DatasetError: the list is shorter than the table needs.
+    """
+    names = store.read_text(f"{folder}/list.txt").split()
+    if table is None:
+        return names
+    left_out = set(read_split(less)) if less else set()
+    positions = [int(entry) for entry in read_split(table) if entry not in left_out]
+    if max(positions) >= len(names):
+        raise DatasetError(
+            f"{store.root / folder / 'list.txt'} names {len(names)} sequences; {table} needs "
+            f"{max(positions) + 1}: the data set is not complete"
+        )
+    return [names[position] for position in positions]
+
+
+def trackingnet_names(store: Store, sets: range) -> list[str]:
+    """Name the sequences of TrackingNet's numbered training sets: "TRAIN_0/<id>"."""
+    return [
+        f"TRAIN_{number}/{name[: -len('.txt')]}"
+        for number in sets
+        for name in store.names(f"TRAIN_{number}/anno")
+        if name.endswith(".txt")
+    ]
+
+
+def own_names(store: Store) -> list[str]:
+    """Name the folders of a root, each of which is a sequence; files beside them do not count."""
+    names = []
+    for name in store.names(""):
+        try:
+            store.names(name)
+        except (NotADirectoryError, FileNotFoundError):
+            continue
+        names.append(name)
+    return names
