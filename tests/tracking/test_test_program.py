@@ -1,0 +1,176 @@
+"""tracking/test.py as users run it: a process on sequences in OTB's layout."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from seeded import seeded_box, seeded_frame
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = {"Deer": 71, "Football1": 74, "Skiing": 81}  # sequences of OTB100 and their lengths
+
+
+@pytest.fixture(scope="module")
+def otb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three made-up sequences with the names and lengths of real ones."""
+    root = tmp_path_factory.mktemp("otb")
+    for name, frames in NAMES.items():
+        (root / name / "img").mkdir(parents=True)
+        for t in range(frames):
+            image = seeded_frame(t % 10, 150, 160)[..., ::-1]
+            assert cv2.imwrite(str(root / name / "img" / f"{t + 1:04d}.jpg"), image)
+        rows = "".join(",".join(map(str, seeded_box(t % 10))) + "\n" for t in range(frames))
+        (root / name / "groundtruth_rect.txt").write_text(rows)
+    return root
+
+
+@pytest.fixture
+def run(otb: Path, tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path):
+    """Start tracking/test.py with a tiny network; results go to tmp_path/results."""
+
+    def start(*arguments: str, root: Path = otb, **options) -> subprocess.Popen:
+        command = [
+            *(sys.executable, str(ROOT / "tracking" / "test.py"), "--dataset", "otb"),
+            *("--param", str(tiny_recipe), "--checkpoint", str(tiny_checkpoint)),
+            *("--device", "cpu", "--results", str(tmp_path / "results"), *arguments),
+        ]
+        environment = {**os.environ, "AIATRACK_OTB_DIR": str(root), "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    return start
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+    """Exit status, output, errors."""
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def results(tmp_path: Path) -> dict[str, str]:
+    """Content of every file that follows from weights and frames alone."""
+    folder = tmp_path / "results" / "aiatrack" / "tiny" / "otb"
+    kinds = ("_time.txt", "_run.json")
+    return {p.name: p.read_text() for p in folder.iterdir() if not p.name.endswith(kinds)}
+
+
+SEQUENCES = "Deer,Football1,Skiing"
+
+
+def test_twice_the_same_and_skipped_when_finished(run, tmp_path: Path) -> None:
+    status, out, err = finish(run("--seq", SEQUENCES))
+    assert status == 0, err
+    assert "3 sequences tracked (226 frames" in out
+    first = results(tmp_path)
+    assert len(first) == 9
+    for name, frames in NAMES.items():
+        boxes = np.loadtxt(first[f"otb_{name}_box.txt"].splitlines(), delimiter=",")
+        assert boxes.shape == (frames, 4) and boxes[0].tolist() == seeded_box(0)
+
+    status, out, err = finish(run("--seq", SEQUENCES))
+    assert status == 0 and "0 sequences tracked" in out and "3 were finished before" in out
+
+    for path in (tmp_path / "results").rglob("*_run.json"):
+        path.unlink()
+    status, out, err = finish(run("--seq", SEQUENCES, "--threads", "2"))
+    assert status == 0 and "3 sequences tracked" in out, err
+    assert results(tmp_path) == first
+
+
+def test_killed_in_the_middle_and_started_again(run, tmp_path: Path) -> None:
+    assert finish(run("--seq", SEQUENCES))[0] == 0
+    expected = results(tmp_path)
+    subprocess.run(["rm", "-r", str(tmp_path / "results")], check=True)
+
+    process = run("--seq", SEQUENCES)
+    folder = tmp_path / "results" / "aiatrack" / "tiny" / "otb"
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("*_run.json")):  # one sequence is finished, the others are not
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(list(folder.glob("*_run.json"))) < 3
+
+    status, out, err = finish(run("--seq", SEQUENCES))
+    assert status == 0, err
+    assert "finished before" in out and results(tmp_path) == expected
+    assert len(list(folder.glob("*_run.json"))) == 3
+
+
+def test_other_weights_are_tracked_again(run, tmp_path: Path) -> None:
+    assert finish(run("--seq", "Deer"))[0] == 0
+    status, out, _ = finish(run("--seq", "Deer", "--hyper", "5,2,-1e9"))
+    assert status == 0 and "1 sequences tracked" in out and "0 were finished before" in out
+
+
+def test_a_failing_sequence_is_named_and_the_others_go_on(run, otb: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    subprocess.run(["cp", "-r", str(otb), str(broken)], check=True)
+    frame = broken / "Football1" / "img" / "0030.jpg"
+    frame.write_bytes(frame.read_bytes()[:200])
+    status, out, err = finish(run("--seq", SEQUENCES, root=broken))
+    assert status == 1
+    assert "otb_Football1 failed" in err and "0030.jpg: truncated JPEG" in err
+    assert "1 without a result: otb_Football1" in out
+    assert {
+        name.split(".")[0].removesuffix("_box").removesuffix("_score") for name in results(tmp_path)
+    } == {
+        "otb_Deer",
+        "otb_Skiing",
+    }
+
+
+def test_missing_sequences(run) -> None:
+    status, out, err = finish(run())
+    assert status == 1
+    assert "97 without a result" in out and "and 92 more that cannot be run" in err
+    assert finish(run("--allow-missing"))[0] == 0
+
+
+REFUSED = [
+    (["--seq", "Dear"], r"no sequence 'Dear' among its 100"),
+    (["--hyper", "1,2"], "--hyper must be capacity,ensemble,threshold"),
+    (["--hyper", "1,2,0.5", "--seq", "Deer"], "at least 2 and 1"),
+    (["--device", "cuda:9", "--seq", "Deer"], "device 'cuda:9' cannot be used here"),
+    (["--checkpoint", "none.pth", "--seq", "Deer"], "no checkpoint at none.pth"),
+    (["--param", "basline", "--seq", "Deer"], "no recipe 'basline'"),
+    (["--dataset", "otb99"], "invalid choice: 'otb99'"),
+    (["--threads", "-1"], "--threads must be 0 or more"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=[" ".join(c[0]) for c in REFUSED])
+def test_refusals(run, arguments: list, message: str) -> None:
+    status, _, err = finish(run(*arguments))
+    assert status not in (0, None) and message in err and "Traceback" not in err, err
+
+
+def test_show_without_a_screen(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    status, _, err = finish(run("--seq", "Deer", "--show"))
+    assert status == 1 and "needs a screen" in err and "Traceback" not in err
+
+
+def test_real_sequences_twice_the_same(run, shared: Path, tmp_path: Path) -> None:
+    names = ("--seq", "Couple,Crossing,Football1")
+    status, out, err = finish(run(*names, root=shared / "sequences"))
+    assert status == 0 and "3 sequences tracked (334 frames" in out, err
+    first = results(tmp_path)
+    for path in (tmp_path / "results").rglob("*_run.json"):
+        path.unlink()
+    assert finish(run(*names, root=shared / "sequences"))[0] == 0
+    assert results(tmp_path) == first
