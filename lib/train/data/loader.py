@@ -8,6 +8,7 @@ the whole sees.
 import logging
 import os
 import signal
+import weakref
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -86,6 +87,7 @@ class Loader:
         self.rejected = 0  # unusable draws since the start
         self.broken = 0  # draws with an unreadable image since the start
         self._named: set[str] = set()
+        weakref.finalize(self, _end_workers, loader)  # also before the interpreter exits
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -174,6 +176,14 @@ def build_loader(
         worker_init_fn=_start_worker,
     )
     return Loader(numbers, loader)
+
+
+def _end_workers(loader: DataLoader) -> None:
+    """Ask persistent workers to end and wait for them."""
+    # PyTorch does so when it drops its iterator; a traceback that holds it would delay that.
+    shutdown = getattr(getattr(loader, "_iterator", None), "_shutdown_workers", None)
+    if shutdown is not None:
+        shutdown()
 
 
 def _start_worker(worker: int) -> None:
