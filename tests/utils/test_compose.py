@@ -17,6 +17,7 @@ from lib.utils.compose import (
     render,
 )
 from lib.utils.render import ClipPlan, Layer, Look, draw_frame, measure_target
+from lib.utils.staging import _standing
 from lib.utils.textures import Cutout
 
 PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "images"
@@ -248,6 +249,28 @@ def test_grey_clips_are_grey():
         assert (np.ptp(frames, axis=3) == 0).all() == bool(chance)
 
 
+def test_chance_of_motion_blur():
+    for chance in (0, 1):
+        options = replace(SMALL, motion_blur=chance)
+        plan = plan_clip(np.random.default_rng(2), ProceduralTextures(), options)
+        assert (0.3 <= plan.look.exposure <= 1) == bool(chance)
+
+
+def test_occluders_are_away_from_the_target_at_the_start():
+    options = replace(PLAIN, occluders=(3, 3), length=40)
+    for seed in range(20):
+        plan = plan_clip(np.random.default_rng(seed), ProceduralTextures(), options)
+        alone = replace(plan, front=())
+        assert measure_target(plan, 0).cover >= measure_target(alone, 0).cover - 0.05
+
+
+def test_what_stands_on_the_ground_moves_and_grows_with_it():
+    camera = np.array([at(0, 0), at(-10, 5, 2)], np.float64)  # twice as near
+    path = _standing(camera, np.array([30.0, 20.0]), 0)
+    assert path.centre.tolist() == [[30, 20], [50, 45]]  # 2 * 30 - 10, 2 * 20 + 5
+    assert path.scale.tolist() == [1, 2]
+
+
 def test_light_and_noise():
     plan = plan_of(rectangle(10, 6, at(20, 30)))
     noise = np.zeros((80 + 2, 100 + 2, 3), np.int16)
@@ -317,6 +340,16 @@ def test_photographs_with_label_maps(tmp_path):
         assert clip.frames.shape == (12, 96, 128, 3) and clip.visible[0]
     segment = PhotoTextures(tmp_path)._draw(np.random.default_rng(0))[1]
     assert [(part.corner, part.alpha.shape) for part in segment] == [((50, 40), (40, 60))]
+
+
+def test_what_a_segment_encloses_belongs_to_it(tmp_path):
+    write_photographs(tmp_path, 1)
+    labels = cv2.imread(str(tmp_path / "0.png"), cv2.IMREAD_UNCHANGED)
+    labels[50:60, 60:80] = 3
+    cv2.imwrite(str(tmp_path / "0.png"), labels)
+    _, segments = PhotoTextures(tmp_path)._draw(np.random.default_rng(0))
+    ring = next(part for part in segments if part.corner == (50, 40))
+    assert ring.alpha.min() == 255
 
 
 def test_photographs_kept_decoded_or_not_give_the_same_clip(tmp_path):
