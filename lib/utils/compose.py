@@ -70,30 +70,25 @@ class Clip(NamedTuple):
 
 def compose_clip(generator: np.random.Generator, textures: Textures, options: ClipOptions) -> Clip:
     """Plan a clip and draw all its frames."""
-    return render(plan_clip(generator, textures, options), least_cover=options.least_cover)
+    return render(plan_clip(generator, textures, options))
 
 
-def render(
-    plan: ClipPlan, indices: Sequence[int] | None = None, *, least_cover: float = 0.1
-) -> Clip:
+def render(plan: ClipPlan, indices: Sequence[int] | None = None) -> Clip:
     """Draw the frames at `indices` (default: all), in that order, and measure the target."""
     indices = range(len(plan)) if indices is None else indices
     frames = np.empty((len(indices), plan.height, plan.width, 3), np.uint8)
     for row, t in enumerate(indices):
         frames[row] = draw_frame(plan, t)
-    return Clip(frames, *annotate(plan, indices, least_cover=least_cover))
+    return Clip(frames, *annotate(plan, indices))
 
 
-def annotate(
-    plan: ClipPlan, indices: Sequence[int] | None = None, *, least_cover: float = 0.1
-) -> Annotation:
+def annotate(plan: ClipPlan, indices: Sequence[int] | None = None) -> Annotation:
     """Measure the target in the frames at `indices` (default: all) without drawing them."""
     states = [measure_target(plan, t) for t in (range(len(plan)) if indices is None else indices)]
-    boxes = np.array(
-        [s.box_xywh if s.inside >= least_cover else np.zeros(4) for s in states]
-    ).reshape(-1, 4)
+    least = plan.least_cover
+    boxes = [s.box_xywh if s.inside >= least else np.zeros(4) for s in states]
     cover = np.array([s.cover for s in states], np.float64)
-    return Annotation(boxes, cover >= least_cover, cover)
+    return Annotation(np.array(boxes).reshape(-1, 4), cover >= least, cover)
 
 
 def plan_clip(generator: np.random.Generator, textures: Textures, options: ClipOptions) -> ClipPlan:

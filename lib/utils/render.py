@@ -128,6 +128,7 @@ class ClipPlan:
     behind: tuple[Layer, ...]
     front: tuple[Layer, ...]
     look: Look
+    least_cover: float = 0.1  # the target counts as visible from this cover on
 
     def __len__(self) -> int:
         """Return the number of frames."""

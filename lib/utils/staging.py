@@ -44,6 +44,7 @@ def stage_clip(generator: Generator, textures: Textures, options: ClipOptions) -
         behind=tuple(_shaken(layer, shake) for layer in stage.behind),
         front=tuple(_shaken(layer, shake) for layer in front),
         look=_look(generator, options),
+        least_cover=options.least_cover,
     )
 
 

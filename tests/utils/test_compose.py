@@ -108,6 +108,17 @@ def test_occlusion_lowers_cover_and_leaves_the_box(case):
     assert truth.visible.tolist() == [visible]
 
 
+def test_visible_from_the_least_cover_of_the_options_on():
+    options = replace(PLAIN, least_cover=0.4, occluders=(3, 3), length=40)
+    hidden = 0
+    for seed in range(8):
+        plan = plan_clip(np.random.default_rng(seed), ProceduralTextures(), options)
+        truth = annotate(plan)
+        np.testing.assert_array_equal(truth.visible, truth.cover >= 0.4)
+        hidden += np.sum(~truth.visible & (truth.cover > 0.1))
+    assert hidden > 0
+
+
 def test_overlapping_occluders_count_once():
     front = [rectangle(5, 20, at(20, 25)), rectangle(4, 20, at(23, 25))]  # columns 20..24, 23..26
     assert annotate(plan_of(rectangle(10, 6, at(20, 30)), *front)).cover.tolist() == [0.3]
