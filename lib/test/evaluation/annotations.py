@@ -122,7 +122,7 @@ def _read_toolkit_sequence(dataset: str, root: Path, name: str) -> Truth:
 
 
 def _open_got10k(dataset: str, root: Path) -> Annotations:
-    """GOT-10k validation: `val/list.txt` and a folder a sequence."""
+    """GOT-10k validation and the demo clips: `val/list.txt` and a folder a sequence."""
     folder = root / "val"
     names = tuple((folder / "list.txt").read_text(encoding="utf-8").split())
     return Annotations(dataset, names, partial(_read_got10k_sequence, dataset, folder))
@@ -165,7 +165,7 @@ def _read_trackingnet_sequence(dataset: str, folder: Path, name: str) -> Truth:
 
 
 def _open_own(dataset: str, root: Path) -> Annotations:
-    """Own clips and the demo's: a folder a sequence with `groundtruth.txt`."""
+    """Own clips: a folder a sequence with `groundtruth.txt`."""
     names = tuple(sorted(path.parent.name for path in root.glob("*/groundtruth.txt")))
     if not names:
         raise FileNotFoundError(f"no */groundtruth.txt in {root}")
@@ -201,6 +201,6 @@ LAYOUTS: dict[str, Callable[[str, Path], Annotations]] = {
     "lasot_ext": _open_lasot,
     "got10k_val": _open_got10k,
     "trackingnet": _open_trackingnet,
-    "demo": _open_own,
+    "demo": _open_got10k,
     "own": _open_own,
 }

@@ -150,7 +150,8 @@ def _load_trackingnet(root: Path, dataset: str, name: str) -> Sequence:
 
 
 def _got10k_folder(root: Path, dataset: str) -> Path:
-    return root / dataset.removeprefix("got10k_")
+    """The split's folder; the demo clips lie as GOT-10k does."""
+    return root / ("val" if dataset == "demo" else dataset.removeprefix("got10k_"))
 
 
 def _got10k_names(root: Path, dataset: str) -> Iterable[str]:
@@ -167,7 +168,7 @@ def _own_names(root: Path, dataset: str) -> Iterable[str]:
 
 
 def _load_own(root: Path, dataset: str, name: str) -> Sequence:
-    """Own data and the demo's clips: frames in the folder or its img/, beside groundtruth.txt."""
+    """Own data: frames in the folder or its img/, beside groundtruth.txt."""
     folder = root / name
     boxes: np.ndarray = load_boxes(folder / "groundtruth.txt")
     frames = _listed(folder / "img" if (folder / "img").is_dir() else folder)
@@ -183,6 +184,6 @@ LAYOUTS: dict[str, tuple[Callable[[Path, str], Iterable[str]], Callable[..., Seq
     "trackingnet": (_trackingnet_names, _load_trackingnet),
     "got10k_test": (_got10k_names, _load_got10k),
     "got10k_val": (_got10k_names, _load_got10k),
-    "demo": (_own_names, _load_own),
+    "demo": (_got10k_names, _load_got10k),
     "own": (_own_names, _load_own),
 }

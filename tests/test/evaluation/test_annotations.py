@@ -85,9 +85,10 @@ def test_lasot_extension(tmp_path):
     assert len(annotations.names) == 150 and annotations.read("atv-1").dataset == "lasot_ext"
 
 
-def test_got10k_validation(tmp_path):
+@pytest.mark.parametrize("dataset", ["got10k_val", "demo"])
+def test_got10k_validation_and_demo(tmp_path, dataset):
     name = "GOT-10k_Val_000001"
-    annotations = open_annotations("got10k_val", made_up.got10k_val(tmp_path, [name]))
+    annotations = open_annotations(dataset, made_up.got10k_val(tmp_path, [name]))
     truth = annotations.read(name)
     assert truth.boxes_xywh.tolist() == THREE and truth.image_size == (100, 100)
     assert truth.visible.tolist() == [True, True, False] and truth.groups == ("class: vehicle",)
