@@ -54,16 +54,19 @@ class Display:
             raise KeyboardInterrupt
 
 
-def draw_box(image: np.ndarray, box_xywh: list[float], score: float | None = None) -> np.ndarray:
+def draw_box(
+    image: np.ndarray,
+    box_xywh: list[float],
+    score: float | None = None,
+    colour: tuple[int, int, int] = (64, 255, 64),
+) -> np.ndarray:
     """Return a copy of an RGB image with a box (image pixels) and its score drawn on it."""
     drawn = image.copy()
     x, y, w, h = (round(v) for v in box_xywh)
     thickness = max(1, round(max(image.shape[:2]) / 400))
-    cv2.rectangle(drawn, (x, y), (x + w, y + h), (64, 255, 64), thickness)
+    cv2.rectangle(drawn, (x, y), (x + w, y + h), colour, thickness)
     if score is not None:
         size = max(0.4, image.shape[0] / 900)
         at = (x, max(12, y - 4))
-        cv2.putText(
-            drawn, f"{score:.2f}", at, cv2.FONT_HERSHEY_SIMPLEX, size, (64, 255, 64), thickness
-        )
+        cv2.putText(drawn, f"{score:.2f}", at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, thickness)
     return drawn
