@@ -36,8 +36,9 @@ from lib.utils.paths import PROJECT_ROOT
 
 TRUTH = (255, 255, 255)
 UNTRAINED = (
-    "NOTE: there is no checkpoint for this recipe, so the weights are random: the boxes below mean\n"
-    "nothing. The demo shows that everything runs; README, 'Weights', says how to get trained ones."
+    "NOTE: there is no checkpoint for this recipe, so the weights are random: the boxes below\n"
+    "mean nothing. The demo shows that everything runs; README, 'Weights', says how to get\n"
+    "trained ones."
 )
 
 
@@ -123,9 +124,7 @@ def main() -> int:
         video += frames
     write_contact_sheet(args.out / "contact_sheet.png", rows)
     write_video(args.out / "demo.mp4", video)
-    print(
-        f"white: true box, green: tracked. {args.out / 'demo.mp4'}, {args.out / 'contact_sheet.png'}"
-    )
+    print(f"white: true box, green: tracked; {args.out}/demo.mp4, {args.out}/contact_sheet.png")
     return 0
 
 
