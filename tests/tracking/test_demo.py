@@ -1,0 +1,50 @@
+"""The demo as users run it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.test.utils.pictures import write_contact_sheet, write_video
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "tracking" / "demo.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+def test_demo_with_and_without_weights(
+    tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    base = ("--param", str(tiny_recipe), "--out", str(tmp_path), "--clips", "2", "--frames", "8")
+    untrained = run(*base)
+    assert untrained.returncode == 0, untrained.stderr
+    assert "weights are random" in untrained.stdout and "mean nothing" in untrained.stdout
+    trained = run(*base, "--checkpoint", str(tiny_checkpoint))
+    assert trained.returncode == 0 and "weights are random" not in trained.stdout
+    video = cv2.VideoCapture(str(tmp_path / "demo.mp4"))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 16
+    assert cv2.imread(str(tmp_path / "contact_sheet.png")).shape[1] == 6 * 244
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clips", "contact_sheet.png", "demo.mp4"]
+
+
+def test_colours_of_the_video_are_those_of_the_frames(tmp_path: Path) -> None:
+    """A red frame stays red: the order of channels turns once, at the writer."""
+    red = np.zeros((64, 96, 3), np.uint8)
+    red[..., 0] = 220
+    write_video(tmp_path / "red.mp4", [red] * 5)
+    ok, bgr = cv2.VideoCapture(str(tmp_path / "red.mp4")).read()
+    assert ok and bgr[..., 2].mean() > 180 and bgr[..., 0].mean() < 40
+    write_contact_sheet(tmp_path / "red.png", [[red]], width=96)
+    assert cv2.imread(str(tmp_path / "red.png"))[10, 10].tolist() == [0, 0, 220]
+
+
+def test_refusals(tmp_path: Path) -> None:
+    done = run("--clips", "0", "--out", str(tmp_path))
+    assert done.returncode == 2 and "given: 0, 60" in done.stderr
+    done = run("--checkpoint", str(tmp_path / "none.pth"), "--out", str(tmp_path))
+    assert done.returncode == 1 and "none.pth" in done.stderr and "Traceback" not in done.stderr
