@@ -65,7 +65,7 @@ def _places(root: Path, name: str) -> Iterator[Path]:
 def _load(path: Path, stamp: str) -> SequenceIndex | None:
     """Load a cache; None if there is none, it is out of date, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             if str(arrays["stamp"]) != stamp:
                 return None
             return SequenceIndex(*(arrays[field] for field in SequenceIndex._fields))
