@@ -20,16 +20,26 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 def test_demo_with_and_without_weights(
     tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    base = ("--param", str(tiny_recipe), "--out", str(tmp_path), "--clips", "2", "--frames", "8")
+    base = (
+        "--param",
+        str(tiny_recipe),
+        "--out",
+        str(tmp_path / "out"),
+        "--clips",
+        "2",
+        "--frames",
+        "8",
+    )
     untrained = run(*base)
     assert untrained.returncode == 0, untrained.stderr
     assert "weights are random" in untrained.stdout and "mean nothing" in untrained.stdout
     trained = run(*base, "--checkpoint", str(tiny_checkpoint))
     assert trained.returncode == 0 and "weights are random" not in trained.stdout
-    video = cv2.VideoCapture(str(tmp_path / "demo.mp4"))
+    out = tmp_path / "out"
+    video = cv2.VideoCapture(str(out / "demo.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 16
-    assert cv2.imread(str(tmp_path / "contact_sheet.png")).shape[1] == 6 * 244
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["clips", "contact_sheet.png", "demo.mp4"]
+    assert cv2.imread(str(out / "contact_sheet.png")).shape[1] == 6 * 244
+    assert sorted(p.name for p in out.iterdir()) == ["clips", "contact_sheet.png", "demo.mp4"]
 
 
 def test_colours_of_the_video_are_those_of_the_frames(tmp_path: Path) -> None:
