@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -157,6 +158,23 @@ def test_numbers_that_yaml_reads_otherwise() -> None:
 def test_other_benchmarks_may_have_hyper_parameters() -> None:
     assert make_config(nested("TEST.HYPER.MINE", [9, 2, -1])).TEST.HYPER.MINE == [9, 2, -1]
     assert check_hyper((9, 2, -1), "hyper") == (9, 2, -1.0)
+    assert check_hyper(np.array([9.0, 2.0, 0.5]), "hyper") == (9, 2, 0.5)  # whole floats are whole
+
+
+BAD_HYPER = [
+    (9.5, 2, 0.7),
+    (1, 2, 0.7),
+    (9, 0, 0.7),
+    (9, 2, float("nan")),
+    (9, 2, "0.7"),
+    (9, True, 0),
+]
+
+
+@pytest.mark.parametrize("hyper", BAD_HYPER, ids=str)
+def test_hyper_parameters_that_cannot_be(hyper: tuple) -> None:
+    with pytest.raises(ConfigError, match=r"hyper must be \[capacity, ensemble, threshold\]"):
+        check_hyper(hyper, "hyper")
 
 
 def test_a_key_without_effect_says_so_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,9 @@ once.
 
 import functools
 import logging
+import math
 from collections.abc import Callable, Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -353,9 +355,10 @@ def check_hyper(hyper: Any, source: str) -> tuple[int, int, float]:
         capacity, ensemble, threshold = hyper
     except (TypeError, ValueError):
         raise ConfigError(message) from None
-    for value, kinds in ((capacity, int), (ensemble, int), (threshold, (int, float))):
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            raise ConfigError(message)
-    if capacity < 2 or ensemble < 1 or threshold != threshold:
+    if any(isinstance(v, bool) or not isinstance(v, Real) for v in (capacity, ensemble, threshold)):
         raise ConfigError(message)
-    return capacity, ensemble, float(threshold)
+    if capacity != int(capacity) or ensemble != int(ensemble) or math.isnan(threshold):
+        raise ConfigError(message)
+    if capacity < 2 or ensemble < 1:
+        raise ConfigError(message)
+    return int(capacity), int(ensemble), float(threshold)
