@@ -70,7 +70,7 @@ def test_published_recipe_loads_and_is_the_default(tmp_path: Path) -> None:
 def test_baseline_got_differs_in_its_data_only() -> None:
     baseline, got = load_config("baseline"), load_config("baseline_got")
     assert got.DATA.TRAIN.DATASETS_NAME == ["GOT10K_train_full"]
-    got.DATA.TRAIN = baseline.DATA.TRAIN
+    got.DATA.TRAIN, got.DATA.VAL = baseline.DATA.TRAIN, baseline.DATA.VAL
     assert got == baseline
 
 
