@@ -12,14 +12,14 @@ from collections.abc import Callable
 import torch
 
 from lib.train.admin.settings import Settings
-from lib.train.train_script import MakeSources, train
+from lib.train.train_script import MakeSources, recipe_sources, train
 from lib.train.trainers.signals import Stopped
 from lib.utils import distributed
 
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings, make_sources: MakeSources) -> dict[str, float]:
+def run(settings: Settings, make_sources: MakeSources = recipe_sources) -> dict[str, float]:
     """Train in this process.
 
     Args:

@@ -13,6 +13,7 @@ from torch import nn
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin.settings import Settings
 from lib.train.base_functions import build_network, build_optimizer, loss_weights
+from lib.train.data.build import build_sampler
 from lib.train.data.loader import Loader, SampleSource, build_loader
 from lib.train.trainers.base_trainer import Parts
 from lib.train.trainers.ltr_trainer import LTRTrainer
@@ -26,6 +27,11 @@ MakeSources = Callable[[EasyDict], tuple[SampleSource, SampleSource | None]]
 DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 VAL_SEED = 2**32 - 1  # added, so that no training sample is drawn as a validation sample is
 RECIPE_BATCH = 120  # 15 on each of 8 GPUs: what the published learning rate is for
+
+
+def recipe_sources(cfg: EasyDict) -> tuple[SampleSource, SampleSource | None]:
+    """Open the data sets of a recipe: its training sets and its held-out ones, if it names any."""
+    return build_sampler(cfg), build_sampler(cfg, "VAL") if cfg.DATA.VAL.DATASETS_NAME else None
 
 
 def train(settings: Settings, device: torch.device, make_sources: MakeSources) -> dict[str, float]:
@@ -70,12 +76,13 @@ def _loaders(
     cfg: EasyDict, settings: Settings, make_sources: MakeSources
 ) -> tuple[Loader, Loader | None]:
     """Loaders of training and validation batches on this rank."""
-    train_source, val_source = make_sources(cfg)
+    with distributed.one_first():  # which makes the caches that the others then read
+        train_source, val_source = make_sources(cfg)
 
-    def loader(source: SampleSource, seed: int, length: int) -> Loader:
+    def loader(source: SampleSource, seed: int, length: int, batch_size: int) -> Loader:
         return build_loader(
             source,
-            batch_size=cfg.TRAIN.BATCH_SIZE,
+            batch_size=batch_size,
             workers=cfg.TRAIN.NUM_WORKER,
             seed=seed,
             epoch_length=length,
@@ -83,12 +90,14 @@ def _loaders(
             world_size=distributed.world_size(),
         )
 
-    train_loader = loader(train_source, settings.seed, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH)
+    batch_size, length = cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH
+    train_loader = loader(train_source, settings.seed, length, batch_size)
     if val_source is None:
         logger.info("no validation: DATA.VAL.DATASETS_NAME is empty")
         return train_loader, None
-    val_seed = settings.seed + VAL_SEED
-    return train_loader, loader(val_source, val_seed, cfg.DATA.VAL.SAMPLE_PER_EPOCH)
+    length = cfg.DATA.VAL.SAMPLE_PER_EPOCH
+    batch_size = max(1, min(batch_size, length // distributed.world_size()))
+    return train_loader, loader(val_source, settings.seed + VAL_SEED, length, batch_size)
 
 
 def _log_plan(cfg: EasyDict, settings: Settings, model: nn.Module, device: torch.device) -> None:

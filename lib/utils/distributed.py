@@ -5,6 +5,7 @@ may ask `is_main`; only lib/train/run_training.py opens and closes the group.
 """
 
 import contextlib
+import datetime
 import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -14,6 +15,8 @@ import torch.distributed as dist
 from torch import Tensor
 
 Result = TypeVar("Result")
+
+PATIENCE = datetime.timedelta(minutes=30)  # one process indexes data sets while the others wait
 
 
 def is_initialized() -> bool:
@@ -46,12 +49,12 @@ def process_group(device: torch.device) -> Iterator[None]:
     if "WORLD_SIZE" not in os.environ:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield
-    finally:
-        # Not reached by a killed process; after an error the others are ended by the launcher.
-        dist.destroy_process_group()
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    yield
+    # Not after an error: the group's end would make the others fail too, perhaps before this
+    # process has told the launcher what was the cause. The launcher ends them.
+    dist.destroy_process_group()
 
 
 def local_rank() -> int:
@@ -75,6 +78,16 @@ def any_true(flag: bool, device: torch.device) -> bool:
     told = torch.tensor(float(flag), device=device)
     dist.all_reduce(told, dist.ReduceOp.MAX)
     return bool(told.item())
+
+
+@contextlib.contextmanager
+def one_first() -> Iterator[None]:
+    """Let one process of each machine through the block first, then its others."""
+    if world_size() > 1 and local_rank() > 0:
+        dist.barrier()
+    yield
+    if world_size() > 1 and local_rank() == 0:
+        dist.barrier()
 
 
 def from_main(make: Callable[[], Result]) -> Result:

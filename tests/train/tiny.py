@@ -33,6 +33,8 @@ TINY = {
     "TEST": {"SEARCH_SIZE": 64},
 }
 
+NO_DROPOUT = {**TINY["MODEL"]["TRANSFORMER"], "DROPOUT": 0.0}
+
 
 class Rectangles:
     """Draws samples of a bright rectangle on noise."""

@@ -1,0 +1,120 @@
+"""Optimizer, rates, and the weights that training starts from."""
+
+import pytest
+import timm
+import torch
+
+from lib.config.aiatrack.config import make_config
+from lib.train import backbone_weights
+from lib.train.backbone_weights import BackboneWeightsError, load_backbone_weights
+from lib.train.base_functions import build_network, build_optimizer, learning_rates
+from lib.utils.checkpoint import CheckpointError
+from tests.train.tiny import TINY
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty torch.hub cache, and no way to fetch anything."""
+
+    def refuse(*args, **kwargs):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(backbone_weights.timm, "create_model", refuse)
+    return tmp_path / "hub" / "checkpoints"
+
+
+def tiny_config(**train):
+    return make_config({**TINY, "TRAIN": {**TINY["TRAIN"], **train}})
+
+
+def pretrained_config():
+    backbone = {"TYPE": "test_resnet", "PRETRAINED": True}
+    return make_config({**TINY, "MODEL": {**TINY["MODEL"], "BACKBONE": backbone}})
+
+
+def test_groups_cover_what_is_trained_each_at_its_rate():
+    cfg = tiny_config(BACKBONE_MULTIPLIER=0.1, FREEZE_LAYERS=["layer1"])
+    model = build_network(cfg)
+    rest, backbone = build_optimizer(model, cfg).param_groups
+    assert (rest["lr"], backbone["lr"]) == (1e-4, pytest.approx(1e-5))
+    names = {id(p): n for n, p in model.named_parameters()}
+    in_rest = {names[id(p)] for p in rest["params"]}
+    in_backbone = {names[id(p)] for p in backbone["params"]}
+    assert not any(n.startswith("backbone.") for n in in_rest)
+    assert all(n.startswith("backbone.") and ".layer1." not in n for n in in_backbone)
+    assert in_rest | in_backbone == {n for n, p in model.named_parameters() if p.requires_grad}
+
+
+def test_weight_decay_shrinks_every_parameter():
+    """Without a gradient AdamW leaves w * (1 - rate * decay)."""
+    cfg = tiny_config(LR=0.1, WEIGHT_DECAY=0.5)
+    model = build_network(cfg)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.fill_(1.0)
+            p.grad = torch.zeros_like(p)
+    build_optimizer(model, cfg).step()
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.data, torch.full_like(p, 0.95), msg=name)
+
+
+@pytest.mark.parametrize(
+    ("drop", "epoch", "factor"),
+    [(400, 1, 1), (400, 400, 1), (400, 401, 0.1), (400, 500, 0.1), (400, 801, 0.01), (0, 9, 1)],
+)
+def test_rates_drop_after_the_recipes_epoch(drop, epoch, factor):
+    cfg = make_config({"TRAIN": {"LR_DROP_EPOCH": drop}})
+    assert learning_rates(cfg, epoch) == pytest.approx([1e-4 * factor, 1e-5 * factor])
+
+
+def test_backbone_weights_from_a_file(tmp_path, hub):
+    torch.manual_seed(1)
+    whole = timm.models.resnet.test_resnet()  # with layer4 and the classifier
+    path = tmp_path / "imagenet.pth"
+    torch.save(whole.state_dict(), path)
+    body = timm.models.resnet.test_resnet(features_only=True, out_indices=(3,))
+    load_backbone_weights(body, "test_resnet", path)
+    for name, value in body.state_dict().items():
+        assert torch.equal(value, whole.state_dict()[name]), name
+
+
+def test_backbone_weights_from_the_hub_cache(hub, monkeypatch):
+    monkeypatch.setitem(backbone_weights.TORCHVISION_FILES, "test_resnet", "tiny-0000.pth")
+    hub.mkdir(parents=True)
+    body = timm.models.resnet.test_resnet(features_only=True, out_indices=(3,))
+    state = {name: torch.full_like(value, 2) for name, value in body.state_dict().items()}
+    torch.save(state, hub / "tiny-0000.pth")
+    load_backbone_weights(body, "test_resnet")
+    assert all((p == 2).all() for p in body.parameters())
+
+
+def test_backbone_weights_of_another_network(tmp_path, hub):
+    body = timm.models.resnet.test_resnet(features_only=True, out_indices=(3,))
+    path = tmp_path / "other.pth"
+    torch.save({"conv1.weight": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match=r"lacks .* of the backbone's .* entries"):
+        load_backbone_weights(body, "test_resnet", path)
+
+
+def test_no_backbone_weights_is_an_error_that_names_the_file(hub):
+    body = torch.nn.Sequential()
+    with pytest.raises(BackboneWeightsError) as error:
+        load_backbone_weights(body, "resnet50")
+    for part in ("no route to host", "--backbone-weights", str(hub / "resnet50-0676ba61.pth")):
+        assert part in str(error.value)
+
+
+def test_never_a_silent_random_start(monkeypatch):
+    def refuse(name):
+        raise BackboneWeightsError(name)
+
+    monkeypatch.setattr(backbone_weights, "_fetch", refuse)
+    with pytest.raises(BackboneWeightsError, match="test_resnet"):
+        build_network(pretrained_config())
+    build_network(tiny_config())  # says PRETRAINED: False
+
+
+def test_frozen_at_random_is_told(caplog):
+    build_network(tiny_config(FREEZE_LAYERS=["layer1"]))
+    assert "frozen at random values: TRAIN.FREEZE_LAYERS ['layer1']" in caplog.text

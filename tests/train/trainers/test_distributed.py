@@ -1,0 +1,162 @@
+"""Several processes: equal gradients, exit statuses, tracebacks, stop signals, two machines."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from lib.train.admin.settings import Settings
+from lib.train.trainers.checkpoints import INTERRUPTED
+from lib.utils.checkpoint import read_checkpoint
+from tests.train.processes import write_gradients
+from tests.train.tiny import NO_DROPOUT, write_recipe
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def start(entry, folder, *arguments):
+    """Start tracking/train.py on rectangles."""
+    recipe = write_recipe(folder)
+    given = ["--config", str(recipe), "--save-dir", str(folder), "--device", "cpu", *arguments]
+    code = f"import sys; from tests.train.processes import main; sys.exit(main({entry!r}, {given}))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def saved(folder, name="AIATRACK_ep0002.pth.tar"):
+    return Settings(config="tiny", save_dir=folder).checkpoint_folder / name
+
+
+def test_half_batches_on_two_processes_have_the_whole_batch_gradients(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    recipe = write_recipe(tmp_path, "MODEL", TRANSFORMER=NO_DROPOUT)
+    write_gradients(recipe, tmp_path / "1.pt", batch_size=4)
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=2,
+        run_id="gradients",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+    )
+    elastic_launch(config, write_gradients)(recipe, tmp_path / "2.pt", 2)
+    whole, halves = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2))
+    assert sum(g.norm() for g in whole.values()) > 0.1
+    scale = max(g.abs().max() for g in whole.values())
+    for name, gradient in whole.items():
+        torch.testing.assert_close(halves[name], gradient, rtol=1e-5, atol=1e-5 * scale, msg=name)
+
+
+def test_two_processes_train_and_save_once(tmp_path):
+    process = start("run_tiny", tmp_path, "--mode", "multiple", "--nproc", "2")
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "effective batch 4 = 2 samples x 1 accumulated x 2 processes" in errors
+    assert "mean IoU" in output
+    contents = read_checkpoint(saved(tmp_path))
+    assert contents["settings"]["processes"] == 2
+    # 8 samples an epoch: 2 updates of 4
+    assert {float(state["step"]) for state in contents["optimizer"]["state"].values()} == {4.0}
+
+
+def test_failure_of_one_rank_ends_all_with_its_traceback(tmp_path):
+    begin = time.monotonic()
+    process = start("run_broken", tmp_path, "--mode", "multiple", "--nproc", "2")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    summary = errors[errors.rindex("run_broken FAILED") :]
+    assert "rank      : 1" in summary
+    assert "Traceback" in summary
+    assert "ValueError: no sample for rank one" in summary
+    assert time.monotonic() - begin < 100
+
+
+def test_single_process_failure_has_status_1(tmp_path):
+    process = start("run_tiny", tmp_path, "--init-from", str(tmp_path / "missing.pth.tar"))
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "FileNotFoundError: no checkpoint at" in errors
+
+
+def test_stop_signal_to_the_launcher_saves(tmp_path):
+    options = ("--mode", "multiple", "--nproc", "2", "--samples", "400", "--epochs", "1")
+    process = start("run_tiny", tmp_path, *options)
+    log = tmp_path / "logs" / "aiatrack-tiny.log"
+    end = time.monotonic() + 90
+    while not (log.exists() and "epoch 1 [4/100]" in log.read_text()):
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    contents = read_checkpoint(saved(tmp_path, INTERRUPTED))
+    assert 4 <= contents["batches_done"] < 100
+
+
+def test_two_machines_meet(tmp_path):
+    """Two launchers on this machine, one process each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = ("--mode", "multiple", "--nproc", "1", "--nnodes", "2")
+    endpoint = ("--rdzv-endpoint", f"127.0.0.1:{port}")
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    processes = [
+        start("run_tiny", folder, *common, *endpoint, "--node-rank", str(rank))
+        for rank, folder in enumerate(folders)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert read_checkpoint(saved(folders[0]))["settings"]["processes"] == 2
+    assert not saved(folders[1]).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--nnodes", "2"], "needs --mode multiple and --rdzv-endpoint"),
+        (["--node-rank", "1"], "--node-rank must be in 0..0; given: 1"),
+        (["--nproc", "2"], "needs --mode multiple"),
+        (["--precision", "fp8"], "invalid choice: 'fp8'"),
+    ],
+)
+def test_command_line_refusals(arguments, message, capsys):
+    from tracking.train import parse_arguments
+
+    with pytest.raises(SystemExit) as exit_status:
+        parse_arguments(arguments)
+    assert exit_status.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "no_such"], "no recipe 'no_such'"),
+        (["--batch-size", "0"], "batch_size must be at least 1; given: 0"),
+        (["--accumulate", "-1"], "accumulate must be at least 1; given: -1"),
+    ],
+)
+def test_wrong_settings_end_with_status_1(arguments, message, capsys):
+    from tracking.train import main
+
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err

@@ -1,0 +1,215 @@
+"""One epoch: learning, accumulation, clipping, non-finite numbers, precisions, curves."""
+
+import math
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lib.config.aiatrack.config import load_config, make_config
+from lib.models.aiatrack.build import build_aiatrack
+from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
+from lib.train.admin.settings import Settings
+from lib.train.base_functions import build_optimizer
+from lib.train.data.loader import build_loader
+from lib.train.train_script import train
+from lib.train.trainers.base_trainer import Parts
+from lib.train.trainers.ltr_trainer import LTRTrainer, NonFiniteError
+from lib.utils.checkpoint import read_checkpoint
+from tests.train.tiny import NO_DROPOUT, TINY, Rectangles, tiny_sources, write_recipe
+
+CPU = torch.device("cpu")
+
+
+def run_tiny(folder, recipe, **settings):
+    return train(Settings(config=str(recipe), save_dir=folder, **settings), CPU, tiny_sources)
+
+
+def make_trainer(folder, source=None, batch_size=2, **settings):
+    """A trainer without dropout and with the heads' batch norm held fixed."""
+    recipe = write_recipe(folder, "MODEL", TRANSFORMER=NO_DROPOUT)
+    told = Settings(config=str(recipe), save_dir=folder, batch_size=batch_size, **settings)
+    cfg = told.recipe()
+    torch.manual_seed(0)
+    model = build_aiatrack(cfg)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.train = lambda mode=True, module=module: module
+            module.training = False
+    loader = build_loader(
+        source or Rectangles(), batch_size=batch_size, workers=0, seed=3, epoch_length=8
+    )
+    parts = Parts(
+        model, AIATRACKActor(model, LossWeights()), build_optimizer(model, cfg), loader, None
+    )
+    return LTRTrainer(parts, cfg, told, CPU)
+
+
+def test_overfits_one_batch():
+    """Gradients lead to near-zero loss on four samples seen again and again."""
+    torch.manual_seed(0)
+    loader = build_loader(Rectangles(), batch_size=4, workers=0, seed=1, epoch_length=4)
+    batch = next(iter(loader))
+    model_keys = {**TINY["MODEL"], "TRANSFORMER": NO_DROPOUT}
+    model = build_aiatrack(make_config({**TINY, "MODEL": model_keys})).train()
+    actor = AIATRACKActor(model, LossWeights())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for step in range(400):
+        if step == 300:
+            optimizer.param_groups[0]["lr"] = 2e-4
+        outcome = actor(batch)
+        optimizer.zero_grad()
+        outcome.loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    assert outcome.loss < 0.25  # from about 5
+    assert outcome.terms["IoU"] > 0.9
+
+
+def gradients_of_first_update(trainer, monkeypatch):
+    """Gradients before the first step of the optimizer, not clipped."""
+    seen = {}
+
+    class FirstStepTaken(Exception):
+        pass
+
+    def step(*_, **__):
+        seen.update({n: p.grad.clone() for n, p in trainer.parts.model.named_parameters()})
+        raise FirstStepTaken
+
+    trainer.cfg.TRAIN.GRAD_CLIP_NORM = math.inf
+    monkeypatch.setattr(trainer.parts.optimizer, "step", step)
+    with pytest.raises(FirstStepTaken):
+        trainer.train_epoch(1)
+    return seen
+
+
+def test_accumulated_batches_have_the_whole_batch_gradients(tmp_path, monkeypatch):
+    whole = gradients_of_first_update(make_trainer(tmp_path, batch_size=4), monkeypatch)
+    halves = gradients_of_first_update(make_trainer(tmp_path, accumulate=2), monkeypatch)
+    scale = max(g.abs().max() for g in whole.values())
+    assert scale > 1e-3
+    for name, gradient in whole.items():
+        torch.testing.assert_close(halves[name], gradient, rtol=1e-5, atol=1e-5 * scale, msg=name)
+
+
+def test_accumulation_counts_updates(tmp_path):
+    trainer = make_trainer(tmp_path, accumulate=3)  # 4 batches: one update, one batch left out
+    trainer.train_epoch(1)
+    steps = {float(s["step"]) for s in trainer.parts.optimizer.state.values()}
+    assert steps == {1.0}
+    assert trainer.parts.train_loader.delivered == 8
+
+
+def test_too_few_batches_to_accumulate(tmp_path):
+    with pytest.raises(ValueError, match="4 batches a process, fewer than the 5 to accumulate"):
+        make_trainer(tmp_path, accumulate=5).train_epoch(1)
+
+
+def test_gradient_is_clipped(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path)
+    norms = []
+    step = trainer.parts.optimizer.step
+
+    def watched(*args, **kwargs):
+        grads = [p.grad.norm() for p in trainer.parts.model.parameters()]
+        norms.append(torch.stack(grads).norm().item())
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(trainer.parts.optimizer, "step", watched)
+    means = trainer.train_epoch(1)
+    assert norms == pytest.approx([0.1] * 4, rel=1e-3)
+    assert means["gradient norm"] > 0.2  # before clipping
+
+
+class NaNs(Rectangles):
+    """The third sample has a NaN in its search image."""
+
+    def __init__(self, field):
+        self.field = field
+        self.drawn = 0
+
+    def draw(self, generator):
+        sample = super().draw(generator)
+        self.drawn += 1
+        if self.drawn == 3:
+            getattr(sample, self.field).view(-1)[0] = math.nan
+        return sample
+
+
+def test_non_finite_loss_raises_before_the_update_and_saves_the_batch(tmp_path):
+    trainer = make_trainer(tmp_path, NaNs("proposal_iou"))
+    with pytest.raises(NonFiniteError, match=r"epoch 1, update 1, rank 0.*Ls/iou nan") as error:
+        trainer.train_epoch(1)
+    assert "Samples: rectangle; rectangle" in str(error.value)
+    assert all(p.isfinite().all() for p in trainer.parts.model.parameters())
+    assert {float(s["step"]) for s in trainer.parts.optimizer.state.values()} == {1.0}
+    (path,) = trainer.settings.checkpoint_folder.glob("nonfinite_*.pt")
+    batch = read_checkpoint(path)
+    assert batch["proposal_iou"].isnan().sum() == 1
+    assert batch["source"] == ("rectangle", "rectangle")
+    assert math.isnan(batch["terms"]["Ls/iou"])
+
+
+def test_non_finite_gradient_raises_before_the_update(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path)
+    trainer.parts.model.bottleneck.weight.register_hook(lambda g: g * math.inf)
+    before = trainer.parts.model.bottleneck.weight.detach().clone()
+    with pytest.raises(NonFiniteError, match=r"gradient norm (nan|inf)"):
+        trainer.train_epoch(1)
+    assert torch.equal(trainer.parts.model.bottleneck.weight, before)
+
+
+def test_dropout_follows_from_seed_rank_epoch_and_update(tmp_path):
+    trainer = make_trainer(tmp_path)
+    draws = []
+    for key in ((1, 0), (1, 1), (2, 0), (1, 0)):
+        trainer._seed(*key)
+        draws.append(torch.rand(1).item())
+    assert draws[0] == draws[3]
+    assert len(set(draws)) == 3
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"channels_last": True}])
+def test_options_change_little(tmp_path, options):
+    recipe = write_recipe(tmp_path)
+    plain = run_tiny(tmp_path / "plain", recipe, epochs=1)
+    other = run_tiny(tmp_path / "other", recipe, epochs=1, **options)
+    assert other["Ls/total"] == pytest.approx(plain["Ls/total"], rel=0.1)
+
+
+def test_validation_changes_nothing_and_repeats(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.parts = trainer.parts._replace(val_loader=trainer.parts.train_loader)
+    before = {name: t.clone() for name, t in trainer.parts.model.state_dict().items()}
+    first = trainer.validate(1)
+    assert trainer.validate(2) == first
+    after = trainer.parts.model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_curves_and_drawn_batches(tmp_path):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe)
+    events = EventAccumulator(str(Settings("tiny", tmp_path).tensorboard_folder))
+    events.Reload()
+    curves = set(events.Tags()["scalars"])
+    terms = {"Ls/total", "Ls/giou", "Ls/l1", "Ls/iou", "IoU", "inverted"}
+    speeds = {"gradient norm", "samples/s", "data wait"}
+    assert {f"train/{name}" for name in terms | speeds} <= curves
+    assert {f"val/{name}" for name in terms} <= curves
+    assert {"learning rate/rest", "learning rate/backbone"} <= curves
+    assert [e.step for e in events.Scalars("train/IoU")] == [2, 4, 6, 8]
+    assert {"train/batch", "val/batch"} <= set(events.Tags()["images"])
+
+
+def test_learns_rectangles(tmp_path):
+    """A few updates on an easy task bring the training loss down."""
+    recipe = write_recipe(tmp_path, LR=2e-3, BATCH_SIZE=8)
+    cfg = load_config(recipe)
+    assert cfg.TRAIN.LR == 2e-3
+    run_tiny(tmp_path, recipe, epochs=5, samples=64)
+    stats = read_checkpoint(
+        Settings("tiny", tmp_path).checkpoint_folder / "AIATRACK_ep0005.pth.tar"
+    )["stats"]["history"]
+    assert stats["train 5"]["Ls/total"] < 0.85 * stats["train 1"]["Ls/total"]
