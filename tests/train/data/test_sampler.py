@@ -1,0 +1,177 @@
+"""Which frames are drawn: causal, visible, near; from which set; and what happens to bad draws."""
+
+import numpy as np
+import pytest
+
+from lib.train.data.processing import Windows
+from lib.train.data.processing_utils import Jitter
+from lib.train.data.sampler import (
+    MOST_DRAWS,
+    SamplingError,
+    TrackingSampler,
+    draw_causal_frames,
+    find_usable,
+)
+from lib.utils.image import ImageError
+
+DRAWS = 10_000
+WINDOWS = Windows(32, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+
+
+class MadeSet:
+    """A data set of equal frames; some sequences are broken or have their target elsewhere."""
+
+    def __init__(
+        self,
+        name: str,
+        lengths: tuple[int, ...] = (30,),
+        *,
+        is_video: bool = True,
+        hidden: int = 0,
+        broken: tuple[int, ...] = (),
+        outside: tuple[int, ...] = (),
+    ) -> None:
+        self.name, self.is_video = name, is_video
+        self.lengths = np.array(lengths)
+        self.visible_counts = self.lengths - hidden
+        self._hidden, self._broken, self._outside = hidden, broken, outside
+        self.reads: list[tuple[int, int]] = []
+
+    def sequence_name(self, sequence: int) -> str:
+        return f"s{sequence}"
+
+    def boxes(self, sequence: int) -> np.ndarray:
+        x = 4000.0 if sequence in self._outside else 40.0
+        return np.tile([x, 30.0, 20, 10], (self.lengths[sequence], 1))
+
+    def visible(self, sequence: int) -> np.ndarray:
+        return np.arange(self.lengths[sequence]) >= self._hidden
+
+    def read_frame(self, sequence: int, frame: int) -> np.ndarray:
+        self.reads.append((sequence, frame))
+        if sequence in self._broken:
+            raise ImageError(f"data/{sequence}/{frame}.jpg: the file is empty")
+        return np.full((80, 100, 3), 128, np.uint8)
+
+
+def _sampler(*datasets: MadeSet, ratios: tuple[float, ...] = (1,), gap: int = 200):
+    return TrackingSampler(datasets, ratios, WINDOWS, gap)
+
+
+def test_frames_are_causal_visible_and_near() -> None:
+    generator = np.random.default_rng(1)
+    visible = generator.random(1000) < 0.3
+    drawn = np.array([draw_causal_frames(visible, 200, generator) for _ in range(DRAWS)])
+    assert (np.diff(drawn, axis=1) > 0).all()
+    assert visible[drawn].all()
+    assert np.diff(drawn, axis=1).max() == 200 or np.diff(drawn, axis=1).max() in range(190, 200)
+    shown = np.flatnonzero(visible)
+    assert set(drawn[:, 1]) <= set(shown[1:-1])
+
+
+def test_base_is_uniform_and_never_first_or_last() -> None:
+    generator = np.random.default_rng(2)
+    drawn = [draw_causal_frames(np.ones(12, bool), 200, generator) for _ in range(DRAWS)]
+    values, counts = np.unique([base for _, base, _ in drawn], return_counts=True)
+    assert values.tolist() == list(range(1, 11))
+    assert np.abs(counts - DRAWS / 10).max() < 4 * np.sqrt(DRAWS * 0.1 * 0.9)
+
+
+def test_others_are_uniform_within_the_gap() -> None:
+    generator = np.random.default_rng(3)
+    drawn = [draw_causal_frames(np.ones(41, bool), 10, generator) for _ in range(DRAWS)]
+    middle = np.array([draw for draw in drawn if 10 <= draw[1] <= 30])
+    for offsets in (middle[:, 1] - middle[:, 0], middle[:, 2] - middle[:, 1]):
+        values, counts = np.unique(offsets, return_counts=True)
+        assert values.tolist() == list(range(1, 11))
+        assert np.abs(counts - len(middle) / 10).max() < 4 * np.sqrt(len(middle) * 0.09)
+
+
+def test_gap_widens_by_five_until_frames_are_found() -> None:
+    visible = np.zeros(1000, bool)
+    visible[[100, 104, 410, 412, 717]] = True
+    generator = np.random.default_rng(4)
+    drawn = {draw_causal_frames(visible, 200, generator) for _ in range(2000)}
+    # Base 104: the later ones are 306 and 308 away: 200 + 22 * 5 = 310 reaches both.
+    # Base 410: before it 306 and 310, after it 2 and 307: 310 reaches all.
+    # Base 412: before it 2, 308 and 312, after it 305: 305 reaches 410 and 717 alone.
+    assert drawn == {
+        (100, 104, 410),
+        (100, 104, 412),
+        (100, 410, 412),
+        (104, 410, 412),
+        (100, 410, 717),
+        (104, 410, 717),
+        (410, 412, 717),
+    }
+
+
+def test_sets_are_drawn_by_ratio_and_sequences_uniformly() -> None:
+    sampler = _sampler(MadeSet("A", (30, 30, 300)), MadeSet("B"), MadeSet("C"), ratios=(1, 3, 0))
+    generator = np.random.default_rng(5)
+    drawn = [sampler.draw_frames(generator) for _ in range(DRAWS)]
+    names = [draw.dataset.name for draw in drawn]
+    assert names.count("C") == 0
+    assert names.count("A") / DRAWS == pytest.approx(0.25, abs=4 * 0.0044)
+    counts = np.bincount([draw.sequence for draw in drawn if draw.dataset.name == "A"])
+    assert np.abs(counts - counts.sum() / 3).max() < 4 * np.sqrt(counts.sum() * 2 / 9)
+
+
+def test_which_videos_can_be_sampled() -> None:
+    dataset = MadeSet("A", (19, 20, 26, 27))
+    dataset.visible_counts = np.array([19, 6, 7, 8])  # more than 6 visible, length 20 at least
+    assert find_usable(dataset).tolist() == [2, 3]
+
+
+def test_all_boxes_invisible() -> None:
+    with pytest.raises(ValueError, match="A: none of 2 sequences can be sampled; 20 frames, 7 of"):
+        _sampler(MadeSet("A", (30, 30), hidden=30))
+    with pytest.raises(ValueError, match="I: none of 1 sequences can be sampled; a box with an ar"):
+        _sampler(MadeSet("I", (1,), is_video=False, hidden=1))
+
+
+@pytest.mark.parametrize("ratios", [(1,), (1, 1, 1), (0, 0), (1, -1)])
+def test_ratios_of_another_length_or_sign(ratios: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="one ratio of 0 or more for each of 2 data sets"):
+        _sampler(MadeSet("A"), MadeSet("B"), ratios=ratios)
+
+
+def test_an_image_is_read_once_and_used_three_times() -> None:
+    dataset = MadeSet("I", (1, 1), is_video=False)
+    sample = _sampler(dataset).draw(np.random.default_rng(0))
+    assert len(dataset.reads) == 1 and sample.source.endswith("frames 0, 0, 0")
+    assert not (sample.references[1] == sample.search).all()  # three windows of it
+
+
+def test_unreadable_images_are_replaced_and_named() -> None:
+    sampler = _sampler(MadeSet("A", (30,) * 4, broken=(0, 1, 2)))
+    samples = [sampler.draw(np.random.default_rng(seed)) for seed in range(40)]
+    assert all(sample.source.startswith("A s3 frames ") for sample in samples)
+    lines = [line for sample in samples for line in sample.broken.splitlines()]
+    assert len(lines) == pytest.approx(3 * 40, abs=4 * np.sqrt(40 * 12))  # geometric, p = 1/4
+    assert all(line.startswith("A: data/") and line.endswith("is empty") for line in lines)
+
+
+def test_windows_without_the_image_are_drawn_again() -> None:
+    sampler = _sampler(MadeSet("A", (30,) * 2, outside=(1,)))
+    samples = [sampler.draw(np.random.default_rng(seed)) for seed in range(40)]
+    assert all(" s0 " in sample.source for sample in samples)
+    assert sum(sample.rejected for sample in samples) > 10
+    assert all(not sample.broken for sample in samples)
+
+
+def test_hopeless_data_end_it() -> None:
+    broken = _sampler(MadeSet("A", broken=(0,)))
+    with pytest.raises(SamplingError, match=rf"no sample in {MOST_DRAWS} draws: 100 with an unrea"):
+        broken.draw(np.random.default_rng(0))
+    outside = _sampler(MadeSet("A", outside=(0,)))
+    with pytest.raises(SamplingError, match=r"0 with .*, 100 without .* for example A s0 frames"):
+        outside.draw(np.random.default_rng(0))
+
+
+def test_same_seed_same_sample() -> None:
+    sampler = _sampler(MadeSet("A", (30,) * 9))
+    one, two, other = (sampler.draw(np.random.default_rng(seed)) for seed in (7, 7, 8))
+    assert one.source == two.source and (one.search == two.search).all()
+    assert (one.proposals == two.proposals).all()
+    assert (one.proposals != other.proposals).any()
