@@ -12,7 +12,7 @@ from lib.train.data.transforms import (
     draw_crop_change,
     draw_frame_change,
 )
-from lib.utils.crop import Crop, CropImage
+from lib.utils.crop import CropImage
 
 DRAWS = 10_000
 
@@ -61,21 +61,6 @@ def test_grey_frame() -> None:
     frame = np.full((4, 4, 3), (200, 100, 50), np.uint8)
     grey, _ = change_frame(frame, np.zeros(4), FrameChange(grey=True, flip=False))
     assert (grey == 124).all()  # .299 * 200 + .587 * 100 + .114 * 50 = 124.2
-
-
-def test_window_of_a_flipped_view_is_that_of_a_flipped_frame() -> None:
-    """The flip costs nothing: a view gives the pixels that flipping the whole frame gives."""
-    generator = np.random.default_rng(5)
-    frame = _frame(3)
-    for _ in range(200):
-        size = np.exp(generator.uniform(0, 4, 2))
-        box = np.concatenate([generator.uniform(-30, 70, 2), size])
-        view, moved = change_frame(frame, box, FrameChange(grey=False, flip=True))
-        window = Crop.around(moved, 3.0, 32)
-        expected = window.cut(np.ascontiguousarray(frame[:, ::-1]))
-        given = window.cut(view)
-        assert np.array_equal(given.image, expected.image)
-        assert np.array_equal(given.mask, expected.mask)
 
 
 def test_crop_becomes_tensors() -> None:
