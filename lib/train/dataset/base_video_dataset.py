@@ -190,8 +190,10 @@ class BaseVideoDataset(BaseDataset):
         more = len(problems) - SHOWN
         lines = problems[:SHOWN] + ([f"... and {more} more"] if more > 0 else [])
         return (
-            f"{self.name}: {len(problems)} of {len(self._sequences)} sequences cannot be used "
-            "(is the data set extracted to the end?):\n  " + "\n  ".join(lines)
+            f"{self.name}: {len(problems)} of {len(self._sequences)} sequences cannot be used (is "
+            "the data set extracted to the end? A sequence is left out by taking its line from the "
+            "table in lib/train/data_specs, or its annotation from TrackingNet's anno folder):\n  "
+            + "\n  ".join(lines)
         )
 
 
