@@ -106,7 +106,7 @@ def _jpeg_is_complete(data: bytes) -> bool:
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         position += 2 + length
         if marker == 0xDA:  # start of scan: entropy-coded data holds no 0xFFD9
-            return data.find(b"\xff\xd9", position) >= 0
+            return data.rfind(b"\xff\xd9", position) >= 0  # at the end, as a rule
     return False
 
 
