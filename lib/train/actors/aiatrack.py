@@ -4,26 +4,14 @@ Source: the paper, section 3.4; spec section 4. Called by trainers/ltr_trainer.p
 and a batch, nothing of files, devices or steps. B targets, R references, P proposals.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.train.data.batch import Sample
 from lib.utils.box_ops import generalized_box_iou, is_inverted, xywh_to_xyxy
-
-
-class Batch(Protocol):
-    """What the actor needs of a collated `Sample` (lib/train/data/batch.py)."""
-
-    search: Tensor  # (B, 3, S, S) RGB in [0, 1]
-    search_mask: Tensor  # (B, S, S) bool, True on padding
-    search_box: Tensor  # (B, 4) xywh in fractions of the crop: the truth
-    references: Tensor  # (B, R, 3, S, S)
-    reference_masks: Tensor  # (B, R, S, S)
-    reference_boxes: Tensor  # (B, R, 4) xywh
-    proposals: Tensor  # (B, P, 4) xywh
-    proposal_iou: Tensor  # (B, P) on the scale of 2 * IoU - 1
 
 
 class LossWeights(NamedTuple):
@@ -57,7 +45,7 @@ class AIATRACKActor:
         self.weights = weights
         self.autocast = autocast
 
-    def __call__(self, batch: Batch) -> Outcome:
+    def __call__(self, batch: Sample) -> Outcome:
         """Compute the loss of a batch that lies on the network's device."""
         with torch.autocast(
             batch.search.device.type, self.autocast, enabled=self.autocast is not None
@@ -72,7 +60,7 @@ class AIATRACKActor:
             )
         return self._losses(predicted.box_xyxy.float(), predicted.iou.float(), batch)
 
-    def _losses(self, box_xyxy: Tensor, iou: Tensor, batch: Batch) -> Outcome:
+    def _losses(self, box_xyxy: Tensor, iou: Tensor, batch: Sample) -> Outcome:
         """Compare (B, 4) boxes and (B, P) scores, both fp32, with the batch's truth."""
         truth_xyxy = xywh_to_xyxy(batch.search_box.float()).clamp(0, 1)  # (B, 4)
         giou, overlap = generalized_box_iou(box_xyxy, truth_xyxy)  # (B,) each

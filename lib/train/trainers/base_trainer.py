@@ -6,9 +6,8 @@ the data from (seed, epoch, sample), so no generator's state has to be saved.
 """
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from easydict import EasyDict
@@ -18,7 +17,7 @@ from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.base_functions import set_learning_rates
-from lib.train.data.batch import Sample
+from lib.train.data.loader import Loader
 from lib.train.trainers.checkpoints import CheckpointFolder, check_resumable, plain
 from lib.train.trainers.signals import Stopped, StopRequest
 from lib.utils import distributed
@@ -27,30 +26,14 @@ from lib.utils.checkpoint import CheckpointError
 logger = logging.getLogger(__name__)
 
 
-class BatchLoader(Protocol):
-    """What the trainer needs of lib/train/data/loader.py."""
-
-    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        """Fix the randomness; leave out the first batches."""
-        ...
-
-    def __len__(self) -> int:
-        """Batches an epoch on this process, those left out included."""
-        ...
-
-    def __iter__(self) -> Iterator[Sample]:
-        """Collated samples."""
-        ...
-
-
 class Parts(NamedTuple):
     """What a trainer trains with."""
 
     model: nn.Module  # the bare network: its state dict is what is saved
     actor: AIATRACKActor  # around the network, wrapped for distributed training or not
     optimizer: torch.optim.Optimizer
-    train_loader: BatchLoader
-    val_loader: BatchLoader | None
+    train_loader: Loader
+    val_loader: Loader | None
 
 
 class BaseTrainer:

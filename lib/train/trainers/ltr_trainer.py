@@ -72,6 +72,10 @@ class LTRTrainer(BaseTrainer):
                     self._report(epoch, update, updates)
             for _ in batches:  # what does not fill a group; the loader then judges its counts
                 pass
+        logger.info(
+            "since the start: %d samples, %d unusable draws, %d draws with an unreadable image",
+            *(loader.delivered, loader.rejected, loader.broken),
+        )
         return self.stats.means(self.device)
 
     def validate(self, epoch: int) -> dict[str, float]:
