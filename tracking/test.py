@@ -25,6 +25,7 @@ from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.running import Failure, Job, run_sequences
+from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.load import TrackerSpec
 
 
@@ -45,6 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
     add("--pooling", default="closed_form", choices=["closed_form", "cuda"],
         help="cuda: the kernels that install.sh --cuda builds")  # fmt: skip
+    add("--plain", action="store_true", help="the network as trained, not rearranged for speed")
     add("--results", type=Path, help="folder for results (default: test/tracking_results)")
     add(
         "--allow-missing", action="store_true", help="sequences that are not on disk are no failure"
@@ -56,19 +58,6 @@ def parse_arguments() -> argparse.Namespace:
     if args.show and args.threads:
         parser.error("--show needs --threads 0")
     return args
-
-
-def parse_hyper(text: str | None) -> tuple[int, int, float] | None:
-    """Read "100,3,0.7"."""
-    if text is None:
-        return None
-    try:
-        capacity, ensemble, threshold = text.split(",")
-        return int(capacity), int(ensemble), float(threshold)
-    except ValueError:
-        raise ValueError(
-            f"--hyper must be capacity,ensemble,threshold, such as 100,3,0.7; given: {text!r}"
-        ) from None
 
 
 def load_sequences(test_set: TestSet, wanted: str | None) -> tuple[list[Sequence], list[Failure]]:
@@ -90,12 +79,8 @@ def main() -> int:
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     spec = TrackerSpec(
-        args.param,
-        args.checkpoint,
-        args.dataset,
-        args.device,
-        parse_hyper(args.hyper),
-        args.pooling,
+        *(args.param, args.checkpoint, args.dataset, args.device),
+        *(parse_hyper(args.hyper), args.pooling, args.plain),
     )
     sequences, missing = load_sequences(open_dataset(args.dataset), args.seq)
     for failure in missing[:5]:

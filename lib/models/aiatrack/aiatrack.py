@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from lib.models.aiatrack.backbone import STRIDE, Backbone
 from lib.models.aiatrack.embedding import target_cells
 from lib.models.aiatrack.head import CornerHead, IoUHead
-from lib.models.aiatrack.position_encoding import sine_position_encoding
+from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.transformer import LayerOptions, References, Transformer
 
 
@@ -55,7 +55,7 @@ class AiATrack(nn.Module):
         self.background_embed = nn.Embedding(1, options.dim)
         self.box_head = CornerHead(options.dim, STRIDE)
         self.iou_head = IoUHead(options.dim)
-        self.match_dim = options.match_dim
+        self.positions = PositionEncodings(options.dim, options.match_dim)
         self.grid = round(options.tokens**0.5)  # H
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -65,8 +65,7 @@ class AiATrack(nn.Module):
         features = self.bottleneck(self.backbone((image - self.mean) / self.std))  # (B, C, H, W)
         tokens = features.flatten(2).transpose(1, 2)  # (B, N, C)
         cells = mask[:, ::STRIDE, ::STRIDE]  # (B, H, W): nearest neighbour
-        pos = sine_position_encoding(cells, tokens.shape[-1] // 2)
-        inner_pos = sine_position_encoding(cells, self.match_dim // 2)
+        pos, inner_pos = self.positions(cells)
         return Encoded(self.transformer.encoder(tokens, pos, inner_pos), inner_pos)
 
     def memorize(self, encoded: Encoded, box_xywh: Tensor, *, long_term: bool = True) -> References:

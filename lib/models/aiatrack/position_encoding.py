@@ -7,7 +7,21 @@ Source: spec section 2. The network uses it twice: with C/2 features per axis (o
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+class PositionEncodings(nn.Module):
+    """The two encodings of the network; a module without parameters."""
+
+    def __init__(self, dim: int, match_dim: int) -> None:
+        """Keep the widths. dim: C. match_dim: D."""
+        super().__init__()
+        self.dim, self.match_dim = dim, match_dim
+
+    def forward(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, H, W) bool, True on padding -> outer (B, N, C) and inner (B, N, D)."""
+        outer = sine_position_encoding(mask, self.dim // 2)
+        return outer, sine_position_encoding(mask, self.match_dim // 2)
 
 
 def sine_position_encoding(

@@ -40,6 +40,7 @@ def make_provenance(spec: TrackerSpec) -> Provenance:
         "device": torch.cuda.get_device_name(device) if is_gpu else f"cpu {platform.machine()}",
         "precision": "fp32",
         "pooling": spec.pooling,
+        "plain": spec.plain,
         "torch": torch.__version__,
     }
 

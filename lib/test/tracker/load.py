@@ -7,6 +7,7 @@ import torch
 
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.inference import prepare_for_inference
 from lib.models.aiatrack.prroi_pool import load_cuda_pooling
 from lib.models.aiatrack.weights import load_weights
 from lib.test.parameter.aiatrack import find_checkpoint, make_params
@@ -22,10 +23,11 @@ class TrackerSpec(NamedTuple):
     device: str = "auto"
     hyper: tuple[int, int, float] | None = None
     pooling: str = "closed_form"
+    plain: bool = False
 
     def load(self) -> AiATrackTracker:
         """Make the tracker."""
-        return load_tracker(*self[:4], hyper=self.hyper, pooling=self.pooling)
+        return load_tracker(*self[:4], hyper=self.hyper, pooling=self.pooling, plain=self.plain)
 
 
 def load_tracker(
@@ -36,6 +38,7 @@ def load_tracker(
     *,
     hyper: tuple[int, int, float] | None = None,
     pooling: str = "closed_form",
+    plain: bool = False,
 ) -> AiATrackTracker:
     """Make a tracker.
 
@@ -48,6 +51,8 @@ def load_tracker(
         hyper: (capacity, ensemble, threshold) instead of the recipe's; the threshold is on the
             head's own scale, 2 * IoU - 1.
         pooling: "closed_form", or "cuda" for the kernels that `install.sh --cuda` builds.
+        plain: run the network as it was trained, layer by layer, instead of rearranged for speed;
+            boxes agree within 0.05 pixels.
 
     Raises:
         FileNotFoundError, ConfigError, CheckpointError, ValueError, RuntimeError: what is wrong
@@ -63,6 +68,7 @@ def load_tracker(
     load_weights(model, path)
     if pooling == "cuda":
         model.iou_head.pool = load_cuda_pooling()
+    model = model if plain else prepare_for_inference(model)
     return AiATrackTracker(model, params, device)
 
 

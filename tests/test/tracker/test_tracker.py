@@ -17,13 +17,20 @@ from lib.utils.checkpoint import CheckpointError
 from lib.utils.image import read_rgb
 from tests.conftest import TINY
 
+PLAIN = pytest.mark.parametrize("plain", [True, False], ids=["plain", "rearranged"])
 
-def compare_loop(golden: dict, name: str, checkpoint: Path, frame: Callable) -> None:
+
+def compare_loop(
+    golden: dict, name: str, checkpoint: Path, frame: Callable, *, plain: bool
+) -> None:
     """Track as the fixture did and compare every frame."""
     expected = {k.split("/")[1]: v for k, v in golden.items() if k.startswith(f"track_{name}/")}
     capacity, ensemble, threshold = expected["hyper"].tolist()
     tracker = load_tracker(
-        "baseline", checkpoint, device="cpu", hyper=(int(capacity), int(ensemble), threshold)
+        *("baseline", checkpoint),
+        device="cpu",
+        hyper=(int(capacity), int(ensemble), threshold),
+        plain=plain,
     )
     tracker.initialize(frame(0), expected["init"])
     for i, box in enumerate(expected["boxes"]):
@@ -36,18 +43,24 @@ def compare_loop(golden: dict, name: str, checkpoint: Path, frame: Callable) -> 
         assert len(tracker.memory) == expected["memory_len"][i]
 
 
+@PLAIN
 @pytest.mark.parametrize("name", ["all", "none", "some"])
-def test_loops_of_the_reference(golden: dict, seeded_checkpoint: Path, name: str) -> None:
-    compare_loop(golden, name, seeded_checkpoint, seeded_frame)
+def test_loops_of_the_reference(
+    golden: dict, seeded_checkpoint: Path, name: str, plain: bool
+) -> None:
+    compare_loop(golden, name, seeded_checkpoint, seeded_frame, plain=plain)
 
 
+@PLAIN
 def test_loop_of_the_reference_on_a_real_sequence(
-    golden: dict, seeded_checkpoint: Path, shared: Path
+    golden: dict, seeded_checkpoint: Path, shared: Path, plain: bool
 ) -> None:
     folder = shared / "sequences" / "Crossing" / "img"
-    compare_loop(
-        golden, "Crossing", seeded_checkpoint, lambda i: read_rgb(folder / f"{i + 1:04d}.jpg")
-    )
+
+    def frame(index: int) -> np.ndarray:
+        return read_rgb(folder / f"{index + 1:04d}.jpg")
+
+    compare_loop(golden, "Crossing", seeded_checkpoint, frame, plain=plain)
 
 
 @pytest.fixture

@@ -1,0 +1,151 @@
+"""The network rearranged for tracking: same weights, same boxes, far less work.
+
+Source: algebra on attention.py and head.py, which stay the plain path. Three rearrangements:
+
+Batch norm, a fixed scale and shift outside training, is folded into the layer before it.
+
+Position encodings of crops without padding, which are most, are computed once.
+
+AiA attention never forms its correlation maps. With keys K (N, d), scaled queries Q (N, d) and
+their mean over queries removed, Qc, the map's columns are M = K Q^T, so that each step of the inner
+attention keeps rank d (rows of the maps below belong to keys):
+
+    LayerNorm of M       (K / s) Qc^T, s_j^2 = K_j (Qc^T Qc / N) K_j^T + eps      times gain g
+    projection of M      K (W Q)^T + bias
+    inner attention      r = P (K / s) Qc^T diag(g) (I + W_out)^T = U T^T,
+                         U = P (K / s), T = ((I + W_out) diag(g)) Qc
+    refined map          M + r = [K U] [Q T]^T
+
+What LayerNorm's bias and the output's bias add to r is the same for all keys of a query, and the
+softmax over keys does not see it. Both attentions, the inner one with values K / s and the outer
+one with keys [K U], are thus ordinary ones that a fused kernel computes.
+"""
+
+import copy
+import math
+
+import torch
+import torch.nn.functional as F
+from timm.layers import unfreeze_batch_norm_2d
+from torch import Tensor, nn
+from torch.fx.experimental.optimization import fuse
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.position_encoding import PositionEncodings
+
+
+def prepare_for_inference(model: AiATrack) -> AiATrack:
+    """Return a rearranged copy of a network, in evaluation mode; the original stays as it is."""
+    model = copy.deepcopy(model).eval().requires_grad_(False)
+    body = model.backbone[0].body
+    model.backbone[0].body = fuse(unfreeze_batch_norm_2d(body).eval())
+    for module in list(model.modules()):
+        if isinstance(module, nn.Sequential) and len(module) == 3:  # conv_bn_relu of the heads
+            if isinstance(module[0], nn.Conv2d) and isinstance(module[1], nn.BatchNorm2d):
+                module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
+        for name, child in list(module.named_children()):
+            if isinstance(child, AiAAttention) and child.inner_attn is not None:
+                setattr(module, name, FactoredAiAAttention(child))
+    pooled = model.iou_head.fc
+    pooled.linear, pooled.bn = fuse_linear_bn_eval(pooled.linear, pooled.bn), nn.Identity()
+    model.positions = CachedPositions(model.positions, model.grid)
+    return model.to(memory_format=torch.channels_last)
+
+
+class FactoredAiAAttention(nn.Module):
+    """AiA attention on factors of the correlation map; takes and gives what `AiAAttention` does."""
+
+    def __init__(self, plain: AiAAttention) -> None:
+        """Take the weights of a plain attention, which has an inner one."""
+        super().__init__()
+        self.heads, self.tokens = plain.heads, plain.tokens
+        inner, projection = plain.inner_attn, plain.inner_attn.corr_attn
+        scale = 1 / math.sqrt(plain.in_proj_weight.shape[1] // plain.heads)
+        inner_scale = 1 / math.sqrt(projection.q_proj_weight.shape[0])
+        q_weight, k_weight, v_weight = plain.in_proj_weight.chunk(3)
+        q_bias, k_bias, v_bias = plain.in_proj_bias.chunk(3)
+        residual = torch.eye(self.tokens) + projection.out_proj.weight
+        buffers = {
+            "q_weight": q_weight * scale,
+            "q_bias": q_bias * scale,
+            "k_weight": k_weight,
+            "k_bias": k_bias,
+            "v_weight": v_weight,
+            "v_bias": v_bias,
+            "corr_weight": inner.corr_proj.weight,  # (D, N)
+            "corr_bias": inner.corr_proj.bias,
+            # (2D, D): inner queries, scaled, and inner keys in one product
+            "inner_weight": torch.cat(
+                [projection.q_proj_weight * inner_scale, projection.k_proj_weight]
+            ),
+            "inner_bias": torch.cat([projection.q_proj_bias * inner_scale, projection.k_proj_bias]),
+            "mix_weight": residual * inner.feat_norm2.weight,  # (N, N): (I + W_out) diag(g)
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value.detach().clone(), persistent=False)
+        self.norm = inner.feat_norm1
+        self.eps = inner.feat_norm2.eps
+        self.out_proj = plain.out_proj
+
+    def project(self, key: Tensor, value: Tensor) -> KeyValue:
+        """As `AiAAttention.project`."""
+        return KeyValue(
+            self._split_heads(F.linear(key, self.k_weight, self.k_bias)),
+            self._split_heads(F.linear(value, self.v_weight, self.v_bias)),
+        )
+
+    def forward(self, query: Tensor, memory: KeyValue, inner_pos: Tensor) -> Tensor:
+        """As `AiAAttention.forward`: (B, N, C), R frames of keys, (B, R*N, D) -> (B, N, C)."""
+        q = self._split_heads(F.linear(query, self.q_weight, self.q_bias))  # (B, h, N, d)
+        centred = q - q.mean(-2, keepdim=True)
+        u = self._attend_inside(q, centred, memory.key, inner_pos)  # (B, h, R*N, d)
+        t = self.mix_weight @ centred  # (B, h, N, d)
+        # The refined map is [K U] [Q T]^T; values are padded to the width of its factors.
+        value = F.pad(memory.value, (0, memory.value.shape[-1]))
+        attended = F.scaled_dot_product_attention(
+            torch.cat([q, t], -1), torch.cat([memory.key, u], -1), value, scale=1.0
+        )[..., : q.shape[-1]]
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
+
+    def _attend_inside(self, q: Tensor, centred: Tensor, key: Tensor, inner_pos: Tensor) -> Tensor:
+        """U = P (K / s) of each frame on its own: (B, h, R*N, d)."""
+        covariance = centred.transpose(-2, -1) @ centred / self.tokens  # (B, h, d, d)
+        variance = ((key @ covariance) * key).sum(-1, keepdim=True)  # of each key's column
+        values = key * (variance + self.eps).rsqrt()
+        projected = (
+            key @ (self.corr_weight @ q).transpose(-2, -1) + self.corr_bias
+        )  # (B, h, R*N, D)
+        z = self.norm(projected) + inner_pos[:, None]
+        inner_q, inner_k = F.linear(z, self.inner_weight, self.inner_bias).chunk(2, -1)
+        frames = [self._split_frames(x) for x in (inner_q, inner_k, values)]
+        attended = F.scaled_dot_product_attention(*frames, scale=1.0)  # (B, h*R, N, d)
+        return attended.reshape(key.shape)
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """(B, M, C) -> (B, h, M, d)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _split_frames(self, x: Tensor) -> Tensor:
+        """(B, h, R*N, ...) -> (B, h*R, N, ...)."""
+        return x.reshape(x.shape[0], -1, self.tokens, x.shape[-1])
+
+
+class CachedPositions(nn.Module):
+    """Position encodings, those of crops without padding computed once."""
+
+    def __init__(self, positions: PositionEncodings, grid: int) -> None:
+        """Compute them for an unpadded crop of grid x grid cells."""
+        super().__init__()
+        self.positions = positions
+        outer, inner = positions(torch.zeros(1, grid, grid, dtype=torch.bool))
+        self.register_buffer("outer", outer, persistent=False)
+        self.register_buffer("inner", inner, persistent=False)
+
+    def forward(self, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As `PositionEncodings.forward`."""
+        if mask.is_cuda or mask.any():  # to ask a GPU would be to wait for it
+            return self.positions(mask)
+        batch = len(mask)
+        return self.outer.expand(batch, -1, -1), self.inner.expand(batch, -1, -1)
