@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.utils.number_table import parse_table
+
 BOX_COLUMNS = 4
 
 
@@ -44,46 +46,9 @@ def load_column(path: str | Path) -> np.ndarray:
 
 
 def _load_table(path: Path, columns: int | None) -> np.ndarray:
-    """Numbers of a file, float64 (lines, columns); blank lines may stand at the end only."""
-    lines = _read_lines(path)
-    if not lines:
-        return np.empty((0, columns or 1))
-    try:
-        table = np.loadtxt(lines, dtype=np.float64, comments=None, ndmin=2)
-    except ValueError as error:
-        raise ValueError(_describe(path, lines, columns) or f"{path}: {error}") from None
-    # loadtxt skips blank lines, which would shift every later frame by one.
-    if len(table) != len(lines) or (columns is not None and table.shape[1] != columns):
-        raise ValueError(_describe(path, lines, columns))
-    return table
-
-
-def _read_lines(path: Path) -> list[str]:
-    """Lines with commas turned to spaces and blank lines at the end dropped."""
+    """Numbers of a file, float64 (lines, columns)."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a text file ({error.reason})") from None
-    return text.replace(",", " ").rstrip().splitlines()
-
-
-def _describe(path: Path, lines: list[str], columns: int | None) -> str:
-    """Say which line is wrong, and how; empty when every line looks right."""
-    expected = columns if columns is not None else len(lines[0].split())
-    for number, line in enumerate(lines, start=1):
-        fields = line.split()
-        for field in fields:
-            if not _is_number(field):
-                return f"{path}, line {number}: {field!r} is not a number"
-        if len(fields) != expected:
-            return f"{path}, line {number}: {len(fields)} numbers, expected {expected}"
-    return ""
-
-
-def _is_number(field: str) -> bool:
-    """Whether Python reads the field as a number."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
+    return parse_table(text, path, columns)
