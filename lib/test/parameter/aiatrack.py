@@ -45,6 +45,23 @@ def make_params(
     )
 
 
+def parse_hyper(text: str | None) -> tuple[int, int, float] | None:
+    """Read programs' --hyper, "100,3,0.7"; None stays None.
+
+    Raises:
+        ValueError: not three numbers of which the first two are whole.
+    """
+    if text is None:
+        return None
+    try:
+        capacity, ensemble, threshold = text.split(",")
+        return int(capacity), int(ensemble), float(threshold)
+    except ValueError:
+        raise ValueError(
+            f"--hyper must be capacity,ensemble,threshold, such as 100,3,0.7; given: {text!r}"
+        ) from None
+
+
 def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Path:
     """Find the trained weights of a recipe: checkpoints/train/aiatrack/<config>/AIATRACK_ep<N>.
 

@@ -1,0 +1,182 @@
+"""Track targets in your own video, camera, images or stream.
+
+    python tracking/video_demo.py clip.mp4 --init 200,150,60,80
+    python tracking/video_demo.py clip.mp4 --init 200,150,60,80 --init 20,30,40,40
+    python tracking/video_demo.py 0 --show                 # camera 0; draw the box with the mouse
+    python tracking/video_demo.py "frames/*.jpg" --init 200,150,60,80 --out tracked.mp4
+    python tracking/video_demo.py rtsp://host/stream --init 200,150,60,80
+
+Writes an MP4 with the boxes drawn and, beside it, JSON lines: frame, time (seconds since the first
+frame), target (from 1), box (x, y, w, h in pixels), score (predicted IoU in [0, 1]; null where the
+box was given) and lost. Memory does not grow with the video. Ctrl-C ends with whole files up to
+that frame. With --show: q or Escape ends, r draws the boxes anew.
+
+lost means: score below --lost-below. The default, 0.3, is a convention and not a measurement: boxes
+with an IoU below 0.5 count as misses everywhere, and the network learns scores on boxes whose IoU
+is above 0.1, so that it seldom says less. Choose your own from the scores in the JSON lines.
+
+The MP4 plays at the source's rate; of a camera that is faster than the tracker it shows the frames
+that were tracked, and the JSON lines hold their true times.
+
+Exit status: 0 all frames tracked, or ended by key; 1 an error; 2 wrong usage; 3 the source broke
+off (files are whole up to there); 130 or 143 stopped by Ctrl-C or SIGTERM (likewise).
+"""
+
+import argparse
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+from tqdm import tqdm
+
+from lib.test.evaluation.display import NoScreenError
+from lib.test.parameter.aiatrack import parse_hyper
+from lib.test.tracker import load_tracker
+from lib.test.tracker.aiatrack import AiATrackTracker
+from lib.test.utils.follow import LOST_BELOW, RecordWriter, Summary, Targets, follow
+from lib.test.utils.pictures import VideoWriter
+from lib.test.utils.screen import Screen
+from lib.test.utils.stopping import StopRequest
+from lib.test.utils.video import Frame, FrameSource, open_source
+from lib.utils.paths import PROJECT_ROOT
+
+BROKEN_OFF = 3
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("source", help="video file, camera index, folder or pattern of images, rtsp:// or http://")
+    add("--init", action="append", metavar="X,Y,W,H", type=parse_box, default=[],
+        help="box in the first frame, pixels; once a target; without it you draw it")  # fmt: skip
+    add("--out", type=Path, help="video to write (default: demo/<source>.mp4); .jsonl beside it")
+    add("--show", action="store_true", help="show the frames while tracking (needs a screen)")
+    add("--lost-below", type=float, default=LOST_BELOW, metavar="SCORE",
+        help=f"scores below this count as lost (default: {LOST_BELOW}, see above)")  # fmt: skip
+    add("--fps", type=float, help="frames a second (default: what the source says, else 25)")
+    add("--codec", default=VideoWriter.FALLBACK, help="of the MP4, four characters; such as avc1")
+    add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
+    add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
+    add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
+    add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
+    args = parser.parse_args()
+    if not 0 <= args.lost_below <= 1:
+        parser.error(f"--lost-below must be in [0, 1]; given: {args.lost_below}")
+    if args.fps is not None and not 0 < args.fps <= 1000:
+        parser.error(f"--fps must be above 0 and at most 1000; given: {args.fps}")
+    return args
+
+
+def parse_box(text: str) -> list[float]:
+    """Read "200,150,60,80"."""
+    try:
+        x, y, w, h = (float(v) for v in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"a box is x,y,w,h in pixels, such as 200,150,60,80; given: {text!r}"
+        ) from None
+    return [x, y, w, h]
+
+
+def default_output(name: str) -> Path:
+    """demo/<last part of the source's name>.mp4."""
+    stem = Path(name.rstrip("/")).stem if "://" not in name else name.split("://")[1]
+    return PROJECT_ROOT / "demo" / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', stem).strip('_')}.mp4"
+
+
+def tracker_maker(args: argparse.Namespace) -> Callable[[], AiATrackTracker]:
+    """Load the network once; return what makes a tracker around it."""
+    hyper = parse_hyper(args.hyper)
+    loaded = load_tracker(args.param, args.checkpoint, "video", args.device, hyper=hyper)
+    return lambda: AiATrackTracker(loaded.model, loaded.params, loaded.device)
+
+
+def open_screen(args: argparse.Namespace) -> Screen | None:
+    """A screen, where one is needed: to show frames, or to draw the boxes that were not given."""
+    if args.init and not args.show:
+        return None
+    try:
+        return Screen()
+    except NoScreenError as error:
+        if args.show:
+            raise
+        message = "without --init x,y,w,h the box is drawn with the mouse, and there is no screen"
+        raise NoScreenError(message) from error
+
+
+def box_chooser(
+    args: argparse.Namespace, screen: Screen | None
+) -> Callable[[np.ndarray], Sequence[Sequence[float]]]:
+    """What gives the boxes of the first frame: --init or the mouse."""
+
+    def draw(image: np.ndarray) -> Sequence[Sequence[float]]:
+        boxes = [box for box in screen.draw_boxes(image, None) if box is not None]
+        if not args.show:
+            screen.close()
+        if not boxes:
+            raise ValueError("no box was drawn")
+        return boxes
+
+    return (lambda image: args.init) if args.init else draw
+
+
+def with_bar(source: FrameSource) -> Iterator[Frame]:
+    """Pass frames on, drawing a progress bar; a plain counter where the length is not known."""
+    with tqdm(total=source.length, unit="frame", disable=None, smoothing=0.05) as bar:
+        for frame in source:
+            yield frame
+            bar.update()
+
+
+def tell(summary: Summary, out: Path) -> int:
+    """Print what happened; return the exit status."""
+    lost = ", ".join(f"target {target} in {frames}" for target, frames in summary.lost.items())
+    print(f"{summary.frames} frames tracked; lost: {lost or 'never'}")
+    print(f"{out}\n{out.with_suffix('.jsonl')}")
+    if summary.ended_by == "broken off":
+        print(f"the source broke off: {summary.detail}", file=sys.stderr)
+        return BROKEN_OFF
+    return 0
+
+
+def main() -> int:
+    """Open, track, write; return the exit status."""
+    args = parse_arguments()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    screen = open_screen(args)
+    with open_source(args.source, args.fps) as source:
+        make_tracker = tracker_maker(args)
+        out = args.out or default_output(source.name)
+        targets = Targets(make_tracker, args.lost_below)
+        with (
+            VideoWriter(out, source.rate, args.codec) as video,
+            RecordWriter(out.with_suffix(".jsonl")) as records,
+            StopRequest() as stop,
+        ):
+            summary = follow(
+                with_bar(source),
+                targets,
+                box_chooser(args, screen),
+                (video, records),
+                screen=screen if args.show else None,
+                stop=stop,
+            )
+    status = tell(summary, out)
+    return 128 + stop.signal_number if summary.ended_by == "signal" else status
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
