@@ -97,7 +97,7 @@ class Targets:
         """Find every target in the next frame."""
         for i, tracker in enumerate(self._trackers):
             box, score = tracker.track(image)
-            self.states[i] = State(i + 1, box, score, score < self._lost_below)
+            self.states[i] = State(i + 1, box, float(score), bool(score < self._lost_below))
         return list(self.states)
 
 
@@ -107,7 +107,7 @@ class RecordWriter:
     def __init__(self, path: Path) -> None:
         """Make the temporary file. Raises OSError if `path` cannot be written."""
         self._target = PendingFile(path)
-        self._file = open(self._target.temporary, "w", encoding="utf-8")
+        self._file = open(self._target.temporary, "w", buffering=1, encoding="utf-8")
         self._count = 0
 
     def __enter__(self) -> "RecordWriter":

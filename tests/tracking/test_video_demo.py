@@ -1,0 +1,184 @@
+"""tracking/video_demo.py as users run it."""
+
+import json
+import logging
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+from seeded import seeded_box, seeded_frame
+
+from lib.test.utils.pictures import VideoWriter
+
+PROGRAM = Path(__file__).resolve().parents[2] / "tracking" / "video_demo.py"
+INIT = ",".join(map(str, seeded_box(0)))
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Ten frames of a moving target."""
+    with VideoWriter(tmp_path / "clip.mp4", 20) as writer:
+        for t in range(10):
+            writer.write(seeded_frame(t))
+    return writer.path
+
+
+@pytest.fixture
+def options(tiny_recipe: Path, tiny_checkpoint: Path) -> list[str]:
+    """Options that choose a tiny network."""
+    recipe = ["--param", str(tiny_recipe), "--checkpoint", str(tiny_checkpoint)]
+    return [*recipe, "--device", "cpu"]
+
+
+@pytest.fixture
+def run(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> Run:
+    """Run the program in this process: exit status, output, errors."""
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def start(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [str(PROGRAM), *options, *arguments])
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        handler = logging.StreamHandler(sys.stderr)
+        logging.getLogger().addHandler(handler)
+        try:
+            runpy.run_path(str(PROGRAM), run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        finally:
+            logging.getLogger().removeHandler(handler)
+        out, err = capfd.readouterr()
+        return (1, out, err + code) if isinstance(code, str) else (code, out, err)
+
+    return start
+
+
+def records(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def frame_count(path: Path) -> int:
+    return int(cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT))
+
+
+def test_two_targets(run: Run, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "a.mp4"
+    second = ("--init", "10,10,30,30", "--lost-below", "1")
+    status, text, _ = run(str(clip), "--init", INIT, *second, "--out", str(out))
+    assert status == 0
+    assert "10 frames tracked; lost: target 1 in 9, target 2 in 9" in text and str(out) in text
+    assert sorted(p.name for p in out.parent.iterdir()) == ["a.jsonl", "a.mp4"]
+    lines = records(out.with_suffix(".jsonl"))
+    assert [(r["frame"], r["target"]) for r in lines] == [(t, i) for t in range(10) for i in (1, 2)]
+    assert lines[0]["box"] == seeded_box(0) and lines[1]["box"] == [10, 10, 30, 30]
+    assert lines[2]["time"] == 0.05 and 0 <= lines[2]["score"] <= 1 and lines[2]["lost"] is True
+    assert frame_count(out) == 10
+    # The network is random, the first frame is not: its box is drawn and its colours are kept.
+    bgr = cv2.VideoCapture(str(out)).read()[1].astype(int)
+    difference = abs(bgr[..., ::-1] - seeded_frame(0)).mean()
+    assert difference < 0.7 * abs(bgr - seeded_frame(0)).mean()
+
+
+def test_each_target_is_tracked_as_if_alone(run: Run, clip: Path, tmp_path: Path) -> None:
+    hyper = ("--hyper", "4,2,-1e9")
+    both, alone = tmp_path / "both.mp4", tmp_path / "alone.mp4"
+    run(str(clip), "--init", "10,10,30,30", "--init", INIT, "--out", str(both), *hyper)
+    run(str(clip), "--init", INIT, "--out", str(alone), *hyper)
+    second = [r["box"] for r in records(both.with_suffix(".jsonl")) if r["target"] == 2]
+    assert second == [r["box"] for r in records(alone.with_suffix(".jsonl"))]
+
+
+def test_broken_off(run: Run, tmp_path: Path) -> None:
+    """What there was is kept, and the exit status tells."""
+    path = tmp_path / "whole.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (320, 240))
+    for t in range(20):
+        writer.write(seeded_frame(t % 10))
+    writer.release()
+    broken = tmp_path / "broken.avi"
+    broken.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    out = tmp_path / "a.mp4"
+    status, text, err = run(str(broken), "--init", INIT, "--out", str(out))
+    assert status == 3 and "the source broke off: " in err and "20 were announced" in err
+    frames = frame_count(out)
+    assert 2 < frames < 18 and f"{frames} frames tracked" in text
+    assert len(records(out.with_suffix(".jsonl"))) == frames
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped(options: list[str], tmp_path: Path, number: int) -> None:
+    """Files are whole and agree after Ctrl-C."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "0.jpg"), seeded_frame(0))
+    for t in range(1, 5000):
+        (folder / f"{t}.jpg").symlink_to("0.jpg")
+    out = tmp_path / "out" / "a.mp4"
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(folder), *options, "--init", INIT, "--out", str(out)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not any(p.stat().st_size for p in out.parent.glob(".a.jsonl*")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    text, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    frames = frame_count(out)
+    assert 1 < frames < 5000 and f"{frames} frames tracked" in text
+    lines = records(out.with_suffix(".jsonl"))
+    assert [r["frame"] for r in lines] == list(range(frames))
+    assert sorted(p.name for p in out.parent.iterdir()) == ["a.jsonl", "a.mp4"]
+
+
+def test_codec_falls_back(run: Run, clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.mp4"
+    status, _, err = run(str(clip), "--init", INIT, "--out", str(out), "--codec", "XXXX")
+    assert status == 0 and "no codec XXXX in this OpenCV: using mp4v" in err
+    assert frame_count(out) == 10
+
+
+REFUSED = [
+    (1, "{tmp}/none.mp4 --init 1,1,9,9", "no video"),
+    (1, "97 --init 1,1,9,9", "camera 97: there is no such camera"),
+    (1, "{clip} --init 320,10,20,20", "target 1: the target's box [320.0, 10.0, 20.0, 20.0] lies"),
+    (1, "{clip} --init 1,1,9,9 --init 1,1,0,9", "target 2: the target's width and height must be"),
+    (1, "{clip} --init 1,1,9,9 --show", "showing frames needs a screen"),
+    (1, "{clip}", "without --init x,y,w,h the box is drawn with the mouse, and there is no screen"),
+    (1, "{clip} --init 1,1,9,9 --out {clip}/a.mp4", "cannot write {clip}/a.mp4"),
+    (1, "{clip} --init 1,1,9,9 --out {tmp}/a.avi", "a file name with .mp4; given: {tmp}/a.avi"),
+    (1, "{clip} --init 1,1,9,9 --codec h264x", "four characters, such as mp4v; given: 'h264x'"),
+    (1, "{clip} --init 1,1,9,9 --hyper 1,2", "--hyper must be capacity,ensemble,threshold"),
+    (1, "{clip} --init 1,1,9,9 --checkpoint {tmp}/n.pth", "no checkpoint at {tmp}/n.pth"),
+    (2, "{clip} --init 1,1,9", "a box is x,y,w,h in pixels, such as 200,150,60,80; given: '1,1,9'"),
+    (2, "{clip} --init 1,1,9,9 --lost-below 2", "--lost-below must be in [0, 1]; given: 2.0"),
+    (2, "{clip} --init 1,1,9,9 --fps 0", "--fps must be above 0"),
+]
+
+
+@pytest.mark.parametrize(("status", "arguments", "message"), REFUSED, ids=[c[1] for c in REFUSED])
+def test_refusals(
+    run: Run, clip: Path, tmp_path: Path, status: int, arguments: str, message: str
+) -> None:
+    places = {"tmp": tmp_path, "clip": clip}
+    given = [part.format(**places) for part in arguments.split()]
+    if "--out" not in given:
+        given += ["--out", str(tmp_path / "out" / "a.mp4")]
+    found, _, err = run(*given)
+    assert found == status and message.format(**places) in err
+    assert not list(tmp_path.glob("out/*"))
