@@ -41,6 +41,11 @@ class ReferenceMemory:
         kept = [*self.first.long, *(x for e in self._entries for x in (*e.short, e.inner_pos))]
         return [*kept, *self.recent.short, self.recent.inner_pos]
 
+    def bytes_per_frame(self) -> int:
+        """What one remembered frame keeps: keys, values and inner encodings."""
+        newest = self._entries[-1]
+        return sum(x.numel() * x.element_size() for x in (*newest.short, newest.inner_pos))
+
     def _select(self) -> References:
         """Spread the short-term places over the entries, the newest always among them."""
         last = len(self._entries) - 1
