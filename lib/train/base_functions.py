@@ -1,7 +1,6 @@
 """From a recipe to the parts of a training: network with its starting weights, optimizer, rates.
 
-Source: spec section 4. Used by train_script.py. Data loaders are made in train_script's neighbour
-lib/train/data.
+Source: spec section 4. Used by train_script.py; the data are lib/train/data's.
 """
 
 import logging
