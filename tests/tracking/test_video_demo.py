@@ -116,8 +116,7 @@ def test_broken_off(run: Run, tmp_path: Path) -> None:
     assert len(records(out.with_suffix(".jsonl"))) == frames
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_stopped(options: list[str], tmp_path: Path, number: int) -> None:
+def test_stopped(options: list[str], tmp_path: Path) -> None:
     """Files are whole and agree after Ctrl-C."""
     folder = tmp_path / "many"
     folder.mkdir()
@@ -136,9 +135,9 @@ def test_stopped(options: list[str], tmp_path: Path, number: int) -> None:
     while not any(p.stat().st_size for p in out.parent.glob(".a.jsonl*")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     text, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, err
+    assert process.returncode == 130, err
     frames = frame_count(out)
     assert 1 < frames < 5000 and f"{frames} frames tracked" in text
     lines = records(out.with_suffix(".jsonl"))

@@ -4,6 +4,7 @@ import functools
 import gc
 import http.server
 import json
+import signal
 import threading
 import weakref
 from collections.abc import Iterator
@@ -308,11 +309,12 @@ def test_source_that_breaks_off(tmp_path: Path) -> None:
 
 def test_stop_request(tmp_path: Path) -> None:
     with StopRequest() as stop:
-        stop._note(2, None)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signal_number == signal.SIGTERM
         summary, records = run(tmp_path, frames(5), stop=stop)
         assert (summary.frames, summary.ended_by, len(records)) == (1, "signal", 2)
         with pytest.raises(KeyboardInterrupt):
-            stop._note(2, None)
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_bad_box_names_its_target_and_writes_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""One page of truth about this machine: what works, what does not, and the command that mends it.
+
+    python tracking/check_setup.py
+    python tracking/check_setup.py --need otb,lasot,weights:baseline   # for scripts
+    python tracking/check_setup.py --need LASOT,COCO17,gpu --full
+
+Also tracks a short self-test clip on the CPU and on every GPU and compares with stored boxes, so
+that a machine with odd numerics shows itself.
+
+Exit status: 0 fine; 1 something is broken (FAIL); 2 wrong usage. Data and weights that are not
+there, or not whole, count as broken only if --need names them.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+try:
+    import torch
+    from tqdm import tqdm
+
+    from lib.test.evaluation.environment import FOLDERS
+    from lib.test.utils import setup_check
+    from lib.test.utils.setup_check import FAIL, NOTE, OK, WARN, Finding
+    from lib.test.utils.setup_data import check_test_set
+    from lib.test.utils.setup_weights import check_checkpoint, check_checkpoints, recipe_names
+    from lib.train.admin.environment import FOLDERS as TRAIN_FOLDERS
+    from lib.train.admin.environment import find_data
+    from lib.train.dataset import DATASETS, DatasetError, build_dataset
+except ImportError as missing:
+    sys.exit(f"FAIL  {missing}\n      -> bash install.sh")
+
+NEEDS = ["gpu", "pooling", *(f"weights:{r}" for r in recipe_names()), *FOLDERS, *DATASETS]
+WIDTH = 18  # of the column of subjects
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--need", default="", metavar="NAME,...",
+        help=f"what must be there: {', '.join(NEEDS)} (lower case: test sets; upper case: training "
+        "sets)")  # fmt: skip
+    parser.add_argument("--full", action="store_true",
+        help="look at every sequence of every set that is there, training sets too")  # fmt: skip
+    parser.add_argument("--checkpoint", type=Path, help="say which recipe this file fits")
+    parser.add_argument("--no-self-test", action="store_true", help="leave out the self-test clip")
+    args = parser.parse_args()
+    args.need = {name for name in args.need.split(",") if name}
+    if unknown := sorted(args.need - set(NEEDS)):
+        parser.error(f"--need knows {', '.join(NEEDS)}; given: {', '.join(unknown)}")
+    return args
+
+
+def check_training_sets(need: set[str], full: bool) -> list[Finding]:
+    """Look at every folder of training data once, and at each set in those that are there."""
+    found = []
+    for setting, folder in TRAIN_FOLDERS.items():
+        names = [name for name, entry in DATASETS.items() if entry.setting == setting]
+        place = find_data(setting)
+        where = f"{place.path} (from {place.source.split(';')[0]})"
+        if setting == "demo":
+            found.append(Finding(OK, setting, f"{where}: made when first used"))
+        elif not place.path.exists():
+            level = FAIL if need & set(names) else NOTE
+            mend = f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (README, 'Data')"
+            text = f"not there: {where}; for {', '.join(names)}"
+            found.append(Finding(level, setting, text, mend))
+        else:
+            found += [check_training_set(name, where, name in need, full) for name in names]
+    return found
+
+
+def check_training_set(name: str, where: str, needed: bool, full: bool) -> Finding:
+    """Look at a training set; opened, and its index made, only if needed or wanted."""
+    if not needed and not full:
+        return Finding(OK, name, f"{where}: there, not opened (--full or --need {name} does)")
+    try:
+        dataset = build_dataset(name, find_data)
+        for sequence in {0, len(dataset) // 2, len(dataset) - 1}:
+            dataset.read_frame(sequence, 0)
+    except (DatasetError, OSError, ValueError) as error:
+        mend = "unpack that data set again  (README, 'Data')"
+        return Finding(FAIL if needed else WARN, name, f"{where}: {error}", mend)
+    frames = int(dataset.lengths.sum())
+    return Finding(OK, name, f"{where}: {len(dataset)} sequences, {frames} frames, a box each")
+
+
+def show(title: str, *findings: Finding) -> list[Finding]:
+    """Print a section of the page."""
+    print(f"\n{title}")
+    for finding in findings:
+        print(f"  {finding.level:5} {finding.subject:{WIDTH}} {finding.text}")
+        if finding.mend:
+            print(f"  {'':5} {'':{WIDTH}} -> {finding.mend}")
+    return list(findings)
+
+
+def check_sets(need: set[str], full: bool) -> list[Finding]:
+    """Sections of the data sets."""
+    found = []
+    with tqdm(list(FOLDERS), leave=False, disable=None) as bar:
+        for name in bar:
+            bar.set_description(name)
+            found.append(check_test_set(name, needed=name in need, full=full))
+    found = show("Data sets to test on", *found)
+    return found + show("Data sets to train on", *check_training_sets(need, full))
+
+
+def main() -> int:
+    """Look at everything, print the page, return the exit status."""
+    args = parse_arguments()
+    logging.basicConfig(level=logging.CRITICAL)
+    found = show("Software", *setup_check.check_software(), setup_check.check_jpeg())
+    devices, pooling = setup_check.check_devices(args.need), setup_check.check_pooling(args.need)
+    found += show("Devices", *devices, pooling)
+    if not args.no_self_test:
+        names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        checked = [setup_check.check_numerics(torch.device(name)) for name in names]
+        found += show("Numerics: a clip with stored boxes", *checked)
+    weights = check_checkpoints([n[8:] for n in args.need if n.startswith("weights:")])
+    weights += [check_checkpoint(args.checkpoint)] if args.checkpoint else []
+    found += show("Weights", *weights)
+    found += check_sets(args.need, args.full)
+    found += show("Folders to write to", *setup_check.check_folders())
+    counts = {level: sum(f.level == level for f in found) for level in (FAIL, WARN, NOTE)}
+    print(f"\n{counts[FAIL]} broken, {counts[WARN]} incomplete, {counts[NOTE]} notes")
+    return 1 if counts[FAIL] else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
