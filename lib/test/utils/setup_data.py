@@ -56,7 +56,7 @@ def check_test_set(
         decoded = "all" if full else f"{min(SAMPLE, len(sequences))}"
         return Finding(OK, dataset, f"{text}; frames of {decoded} sequences decoded")
     more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    text += f"; {len(problems)} problems: {'; '.join(problems[:SHOWN])}{more}"
+    text += f"; {len(problems)} problem(s): {'; '.join(problems[:SHOWN])}{more}"
     return Finding(
         FAIL if needed else WARN, dataset, text, f"unpack the data set again into {place.path}"
     )
