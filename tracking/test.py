@@ -11,7 +11,6 @@ Exit status 1 if a sequence failed or is missing.
 
 import argparse
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.running import Failure, Job, run_sequences
+from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.load import TrackerSpec
 
@@ -62,11 +62,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def load_sequences(test_set: TestSet, wanted: str | None) -> tuple[list[Sequence], list[Failure]]:
     """Load this process's share of the chosen sequences, and say which cannot be run."""
-    names = select_names(test_set, wanted)
-    # Under torchrun every process takes its share.
-    rank, world_size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     sequences, missing = [], []
-    for name in names[rank::world_size]:
+    for name in my_share(select_names(test_set, wanted)):
         try:
             sequences.append(test_set.load(name))
         except (OSError, ValueError, RuntimeError) as error:
@@ -103,6 +100,7 @@ def main() -> int:
     if failures:
         names = ", ".join(f.sequence for f in failures[:10])
         print(f"{len(failures)} without a result: {names}{', ...' if failures[10:] else ''}")
+    finish_together()
     return 1 if failures else 0
 
 

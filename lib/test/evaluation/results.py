@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.utils.files import atomic_write_text
+from lib.utils.files import atomic_write_text, locked_folder
 
 Provenance = dict[str, Any]
 
@@ -45,10 +45,11 @@ class ResultFolder:
         self.path = root / tracker / config / dataset
 
     def save(self, name: str, result: SequenceResult, provenance: Provenance) -> None:
-        """Write a sequence's files; the one that makes it count comes last."""
+        """Write a sequence's files; the one that makes it count comes last.
+
+        Two runs that save the same sequence do so one after the other: the files are of one run.
+        """
         texts = _texts(name, result)
-        for file, text in texts.items():
-            atomic_write_text(self.path / file, text)
         run = {
             "sequence": name,
             "frames": len(result.boxes_xywh),
@@ -57,19 +58,25 @@ class ResultFolder:
                 file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()
             },
         }
-        atomic_write_text(self.path / f"{name}_run.json", json.dumps(run, indent=1) + "\n")
+        texts[f"{name}_run.json"] = json.dumps(run, indent=1) + "\n"
+        with locked_folder(self.path):
+            for file, text in texts.items():
+                atomic_write_text(self.path / file, text)
 
     def is_finished(self, name: str, frames: int, provenance: Provenance) -> bool:
         """True if all files of a sequence are whole and of this provenance."""
+        if not self.path.is_dir():
+            return False
         try:
-            run = json.loads((self.path / f"{name}_run.json").read_text())
-            digests = run["sha256"]
-            return (
-                run["frames"] == frames
-                and run["provenance"] == provenance
-                and set(digests) == set(_file_names(name))
-                and all(self._digest(file) == digest for file, digest in digests.items())
-            )
+            with locked_folder(self.path):
+                run = json.loads((self.path / f"{name}_run.json").read_text())
+                digests = run["sha256"]
+                return (
+                    run["frames"] == frames
+                    and run["provenance"] == provenance
+                    and set(digests) == set(_file_names(name))
+                    and all(self._digest(file) == digest for file, digest in digests.items())
+                )
         except (OSError, ValueError, KeyError, TypeError):
             return False
 

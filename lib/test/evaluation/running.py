@@ -5,9 +5,11 @@ dies is replaced once, and its sequence tried again. Neighbours: tracker.py runs
 results.py keeps what came out.
 """
 
+import contextlib
 import logging
 import multiprocessing
 import os
+import signal
 import time
 import traceback
 from collections import deque
@@ -22,6 +24,7 @@ from tqdm import tqdm
 
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import Provenance, ResultFolder
+from lib.test.evaluation.sharing import worker_device
 from lib.test.evaluation.tracker import run_sequence
 from lib.test.tracker.load import TrackerSpec
 
@@ -85,8 +88,22 @@ def run_sequences(
             _run_here(todo, job, progress, on_frame)
         else:
             _Pool(job, min(workers, len(todo)), progress).run(todo)
+        _check_results(todo, job, progress)
     skipped = len(sequences) - len(todo)
     return Summary(skipped, progress.done, progress.frames, progress.seconds, progress.failures)
+
+
+def _check_results(tracked: list[Sequence], job: Job, progress: "_Progress") -> None:
+    """Fail what was tracked and yet has no result, as after another run into the same folder."""
+    failed = {failure.sequence for failure in progress.failures}
+    for sequence in tracked:
+        whole = job.folder.is_finished(sequence.name, len(sequence.frames), job.provenance)
+        if sequence.name not in failed and not whole:
+            progress.take_back(
+                sequence,
+                f"its result in {job.folder.path} is gone, or another run with other weights, "
+                "recipe, code or device has replaced it; give each run a folder with --results",
+            )
 
 
 class _Progress:
@@ -124,6 +141,11 @@ class _Progress:
             self.failures.append(Failure(sequence.name, outcome))
         self._postfix()
 
+    def take_back(self, sequence: Sequence, reason: str) -> None:
+        """A sequence that was finished has failed after all."""
+        self.done -= 1
+        self.finish(sequence, reason)
+
     def _postfix(self) -> None:
         done = f"{self._skipped + self.done}/{self._sequences} sequences"
         failed = f", {len(self.failures)} failed" if self.failures else ""
@@ -134,7 +156,8 @@ def _run_here(
     todo: list[Sequence], job: Job, progress: _Progress, on_frame: OnFrame | None
 ) -> None:
     """Track in this process, with one network."""
-    tracker = job.spec.load()
+    spec = job.spec
+    tracker = spec._replace(device=worker_device(spec.device, 0)).load()
     for sequence in todo:
         report = _Reporter(lambda frame, s=sequence: progress.advance(s, frame), on_frame)
         progress.finish(sequence, _track_and_save(tracker, sequence, job, report))
@@ -190,7 +213,8 @@ class _Pool:
         queue = deque(todo)
         try:
             for index in range(self.count):
-                self._give(self._start(_device(self.job.spec.device, index)), queue)
+                device = worker_device(self.job.spec.device, index, self.count)
+                self._give(self._start(device), queue)
             while self._busy:
                 for pipe in wait(list(self._busy)):
                     self._receive(pipe, queue)
@@ -213,7 +237,8 @@ class _Pool:
         if queue:
             sequence = queue.popleft()
             self._busy[worker.pipe] = (worker, sequence)
-            worker.pipe.send(sequence)
+            with contextlib.suppress(OSError):  # a worker that has died is noticed in _receive
+                worker.pipe.send(sequence)
         else:
             worker.pipe.close()
 
@@ -236,7 +261,7 @@ class _Pool:
     def _replace(self, worker: _Worker, sequence: Sequence, queue: deque[Sequence]) -> None:
         """Start another process for one that died; a sequence that kills two has failed."""
         worker.process.join()
-        how = f"its worker process died (exit status {worker.process.exitcode})"
+        how = f"its worker process died ({_exit_text(worker.process.exitcode)})"
         self.progress.advance(sequence, 0)
         if sequence.name in self._died:
             self.progress.finish(sequence, f"{how} for the second time")
@@ -248,11 +273,14 @@ class _Pool:
             self._give(self._start(worker.device), queue)
 
 
-def _device(device: str, index: int) -> str:
-    """Share the GPUs out over workers where the device is left open."""
-    if device == "auto" and torch.cuda.device_count():
-        return f"cuda:{index % torch.cuda.device_count()}"
-    return device
+def _exit_text(code: int | None) -> str:
+    """Say how a process ended; negative codes are signals."""
+    if code is None or code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"by signal {-code}"
 
 
 def _work(job: Job, pipe: Connection, workers: int) -> None:

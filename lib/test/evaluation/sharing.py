@@ -1,0 +1,62 @@
+"""Share a run out over processes: those of torchrun, on one machine or several, and their workers.
+
+torchrun tells each process its RANK, LOCAL_RANK and WORLD_SIZE in the environment; RANK and
+WORLD_SIZE alone, set by another launcher, share the sequences too. Used by `tracking/test.py` and
+`running.py`.
+"""
+
+import datetime
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+Item = TypeVar("Item")
+
+PATIENCE = datetime.timedelta(days=30)  # a process may be done long before the others
+
+
+def my_share(items: Sequence[Item]) -> Sequence[Item]:
+    """Return what this process does of `items`: every one of them is one process's.
+
+    Raises:
+        ValueError: RANK and WORLD_SIZE are not whole numbers, 0 <= RANK < WORLD_SIZE.
+    """
+    given = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not all(text.isdecimal() for text in given) or int(given[0]) >= int(given[1]):
+        raise ValueError(
+            "RANK and WORLD_SIZE in the environment must be whole numbers with "
+            f"0 <= RANK < WORLD_SIZE; given: {given[0]!r} and {given[1]!r}"
+        )
+    return items[int(given[0]) :: int(given[1])]
+
+
+def worker_device(device: str, index: int, workers: int = 1) -> str:
+    """Choose the device of a worker, so that all GPUs of a machine are used.
+
+    Args:
+        device: as the user gave it; only "auto" leaves a choice.
+        index: of the worker, in this process.
+        workers: of each process.
+    """
+    count = torch.cuda.device_count() if device == "auto" else 0
+    if not count:
+        return device
+    return f"cuda:{(int(os.environ.get('LOCAL_RANK', 0)) * workers + index) % count}"
+
+
+def finish_together() -> None:
+    """Under torchrun, wait until every process is done.
+
+    The launcher ends all others as soon as one fails; so a process that has a failed sequence to
+    report must not end before the others have tracked theirs.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return
+    dist.init_process_group("gloo", timeout=PATIENCE)
+    try:
+        dist.barrier()
+    finally:
+        dist.destroy_process_group()
