@@ -113,7 +113,7 @@ def test_packages(tmp_path: Path) -> None:
 
 def test_self_test_passes_here() -> None:
     result = run_self_test(CPU)
-    # float32 differs from the stored float64 by 0.0005 px or less where this was written.
+    # float32 differs from the stored float64 by 0.0002 px where this was written, TF32 by 0.1 px.
     assert result.passed and result.worst < 0.01
 
 
