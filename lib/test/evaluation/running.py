@@ -184,9 +184,7 @@ def _track_and_save(tracker, sequence: Sequence, job: Job, report: OnFrame) -> _
     try:
         result = run_sequence(tracker, sequence, report)
         job.folder.save(sequence.name, result, job.provenance)
-    except (
-        Exception
-    ):  # the boundary of a sequence: whatever it was, it is named and the others go on
+    except Exception:  # the boundary of a sequence: it is named and the others go on
         return traceback.format_exc()
     return _Done(len(result.seconds), float(result.seconds.sum()))
 
