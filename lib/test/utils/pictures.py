@@ -137,12 +137,14 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 25) -> in
 @contextlib.contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Keep OpenCV from printing what this project says in its own words."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    # OpenCV 4 has these at its top, OpenCV 5 in a module.
+    log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+    level = log.getLogLevel()
+    log.setLogLevel(0)  # silent
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        log.setLogLevel(level)
 
 
 def write_contact_sheet(path: Path, rows: list[list[np.ndarray]], width: int = 240) -> None:
