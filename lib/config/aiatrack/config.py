@@ -20,87 +20,9 @@ logger = logging.getLogger(__name__)
 EXPERIMENTS = Path(__file__).resolve().parents[3] / "experiments" / "aiatrack"
 STRIDE = 16
 
-DEFAULTS = {
-    "MODEL": {
-        "HEAD_TYPE": "CORNER",
-        "HIDDEN_DIM": 256,
-        "NUM_OBJECT_QUERIES": 1,
-        "POSITION_EMBEDDING": "sine",
-        "PREDICT_MASK": False,
-        "BACKBONE": {
-            "TYPE": "resnet50",
-            "OUTPUT_LAYERS": ["layer3"],
-            "DILATION": False,
-            "PRETRAINED": True,  # training starts from ImageNet weights
-        },
-        "TRANSFORMER": {
-            "NHEADS": 4,
-            "DROPOUT": 0.1,
-            "DIM_FEEDFORWARD": 1024,
-            "ENC_LAYERS": 3,
-            "DEC_LAYERS": 1,
-            "PRE_NORM": False,
-            "DIVIDE_NORM": False,
-        },
-        "AIA": {"USE_AIA": True, "MATCH_DIM": 64, "FEAT_SIZE": 400},
-    },
-    "TRAIN": {
-        "LR": 1e-4,
-        "WEIGHT_DECAY": 1e-4,
-        "EPOCH": 500,
-        "LR_DROP_EPOCH": 400,
-        "BATCH_SIZE": 15,
-        "NUM_WORKER": 16,
-        "OPTIMIZER": "ADAMW",
-        "BACKBONE_MULTIPLIER": 0.1,
-        "GIOU_WEIGHT": 2.0,
-        "L1_WEIGHT": 5.0,
-        "IOU_WEIGHT": 2.0,
-        "DEEP_SUPERVISION": False,
-        "FREEZE_BACKBONE_BN": True,
-        "FREEZE_LAYERS": ["conv1", "layer1"],
-        "PRINT_INTERVAL": 50,
-        "VAL_EPOCH_INTERVAL": 10,
-        "GRAD_CLIP_NORM": 0.1,
-        "SCHEDULER": {"TYPE": "step", "DECAY_RATE": 0.1},
-    },
-    "DATA": {
-        "MEAN": [0.485, 0.456, 0.406],
-        "STD": [0.229, 0.224, 0.225],
-        "MAX_SAMPLE_INTERVAL": 200,
-        "TRAIN": {
-            "DATASETS_NAME": ["LASOT", "GOT10K_vottrain", "COCO17", "TRACKINGNET"],
-            "DATASETS_RATIO": [1, 1, 1, 1],
-            "SAMPLE_PER_EPOCH": 60000,
-        },
-        # Held-out sequences, looked at every TRAIN.VAL_EPOCH_INTERVAL epochs; an empty list: never.
-        "VAL": {
-            "DATASETS_NAME": ["GOT10K_votval"],
-            "DATASETS_RATIO": [1],
-            "SAMPLE_PER_EPOCH": 10000,
-        },
-        "SEARCH": {"SIZE": 320, "FACTOR": 5.0, "CENTER_JITTER": 4.5, "SCALE_JITTER": 0.5},
-        "TEMPLATE": {"CENTER_JITTER": 0.0, "SCALE_JITTER": 0.0},
-    },
-    "TEST": {
-        "SEARCH_FACTOR": 5.0,
-        "SEARCH_SIZE": 320,
-        "EPOCH": 500,
-        # [capacity, ensemble, threshold]: remembered frames, short-term references, and the IoU
-        # head's raw output (2 * IoU - 1, so 0.7 means an IoU of 0.85) above which a frame is
-        # remembered.
-        "HYPER": {
-            "DEFAULT": [100, 3, 0.7],
-            "LASOT": [100, 4, 0.8],
-            "LASOT_EXT": [100, 6, 0.8],
-            "TRACKINGNET": [100, 6, 0.7],
-            "GOT10K_TEST": [80, 4, 0.7],
-            "NFS": [80, 3, 0.6],
-            "OTB": [100, 3, 0.7],
-            "UAV": [100, 3, 0.7],
-        },
-    },
-}
+DEFAULTS = Path(__file__).with_name(
+    "defaults.yaml"
+)  # every key; its value's type is the key's type
 
 # Keys of the published recipes that nothing reads; any value of the right type is accepted.
 NO_EFFECT = ("MODEL.NUM_OBJECT_QUERIES", "MODEL.TRANSFORMER.DIVIDE_NORM", "TRAIN.DEEP_SUPERVISION")
@@ -170,13 +92,19 @@ def load_config(config: str | Path = "baseline") -> EasyDict:
 def make_config(given: dict[str, Any] | None = None) -> EasyDict:
     """Lay a nested dictionary over the defaults and check the result; raises ConfigError."""
     given = given or {}
-    values = _merge(DEFAULTS, given, "")
+    values = _merge(_defaults(), given, "")
     cfg = EasyDict(values)
     for key, _ in _leaves(given, ""):
         if key in NO_EFFECT:
             _say_no_effect(key)
     _check(cfg)
     return cfg
+
+
+@functools.cache
+def _defaults() -> dict:
+    """Read the defaults once; `_merge` copies them."""
+    return yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
 
 
 def _find(config: str | Path) -> Path:
