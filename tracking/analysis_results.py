@@ -99,9 +99,7 @@ def pair_up(trackers: list[str], params: list[str]) -> list[tuple[str, str]]:
 
 def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[tables.Row]]:
     """Print one data set's tables and remarks, draw its plots; return the tables."""
-    selected = reports.select_rows(
-        report, groups=args.per_attribute, sequences=args.per_sequence
-    )
+    selected = reports.select_rows(report, groups=args.per_attribute, sequences=args.per_sequence)
     for text in (reports.notes_text(report), reports.missing_text(report)):
         if text:
             print(text, file=sys.stderr)

@@ -41,9 +41,9 @@ from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.utils.follow import LOST_BELOW, RecordWriter, Summary, Targets, follow
 from lib.test.utils.pictures import VideoWriter
 from lib.test.utils.screen import Screen
-from lib.test.utils.stopping import StopRequest
 from lib.test.utils.video import Frame, FrameSource, open_source
 from lib.utils.paths import PROJECT_ROOT
+from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3
 
@@ -159,7 +159,7 @@ def main() -> int:
         with (
             VideoWriter(out, source.rate, args.codec) as video,
             RecordWriter(out.with_suffix(".jsonl")) as records,
-            StopRequest() as stop,
+            StopRequest(second_interrupts=True) as stop,
         ):
             summary = follow(
                 with_bar(source),

@@ -5,7 +5,7 @@ function here that lists the frames of a sequence. Reading boxes is annotations.
 """
 
 import logging
-import re
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +16,9 @@ from lib.test.evaluation.annotations import read_names, read_rows
 from lib.test.evaluation.data import Sequence, SequenceError
 from lib.test.evaluation.environment import dataset_path
 from lib.test.utils.load_text import load_boxes
+from lib.utils.image_files import by_number, is_image_name
 
 logger = logging.getLogger(__name__)
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 class TestSet(NamedTuple):
@@ -108,12 +107,8 @@ def _listed(folder: Path) -> tuple[Path, ...]:
     """All images of a folder, by the numbers in their names."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of frames {folder}")
-
-    def natural(path: Path) -> list:
-        return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
-
-    images = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    return tuple(sorted(images, key=natural))
+    names = filter(is_image_name, os.listdir(folder))
+    return tuple(folder / name for name in sorted(names, key=by_number))
 
 
 def _table_names(root: Path, dataset: str) -> Iterable[str]:

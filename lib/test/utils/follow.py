@@ -17,8 +17,8 @@ from lib.test.evaluation.display import draw_box
 from lib.test.tracker import BaseTracker
 from lib.test.utils.pending import PendingFile
 from lib.test.utils.pictures import VideoWriter
-from lib.test.utils.stopping import StopRequest
 from lib.test.utils.video import Frame, VideoBrokenOffError
+from lib.utils.stopping import StopRequest
 
 # Predicted IoU below which a target counts as lost. A convention, not a measurement: boxes below an
 # IoU of 0.5 count as misses everywhere, and the head is trained on boxes with an IoU above 0.1, so

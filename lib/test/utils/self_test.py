@@ -51,9 +51,7 @@ def run_self_test(device: torch.device, data: Path = DATA) -> SelfTest:
     return SelfTest(float(difference[frame]), frame + 1)
 
 
-def track_clip(
-    device: torch.device, seed: int, recipe: dict[str, Any], frames: int
-) -> np.ndarray:
+def track_clip(device: torch.device, seed: int, recipe: dict[str, Any], frames: int) -> np.ndarray:
     """Find the target in frames 1..T, each around its true box before: (T, 4) xywh, pixels."""
     cfg = make_config(recipe)
     model = build_aiatrack(cfg)

@@ -21,9 +21,7 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in (PROJECT_ROOT / "experiments" / "aiatrack").glob("*.yaml"))
 
 
-def check_checkpoints(
-    needed: Collection[str] = (), root: Path = PROJECT_ROOT
-) -> list[Finding]:
+def check_checkpoints(needed: Collection[str] = (), root: Path = PROJECT_ROOT) -> list[Finding]:
     """The trained weights of every recipe, and what else lies in checkpoints/.
 
     Args:

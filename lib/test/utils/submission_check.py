@@ -96,9 +96,7 @@ def _read_zip(archive: Path, problems: list[str]) -> dict[str, bytes]:
     return members
 
 
-def _check_boxes(
-    layout: Layout, members: dict[str, bytes], problems: list[str]
-) -> dict[str, int]:
+def _check_boxes(layout: Layout, members: dict[str, bytes], problems: list[str]) -> dict[str, int]:
     """Take the box files out of `members`; lengths by sequence."""
     lengths = {}
     for member in list(members):

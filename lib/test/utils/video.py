@@ -9,7 +9,6 @@ reads the images of a folder, pictures.py writes videos.
 """
 
 import glob
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +19,8 @@ import numpy as np
 
 from lib.test.utils.pictures import quiet_opencv
 from lib.utils.image import ImageError, read_rgb
+from lib.utils.image_files import IMAGE_SUFFIXES, by_number, is_image_name
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 USUAL_RATE = 25.0  # frames a second, where a source does not say
 RATES = (1.0, 1000.0)  # frames a second that are believed
 PATIENCE = 10_000  # milliseconds to wait for a stream
@@ -89,12 +88,12 @@ def open_source(source: str, rate: float | None = None) -> FrameSource:
     if path.is_dir():
         return _Images(source, _images_of(path), rate)
     if path.is_file():
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if is_image_name(path.name):
             raise VideoError(f"{source} is one image; name its folder, or a pattern such as *.jpg")
         return _Capture(source, str(path), rate, live=False)
     if glob.has_magic(source):
         found = [Path(name) for name in glob.glob(str(path))]
-        return _Images(source, [p for p in found if p.suffix.lower() in IMAGE_SUFFIXES], rate)
+        return _Images(source, [p for p in found if is_image_name(p.name)], rate)
     raise FileNotFoundError(
         f"no video {source!r}: neither a file nor a folder, the index of a camera, a pattern, or "
         "an address such as rtsp://..."
@@ -110,7 +109,7 @@ class _Images:
         self.name = name
         self.rate = rate or USUAL_RATE
         self.length: int | None = len(paths)
-        self._paths = sorted(paths, key=_by_number)
+        self._paths = sorted(paths, key=lambda path: by_number(path.name))
 
     def __enter__(self) -> "_Images":
         return self
@@ -214,12 +213,7 @@ def _images_of(folder: Path) -> list[Path]:
     """Images of a folder; where it has none, of the img folder in it (as data sets lie)."""
     for place in (folder, folder / "img"):
         if place.is_dir():
-            images = [p for p in place.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+            images = [p for p in place.iterdir() if is_image_name(p.name)]
             if images:
                 return images
     return []
-
-
-def _by_number(path: Path) -> list:
-    """Sorting key: numbers in names count as numbers."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

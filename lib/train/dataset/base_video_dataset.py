@@ -7,13 +7,13 @@ that they read from and boxes, nothing of sampling.
 
 import abc
 import logging
-import re
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from lib.train.dataset.index import SequenceIndex, open_index
+from lib.utils.image_files import is_image_name
 from lib.utils.number_table import parse_table
 from lib.utils.store import Store
 
@@ -173,7 +173,7 @@ class BaseVideoDataset(BaseDataset):
     def _check_frames(self, frames: FrameFiles, boxes: int) -> None:
         """Compare the frames that are there with the boxes; raises ValueError."""
         try:
-            there = {name for name in self.store.names(frames.folder) if is_image(name)}
+            there = {name for name in self.store.names(frames.folder) if is_image_name(name)}
         except FileNotFoundError:
             there = set()
         place = self.store.root / frames.folder
@@ -217,8 +217,3 @@ def read_flags(store: Store, path: str, length: int) -> np.ndarray:
 def has_area(boxes_xywh: np.ndarray) -> np.ndarray:
     """Which of (T, 4) boxes are finite with a positive width and height, (T,) bool."""
     return np.isfinite(boxes_xywh).all(-1) & (boxes_xywh[:, 2:] > 0).all(-1)
-
-
-def is_image(name: str) -> bool:
-    """Whether a file name is that of an image."""
-    return re.search(r"\.(jpe?g|png|bmp)$", name, re.IGNORECASE) is not None

@@ -5,16 +5,14 @@ or of NaN, where the target is not to be seen). Frames are images of any name, i
 numbers in their names.
 """
 
-import re
-
 from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
     FrameFiles,
     has_area,
-    is_image,
     read_boxes,
 )
+from lib.utils.image_files import by_number, is_image_name
 
 
 class OwnVideo(BaseVideoDataset):
@@ -36,10 +34,5 @@ class OwnVideo(BaseVideoDataset):
     def _frame_files(self, sequence: str, length: int) -> FrameFiles:
         names = self.store.names(sequence)
         folder = f"{sequence}/img" if "img" in names else sequence
-        names = filter(is_image, self.store.names(folder))
-        return FrameFiles(folder, sorted(names, key=_by_number))
-
-
-def _by_number(name: str) -> list:
-    """Sort key that puts "9.jpg" before "10.jpg"."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+        names = filter(is_image_name, self.store.names(folder))
+        return FrameFiles(folder, sorted(names, key=by_number))

@@ -19,9 +19,10 @@ from lib.train.admin.stats import Stats
 from lib.train.base_functions import set_learning_rates
 from lib.train.data.loader import Loader
 from lib.train.trainers.checkpoints import CheckpointFolder, check_resumable, plain
-from lib.train.trainers.signals import Stopped, StopRequest
+from lib.train.trainers.signals import Stopped
 from lib.utils import distributed
 from lib.utils.checkpoint import CheckpointError
+from lib.utils.stopping import StopRequest
 
 logger = logging.getLogger(__name__)
 

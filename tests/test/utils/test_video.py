@@ -19,8 +19,8 @@ from lib.test.utils import screen as screen_module
 from lib.test.utils.follow import RecordWriter, Targets, draw_states, follow
 from lib.test.utils.pictures import VideoWriter
 from lib.test.utils.screen import Screen
-from lib.test.utils.stopping import StopRequest
 from lib.test.utils.video import Frame, VideoBrokenOffError, VideoError, open_source
+from lib.utils.stopping import StopRequest
 
 RED, GREEN = (220, 0, 0), (0, 220, 0)
 
@@ -308,7 +308,7 @@ def test_source_that_breaks_off(tmp_path: Path) -> None:
 
 
 def test_stop_request(tmp_path: Path) -> None:
-    with StopRequest() as stop:
+    with StopRequest(second_interrupts=True) as stop:
         signal.raise_signal(signal.SIGTERM)
         assert stop.signal_number == signal.SIGTERM
         summary, records = run(tmp_path, frames(5), stop=stop)
