@@ -21,9 +21,10 @@ from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import LAYOUTS, TestSet, open_dataset, select_names
 from lib.test.evaluation.display import Display
 from lib.test.evaluation.environment import results_root
+from lib.test.evaluation.progress import Failure
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder
-from lib.test.evaluation.running import Failure, Job, run_sequences
+from lib.test.evaluation.running import Job, run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.load import TrackerSpec

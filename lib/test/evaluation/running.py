@@ -20,9 +20,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from lib.test.evaluation.data import Sequence
+from lib.test.evaluation.progress import Done, Failure, Progress
 from lib.test.evaluation.results import Provenance, ResultFolder
 from lib.test.evaluation.sharing import worker_device
 from lib.test.evaluation.tracker import run_sequence
@@ -43,13 +43,6 @@ class Job(NamedTuple):
     provenance: Provenance
 
 
-class Failure(NamedTuple):
-    """A sequence without a result."""
-
-    sequence: str
-    reason: str  # a traceback, or one line
-
-
 class Summary(NamedTuple):
     """How a run went."""
 
@@ -58,13 +51,6 @@ class Summary(NamedTuple):
     frames: int  # frames tracked in this run
     seconds: float  # time spent on them, summed over processes
     failures: list[Failure]
-
-
-class _Done(NamedTuple):
-    """A sequence has its result on disk."""
-
-    frames: int
-    seconds: float
 
 
 def run_sequences(
@@ -81,7 +67,7 @@ def run_sequences(
         s for s in sequences if not job.folder.is_finished(s.name, len(s.frames), job.provenance)
     ]
     todo.sort(key=lambda s: -len(s.frames))
-    with _Progress(sequences, todo) as progress:
+    with Progress(sequences, todo) as progress:
         if not todo:
             pass
         elif workers == 0:
@@ -93,7 +79,7 @@ def run_sequences(
     return Summary(skipped, progress.done, progress.frames, progress.seconds, progress.failures)
 
 
-def _check_results(tracked: list[Sequence], job: Job, progress: "_Progress") -> None:
+def _check_results(tracked: list[Sequence], job: Job, progress: Progress) -> None:
     """Fail what was tracked and yet has no result, as after another run into the same folder."""
     failed = {failure.sequence for failure in progress.failures}
     for sequence in tracked:
@@ -106,55 +92,7 @@ def _check_results(tracked: list[Sequence], job: Job, progress: "_Progress") -> 
             )
 
 
-class _Progress:
-    """The bar, and what the summary counts."""
-
-    def __init__(self, sequences: list[Sequence], todo: list[Sequence]) -> None:
-        self.done, self.frames, self.seconds = 0, 0, 0.0
-        self.failures: list[Failure] = []
-        self._skipped, self._sequences = len(sequences) - len(todo), len(sequences)
-        total = sum(len(s.frames) for s in todo)
-        self._bar = tqdm(total=total, unit="frame", disable=not todo, smoothing=0.05)
-        self._shown: dict[str, int] = {}
-        self._postfix()
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def advance(self, sequence: Sequence, frame: int) -> None:
-        """Frames 0..frame-1 of a sequence are tracked."""
-        self._bar.update(frame - self._shown.get(sequence.name, 0))
-        self._shown[sequence.name] = frame
-
-    def finish(self, sequence: Sequence, outcome: _Done | str) -> None:
-        """A sequence is finished, or has failed for a reason."""
-        if isinstance(outcome, _Done):
-            self.advance(sequence, len(sequence.frames))
-            self.done += 1
-            self.frames += outcome.frames
-            self.seconds += outcome.seconds
-        else:
-            logger.error("%s failed: %s", sequence.name, outcome.strip())
-            self.failures.append(Failure(sequence.name, outcome))
-        self._postfix()
-
-    def take_back(self, sequence: Sequence, reason: str) -> None:
-        """A sequence that was finished has failed after all."""
-        self.done -= 1
-        self.finish(sequence, reason)
-
-    def _postfix(self) -> None:
-        done = f"{self._skipped + self.done}/{self._sequences} sequences"
-        failed = f", {len(self.failures)} failed" if self.failures else ""
-        self._bar.set_postfix_str(done + failed)
-
-
-def _run_here(
-    todo: list[Sequence], job: Job, progress: _Progress, on_frame: OnFrame | None
-) -> None:
+def _run_here(todo: list[Sequence], job: Job, progress: Progress, on_frame: OnFrame | None) -> None:
     """Track in this process, with one network."""
     spec = job.spec
     tracker = spec._replace(device=worker_device(spec.device, 0)).load()
@@ -179,14 +117,14 @@ class _Reporter:
             self._tell(self._frame)
 
 
-def _track_and_save(tracker, sequence: Sequence, job: Job, report: OnFrame) -> _Done | str:
+def _track_and_save(tracker, sequence: Sequence, job: Job, report: OnFrame) -> Done | str:
     """Run one sequence and keep its result; a traceback if that fails."""
     try:
         result = run_sequence(tracker, sequence, report)
         job.folder.save(sequence.name, result, job.provenance)
     except Exception:  # the boundary of a sequence: it is named and the others go on
         return traceback.format_exc()
-    return _Done(len(result.seconds), float(result.seconds.sum()))
+    return Done(len(result.seconds), float(result.seconds.sum()))
 
 
 class _Worker(NamedTuple):
@@ -200,7 +138,7 @@ class _Worker(NamedTuple):
 class _Pool:
     """Worker processes that each hold one network and take one sequence at a time."""
 
-    def __init__(self, job: Job, workers: int, progress: _Progress) -> None:
+    def __init__(self, job: Job, workers: int, progress: Progress) -> None:
         self.job, self.count, self.progress = job, workers, progress
         self._context = multiprocessing.get_context("spawn")
         self._busy: dict[Connection, tuple[_Worker, Sequence]] = {}

@@ -10,6 +10,7 @@ import torch
 
 from lib.test.evaluation import running, sharing
 from lib.test.evaluation.data import Sequence
+from lib.test.evaluation.progress import Progress
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 from lib.test.evaluation.running import Job, run_sequences
 from lib.test.tracker.load import TrackerSpec
@@ -27,7 +28,7 @@ def test_a_worker_that_is_gone_when_it_is_given_a_sequence(tmp_path: Path) -> No
     """It is noticed when its pipe is read, like every other death."""
     ours, theirs = multiprocessing.Pipe()
     theirs.close()
-    progress = running._Progress([SEQUENCE], [SEQUENCE])
+    progress = Progress([SEQUENCE], [SEQUENCE])
     pool = running._Pool(job_in(tmp_path), 1, progress)
     process = multiprocessing.Process()
     pool._give(running._Worker(process, ours, "cpu"), deque([SEQUENCE]))
