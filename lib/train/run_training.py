@@ -5,7 +5,6 @@ train_script.py does the wiring.
 """
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 
@@ -55,7 +54,6 @@ def choose_device(name: str) -> torch.device:
     """
     available = torch.cuda.is_available()
     if name == "cpu" or (name == "auto" and not available):
-        _share_cores()
         return torch.device("cpu")
     index = distributed.local_rank()
     if not available or index >= torch.cuda.device_count():
@@ -65,13 +63,6 @@ def choose_device(name: str) -> torch.device:
         )
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
-
-
-def _share_cores() -> None:
-    """Give each process of this machine its part of the cores, unless the environment says."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if processes > 1 and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
 
 
 def _open_log(settings: Settings) -> Callable[[], None]:

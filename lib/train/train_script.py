@@ -4,6 +4,7 @@ Called by run_training.py in every process; lib/train/base_functions.py makes th
 """
 
 import logging
+import os
 from collections.abc import Callable
 
 import torch
@@ -41,6 +42,8 @@ def train(settings: Settings, device: torch.device, make_sources: MakeSources) -
         As LTRTrainer.train.
     """
     cfg = settings.recipe()
+    if device.type == "cpu":
+        _share_cores(cfg.TRAIN.NUM_WORKER)
     torch.manual_seed(settings.seed)
     model = build_network(cfg, settings.init_from, settings.backbone_weights).to(device)
     if settings.sync_bn:
@@ -58,6 +61,16 @@ def train(settings: Settings, device: torch.device, make_sources: MakeSources) -
         return trainer.train()
     finally:
         trainer.writer.close()
+
+
+def _share_cores(workers: int) -> None:
+    """Leave the loading processes their cores, unless the environment says how many to take.
+
+    Threads that wait for a busy core cost far more than they bring.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        torch.set_num_threads(max(1, cores - workers))
 
 
 def _wrap(model: nn.Module, settings: Settings, device: torch.device) -> nn.Module:
