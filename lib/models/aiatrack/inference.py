@@ -1,6 +1,6 @@
 """The network rearranged for tracking: same weights, same boxes, far less work.
 
-Source: algebra on attention.py and head.py, which stay the plain path. Three rearrangements:
+Source: algebra on attention.py and head.py, which stay the plain path.
 
 Batch norm, a fixed scale and shift outside training, is folded into the layer before it.
 
@@ -18,7 +18,7 @@ attention keeps rank d (rows of the maps below belong to keys):
 
 What LayerNorm's bias and the output's bias add to r is the same for all keys of a query, and the
 softmax over keys does not see it. Both attentions, the inner one with values K / s and the outer
-one with keys [K U], are thus ordinary ones that a fused kernel computes.
+one with keys [K U], are thus ordinary ones.
 """
 
 import copy
@@ -52,6 +52,16 @@ def prepare_for_inference(model: AiATrack) -> AiATrack:
     pooled.linear, pooled.bn = fuse_linear_bn_eval(pooled.linear, pooled.bn), nn.Identity()
     model.positions = CachedPositions(model.positions, model.grid)
     return model.to(memory_format=torch.channels_last)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention without a scale; (..., N, e), (..., M, e), (..., M, d) -> (..., N, d).
+
+    Where widths differ the CPU's fused kernel would need padding, and is slower than two products.
+    """
+    if query.device.type == "cpu" and query.shape[-1] != value.shape[-1]:
+        return (query @ key.transpose(-2, -1)).softmax(-1) @ value
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0)
 
 
 class FactoredAiAAttention(nn.Module):
@@ -102,11 +112,10 @@ class FactoredAiAAttention(nn.Module):
         centred = q - q.mean(-2, keepdim=True)
         u = self._attend_inside(q, centred, memory.key, inner_pos)  # (B, h, R*N, d)
         t = self.mix_weight @ centred  # (B, h, N, d)
-        # The refined map is [K U] [Q T]^T; values are padded to the width of its factors.
-        value = F.pad(memory.value, (0, memory.value.shape[-1]))
-        attended = F.scaled_dot_product_attention(
-            torch.cat([q, t], -1), torch.cat([memory.key, u], -1), value, scale=1.0
-        )[..., : q.shape[-1]]
+        # The refined map is [K U] [Q T]^T.
+        attended = _attend(
+            torch.cat([q, t], -1), torch.cat([memory.key, u], -1), memory.value
+        )  # (B, h, N, d)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
     def _attend_inside(self, q: Tensor, centred: Tensor, key: Tensor, inner_pos: Tensor) -> Tensor:
@@ -120,7 +129,7 @@ class FactoredAiAAttention(nn.Module):
         z = self.norm(projected) + inner_pos[:, None]
         inner_q, inner_k = F.linear(z, self.inner_weight, self.inner_bias).chunk(2, -1)
         frames = [self._split_frames(x) for x in (inner_q, inner_k, values)]
-        attended = F.scaled_dot_product_attention(*frames, scale=1.0)  # (B, h*R, N, d)
+        attended = _attend(*frames)  # (B, h*R, N, d)
         return attended.reshape(key.shape)
 
     def _split_heads(self, x: Tensor) -> Tensor:
