@@ -49,16 +49,6 @@ def cxcywh_to_xywh(box_cxcywh: Array) -> Array:
     return _join([cx - w / 2, cy - h / 2, w, h])
 
 
-def xyxy_to_cxcywh(box_xyxy: Array) -> Array:
-    """(..., 4) x1, y1, x2, y2 -> centre x, centre y, w, h."""
-    return xywh_to_cxcywh(xyxy_to_xywh(box_xyxy))
-
-
-def cxcywh_to_xyxy(box_cxcywh: Array) -> Array:
-    """(..., 4) centre x, centre y, w, h -> x1, y1, x2, y2."""
-    return xywh_to_xyxy(cxcywh_to_xywh(box_cxcywh))
-
-
 def box_area(box_xyxy: Tensor) -> Tensor:
     """Area of (..., 4) xyxy boxes, (...); an inverted side counts as 0."""
     return (box_xyxy[..., 2:] - box_xyxy[..., :2]).clamp(min=0).prod(-1)

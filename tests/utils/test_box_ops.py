@@ -31,9 +31,9 @@ def test_conversions_round_trip(make) -> None:
     assert type(there) is type(boxes)
     assert there.tolist() == [[1, 2, 31, 42], [-5.5, 0.25, -1.5, 8.25]]
     assert box_ops.xyxy_to_xywh(there).tolist() == boxes.tolist()
-    centres = box_ops.xyxy_to_cxcywh(there)
+    centres = box_ops.xywh_to_cxcywh(boxes)
     assert centres.tolist() == [[16, 22, 30, 40], [-3.5, 4.25, 4, 8]]
-    assert box_ops.cxcywh_to_xyxy(centres).tolist() == there.tolist()
+    assert box_ops.cxcywh_to_xywh(centres).tolist() == boxes.tolist()
 
 
 def test_giou_matches_the_reference(golden: dict) -> None:

@@ -36,11 +36,6 @@ class ReferenceMemory:
         self._entries.append(references)
         self.recent = self._select()
 
-    def tensors(self) -> list:
-        """Every tensor kept alive, for accounts of memory."""
-        kept = [*self.first.long, *(x for e in self._entries for x in (*e.short, e.inner_pos))]
-        return [*kept, *self.recent.short, self.recent.inner_pos]
-
     def bytes_per_frame(self) -> int:
         """What one remembered frame keeps: keys, values and inner encodings."""
         newest = self._entries[-1]

@@ -13,6 +13,7 @@ import torch
 from easydict import EasyDict
 from torch import nn
 
+from lib.models.aiatrack.weights import released_contents
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
@@ -179,12 +180,7 @@ class BaseTrainer:
     def _contents(self) -> dict[str, Any]:
         """What is saved: the released format, and what resuming needs."""
         return {
-            "epoch": self.epoch,
-            "actor_type": type(self.parts.actor).__name__,
-            "net_type": "AIATRACK",
-            "net": self.parts.model.state_dict(),
-            "net_info": None,
-            "constructor": None,
+            **released_contents(self.parts.model, self.epoch),
             "optimizer": self.parts.optimizer.state_dict(),
             "stats": {"history": self.history, "under way": self.stats.to_plain()},
             "settings": {"recipe": plain(self.cfg), **self._run()},

@@ -13,6 +13,7 @@ from lib.models.aiatrack.aiatrack import AiATrack
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
+from lib.test.tracker.memory import ReferenceMemory
 from lib.utils.checkpoint import CheckpointError
 from lib.utils.image import read_rgb
 from tests.conftest import TINY
@@ -78,13 +79,21 @@ def test_output_and_dictionaries(tracker: AiATrackTracker) -> None:
     assert tracker.track(seeded_frame(1)) == first
 
 
+def kept_bytes(memory: ReferenceMemory) -> int:
+    """Bytes of all storages that a memory keeps alive, shared ones counted once."""
+    tensors = [*memory.first.long, *memory.recent.short, memory.recent.inner_pos]
+    for entry in memory._entries:
+        tensors += [*entry.short, entry.inner_pos]
+    storages = {x.untyped_storage().data_ptr(): x.untyped_storage() for x in tensors}
+    return sum(storage.nbytes() for storage in storages.values())
+
+
 def test_memory_is_bounded_by_capacity(tracker: AiATrackTracker) -> None:
     tracker.initialize(seeded_frame(0), seeded_box(0))
     sizes = []
     for t in range(1, 30):
         tracker.track(seeded_frame(t % 5))
-        kept = {x.untyped_storage().data_ptr(): x for x in tracker.memory.tensors()}
-        sizes.append(sum(x.untyped_storage().nbytes() for x in kept.values()))
+        sizes.append(kept_bytes(tracker.memory))
     assert len(tracker.memory) == 5
     assert len(set(sizes[6:])) == 1
     # Keys, values (2 x 16 tokens x 32) and inner encodings (16 x 16) of a frame, fp32.
