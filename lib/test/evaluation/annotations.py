@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.test.utils.load_text import load_boxes, load_column
+from lib.utils.own_data import OwnSequence, own_boxes, own_sequences
+from lib.utils.store import FolderStore
 
 TABLES = Path(__file__).parent / "sequences"
 
@@ -165,20 +167,24 @@ def _read_trackingnet_sequence(dataset: str, folder: Path, name: str) -> Truth:
 
 
 def _open_own(dataset: str, root: Path) -> Annotations:
-    """Own clips: a folder a sequence with `groundtruth.txt`."""
-    names = tuple(sorted(path.parent.name for path in root.glob("*/groundtruth.txt")))
-    if not names:
-        raise FileNotFoundError(f"no */groundtruth.txt in {root}")
-    return Annotations(dataset, names, partial(_read_own_sequence, dataset, root))
+    """Own data: what lib/utils/own_data.py lists."""
+    store = FolderStore(root)
+    sequences = own_sequences(store)
+    if not sequences:
+        raise FileNotFoundError(f"no sequences in {root}")
+    return Annotations(
+        dataset, tuple(sequences), lambda name: _read_own(dataset, store, sequences[name])
+    )
 
 
-def _read_own_sequence(dataset: str, root: Path, name: str) -> Truth:
+def _read_own(dataset: str, store: FolderStore, own: OwnSequence) -> Truth:
     """One box a frame; where only the first is known there is nothing to score against."""
-    path = root / name / "groundtruth.txt"
-    boxes = load_boxes(path)
+    boxes = own_boxes(store, own)
     if len(boxes) == 1:
-        raise ValueError(f"{path} holds the first box only: nothing to score against")
-    return Truth(name, dataset, boxes)
+        raise ValueError(
+            f"{store.root / own.boxes} holds the first box only: nothing to score against"
+        )
+    return Truth(own.name, dataset, boxes)
 
 
 def _attributes(path: Path, table: str) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """A test sequence: what a tracker runs on."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from lib.utils.video_file import Frame
 
 
 class Sequence(NamedTuple):
@@ -11,7 +12,7 @@ class Sequence(NamedTuple):
 
     name: str
     dataset: str
-    frames: tuple[Path, ...]
+    frames: tuple[Frame, ...]  # images or frames of a video, for `read_frame`
     boxes_xywh: (
         np.ndarray
     )  # (n, 4) float64 image pixels, n >= 1; some test sets give the first only

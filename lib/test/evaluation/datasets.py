@@ -7,6 +7,7 @@ function here that lists the frames of a sequence. Reading boxes is annotations.
 import logging
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from lib.test.evaluation.data import Sequence, SequenceError
 from lib.test.evaluation.environment import dataset_path
 from lib.test.utils.load_text import load_boxes
 from lib.utils.image_files import by_number, is_image_name
+from lib.utils.own_data import OwnSequence, check_boxes, own_boxes, own_frames, own_sequences
+from lib.utils.store import FolderStore
+from lib.utils.video_file import is_video_name, video_frames
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +35,25 @@ class TestSet(NamedTuple):
     load: Callable[[str], Sequence]  # raises SequenceError or FileNotFoundError
 
 
-def open_dataset(dataset: str) -> TestSet:
+def open_dataset(dataset: str, root: Path | None = None) -> TestSet:
     """Open a test set; no sequence is touched yet.
 
+    Args:
+        dataset: a key of LAYOUTS.
+        root: its folder; None: where the settings say.
+
     Raises:
-        ValueError: unknown name. FileNotFoundError: its folder or its list is not there; the
-            message says which setting gave the path.
+        ValueError: unknown name, or a list of sequences that cannot be read.
+        FileNotFoundError: its folder or its list is not there; the message says which setting gave
+            the path.
     """
     if dataset not in LAYOUTS:
         raise ValueError(f"unknown test set {dataset!r}; there are: {', '.join(LAYOUTS)}")
-    root = dataset_path(dataset).require(f"test set {dataset}")
-    list_names, load = LAYOUTS[dataset]
-    names = tuple(list_names(root, dataset))
-    if not names:
+    root = root or dataset_path(dataset).require(f"test set {dataset}")
+    found = LAYOUTS[dataset](root, dataset)
+    if not found.names:
         raise FileNotFoundError(f"test set {dataset}: no sequence in {root}")
-    return TestSet(dataset, names, lambda name: _checked(load(root, dataset, name)))
+    return found._replace(load=lambda name: _checked(found.load(name)))
 
 
 def select_names(test_set: TestSet, wanted: str | None) -> tuple[str, ...]:
@@ -158,27 +166,55 @@ def _load_got10k(root: Path, dataset: str, name: str) -> Sequence:
     return Sequence(name, dataset, _listed(folder), load_boxes(folder / "groundtruth.txt"))
 
 
-def _own_names(root: Path, dataset: str) -> Iterable[str]:
-    return sorted(path.parent.name for path in root.glob("*/groundtruth.txt"))
+def _open_own(root: Path, dataset: str) -> TestSet:
+    """Own data: what lib/utils/own_data.py lists."""
+    store = FolderStore(root)
+    sequences = own_sequences(store)
+    return TestSet(
+        dataset, tuple(sequences), lambda name: _load_own(store, dataset, sequences[name])
+    )
 
 
-def _load_own(root: Path, dataset: str, name: str) -> Sequence:
-    """Own data: frames in the folder or its img/, beside groundtruth.txt."""
-    folder = root / name
-    boxes: np.ndarray = load_boxes(folder / "groundtruth.txt")
-    frames = _listed(folder / "img" if (folder / "img").is_dir() else folder)
-    return Sequence(name, dataset, frames, boxes)
+def _load_own(store: FolderStore, dataset: str, own: OwnSequence) -> Sequence:
+    """Own data: images or a video, and boxes of all frames or the first."""
+    try:
+        boxes, paths = own_boxes(store, own), own_frames(store, own)
+        check_boxes(store, own, len(boxes), len(paths), first_is_enough=True)
+        _check_first(boxes[0])
+    except ValueError as error:
+        raise SequenceError(f"{own.name}: {error}") from error
+    if is_video_name(own.place):
+        return Sequence(own.name, dataset, video_frames(store.root / own.place), boxes)
+    return Sequence(own.name, dataset, tuple(store.root / path for path in paths), boxes)
 
 
-LAYOUTS: dict[str, tuple[Callable[[Path, str], Iterable[str]], Callable[..., Sequence]]] = {
-    "otb": (_table_names, _load_table),
-    "nfs": (_table_names, _load_table),
-    "uav": (_table_names, _load_table),
-    "lasot": (_lasot_names, _load_lasot),
-    "lasot_ext": (_lasot_names, _load_lasot),
-    "trackingnet": (_trackingnet_names, _load_trackingnet),
-    "got10k_test": (_got10k_names, _load_got10k),
-    "got10k_val": (_got10k_names, _load_got10k),
-    "demo": (_got10k_names, _load_got10k),
-    "own": (_own_names, _load_own),
+def _check_first(box_xywh: np.ndarray) -> None:
+    """Refuse a box that tracking cannot start from."""
+    if not (np.isfinite(box_xywh).all() and (box_xywh[2:] > 0).all()):
+        numbers = ", ".join(f"{value:g}" for value in box_xywh)
+        raise ValueError(
+            f"the first box is {numbers}; tracking starts from it, so it needs a width and a height"
+        )
+
+
+def _listing(
+    list_names: Callable[[Path, str], Iterable[str]], load: Callable[[Path, str, str], Sequence]
+) -> Callable[[Path, str], TestSet]:
+    """A layout whose sequences are found one by one."""
+    return lambda root, dataset: TestSet(
+        dataset, tuple(list_names(root, dataset)), partial(load, root, dataset)
+    )
+
+
+LAYOUTS: dict[str, Callable[[Path, str], TestSet]] = {
+    "otb": _listing(_table_names, _load_table),
+    "nfs": _listing(_table_names, _load_table),
+    "uav": _listing(_table_names, _load_table),
+    "lasot": _listing(_lasot_names, _load_lasot),
+    "lasot_ext": _listing(_lasot_names, _load_lasot),
+    "trackingnet": _listing(_trackingnet_names, _load_trackingnet),
+    "got10k_test": _listing(_got10k_names, _load_got10k),
+    "got10k_val": _listing(_got10k_names, _load_got10k),
+    "demo": _listing(_got10k_names, _load_got10k),
+    "own": _open_own,
 }

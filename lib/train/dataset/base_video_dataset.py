@@ -37,8 +37,13 @@ class Annotation(NamedTuple):
 class FrameFiles(NamedTuple):
     """Where a sequence's frames are."""
 
-    folder: str
+    folder: str  # "": the root
     names: Sequence[str]  # in temporal order, one a frame
+
+    @property
+    def paths(self) -> list[str]:
+        """Path of each frame in the store."""
+        return [f"{self.folder}/{name}" if self.folder else name for name in self.names]
 
 
 class BaseDataset(abc.ABC):
@@ -116,6 +121,10 @@ class BaseVideoDataset(BaseDataset):
 
     is_video = True
     keeps_paths: ClassVar[bool] = False  # whether frames' names do not follow from their number
+    advice: ClassVar[str] = (  # where sequences cannot be used
+        "is the data set extracted to the end? A sequence is left out by taking its line from the "
+        "table in lib/train/data_specs, or its annotation from TrackingNet's anno folder"
+    )
 
     def __init__(self, name: str, store: Store, sequences: Sequence[str]) -> None:
         """See `BaseDataset`.
@@ -156,7 +165,7 @@ class BaseVideoDataset(BaseDataset):
                 continue
             annotations.append(annotation)
             if self.keeps_paths:
-                paths += [f"{frames.folder}/{name}".encode() for name in frames.names]
+                paths += [path.encode() for path in frames.paths]
             if number % REPORT_EVERY == 0:
                 logger.info("%s: %d of %d sequences", self.name, number, len(self._sequences))
         if problems:
@@ -190,10 +199,8 @@ class BaseVideoDataset(BaseDataset):
         more = len(problems) - SHOWN
         lines = problems[:SHOWN] + ([f"... and {more} more"] if more > 0 else [])
         return (
-            f"{self.name}: {len(problems)} of {len(self._sequences)} sequences cannot be used (is "
-            "the data set extracted to the end? A sequence is left out by taking its line from the "
-            "table in lib/train/data_specs, or its annotation from TrackingNet's anno folder):\n  "
-            + "\n  ".join(lines)
+            f"{self.name}: {len(problems)} of {len(self._sequences)} sequences cannot be used "
+            f"({self.advice}):\n  " + "\n  ".join(lines)
         )
 
 

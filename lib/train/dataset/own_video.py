@@ -1,38 +1,70 @@
-"""Your own videos: `<sequence>/groundtruth.txt`, and frames beside it or in `<sequence>/img`.
+"""Your own videos: folders of frames, video files, a CSV of both, or COCO with videos.
 
-groundtruth.txt has a line `x,y,w,h` a frame (pixels from the top-left corner; a box without area,
-or of NaN, where the target is not to be seen). Frames are images of any name, in the order of the
-numbers in their names.
+What may lie where is said in lib/utils/own_data.py, which testing reads with too.
 """
+
+from collections.abc import Iterable
+
+import numpy as np
 
 from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
+    DatasetError,
     FrameFiles,
     has_area,
-    read_boxes,
 )
-from lib.utils.image_files import by_number, is_image_name
+from lib.utils.own_data import check_boxes, own_boxes, own_frames, own_lists, own_sequences
+from lib.utils.store import Store
+from lib.utils.video_file import OpenVideos, is_video_name
 
 
 class OwnVideo(BaseVideoDataset):
     """Visible is what has an area."""
 
     keeps_paths = True
+    advice = "README, 'Your own data', shows what belongs where"
+
+    def __init__(self, name: str, store: Store) -> None:
+        """See `BaseDataset`.
+
+        Raises:
+            DatasetError: also for a list of sequences that cannot be read.
+        """
+        try:
+            self._own = own_sequences(store)
+        except ValueError as error:
+            raise DatasetError(f"{name}: {error}") from error
+        self._videos = OpenVideos(store.root)
+        super().__init__(name, store, list(self._own))
 
     def frame_path(self, sequence: int, frame: int) -> str:
-        """See `BaseDataset`."""
+        """See `BaseDataset`; the video's own path where it is a frame of one."""
         return self._stored_path(sequence, frame)
 
+    def read_frame(self, sequence: int, frame: int) -> np.ndarray:
+        """See `BaseDataset`."""
+        path = self.frame_path(sequence, frame)
+        if is_video_name(path):
+            return self._videos.read(path, frame)
+        return self.store.read_image(path)
+
+    def _annotation_files(self) -> Iterable[str]:
+        return [*own_lists(self.store), *super()._annotation_files()]
+
     def _text_files(self, sequence: str) -> list[str]:
-        return [f"{sequence}/groundtruth.txt"]
+        own = self._own[sequence]
+        return [own.boxes, own.place] if is_video_name(own.place) else [own.boxes]
 
     def _read_annotation(self, sequence: str) -> Annotation:
-        boxes = read_boxes(self.store, *self._text_files(sequence))
+        boxes = own_boxes(self.store, self._own[sequence])
         return Annotation(boxes, has_area(boxes))
 
     def _frame_files(self, sequence: str, length: int) -> FrameFiles:
-        names = self.store.names(sequence)
-        folder = f"{sequence}/img" if "img" in names else sequence
-        names = filter(is_image_name, self.store.names(folder))
-        return FrameFiles(folder, sorted(names, key=by_number))
+        own = self._own[sequence]
+        paths = own_frames(self.store, own)
+        check_boxes(self.store, own, length, len(paths), first_is_enough=False)
+        return FrameFiles("", paths)
+
+    def _check_frames(self, frames: FrameFiles, boxes: int) -> None:
+        """Nothing is left to check: `_frame_files` lists what is there."""

@@ -56,15 +56,3 @@ def trackingnet_names(store: Store, sets: range) -> list[str]:
         for name in store.names(f"TRAIN_{number}/anno")
         if name.endswith(".txt")
     ]
-
-
-def own_names(store: Store) -> list[str]:
-    """Name the folders of a root, each of which is a sequence; files beside them do not count."""
-    names = []
-    for name in store.names(""):
-        try:
-            store.names(name)
-        except (NotADirectoryError, FileNotFoundError):
-            continue
-        names.append(name)
-    return names

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.train.dataset import index as index_module
 from lib.train.dataset.got10k import Got10k
+from lib.utils import array_cache
 from lib.utils.layouts import write_got10k
 from lib.utils.store import open_store
 from tests.train.made import make_clip
@@ -83,7 +83,7 @@ def test_a_damaged_cache_is_made_anew(
 def test_data_that_cannot_be_written_are_cached_elsewhere(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "PROJECT_ROOT", tmp_path / "project")
+    monkeypatch.setattr(array_cache, "PROJECT_ROOT", tmp_path / "project")
     (root / ".cache").write_text("in the way")  # as a read-only folder would be
     _open(root)
     assert len(list((tmp_path / "project" / ".cache").glob("GOT-*.npz"))) == 1
@@ -98,7 +98,7 @@ def test_nowhere_to_cache_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / "project").write_text("in the way")
-    monkeypatch.setattr(index_module, "PROJECT_ROOT", tmp_path / "project")
+    monkeypatch.setattr(array_cache, "PROJECT_ROOT", tmp_path / "project")
     (root / ".cache").write_text("in the way")
     assert len(_open(root)) == 2
-    assert "parsed at every start" in caplog.text
+    assert "made anew at every start" in caplog.text

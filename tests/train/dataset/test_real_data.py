@@ -28,7 +28,7 @@ def test_real_sequences(tmp_path: Path) -> None:
     windows = Windows(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
     sampler = TrackingSampler([dataset], [1], windows, 200)
     for seed in range(10):
-        sample = sampler.draw(np.random.default_rng(seed))
+        sample = sampler.draw(np.random.default_rng(seed)).unpack()
         boxes = np.vstack([sample.reference_boxes, sample.search_box])
         centres = boxes[:, :2] + boxes[:, 2:] / 2
         assert ((centres > -0.1) & (centres < 1.1)).all()  # half of 4.5 / 5 is .45 from the middle
