@@ -9,6 +9,7 @@ from lib.models.aiatrack.aiatrack import AiATrack, join_references
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.inference import FactoredAiAAttention, prepare_for_inference
+from lib.models.aiatrack.weights import describe_recipe
 from tests.conftest import TINY
 
 
@@ -77,4 +78,29 @@ def test_without_aia(tiny_model: AiATrack) -> None:
     assert not any(isinstance(m, FactoredAiAAttention) for m in fast.modules())
     fast = prepare_for_inference(tiny_model)
     assert sum(isinstance(m, FactoredAiAAttention) for m in fast.modules()) == 4
+
+
+@pytest.mark.parametrize(
+    ("where", "kinds"),
+    [("self", ["self_attn"]), ("cross", ["long_term_attn", "short_term_attn"])],
+)
+def test_aia_in_one_kind_of_attention(where: str, kinds: list[str]) -> None:
+    """The paper's ablation: inner attention in the encoder or in the decoder only."""
+    cfg = make_config(TINY)
+    cfg.MODEL.AIA.WHERE = where
+    model = build_aiatrack(cfg)
+    has = {name.split(".")[-2] for name, _ in model.named_modules() if name.endswith(".inner_attn")}
+    assert sorted(has) == kinds
+    assert describe_recipe(model.state_dict())["MODEL.AIA.WHERE"] == where
+    fast = prepare_for_inference(model)
+    factored = {
+        name.split(".")[-1]
+        for name, module in fast.named_modules()
+        if isinstance(module, FactoredAiAAttention)
+    }
+    assert sorted(factored) == kinds
+
+
+def test_batch_norm_is_gone(tiny_model: AiATrack) -> None:
+    fast = prepare_for_inference(tiny_model)
     assert not any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in fast.modules())

@@ -71,20 +71,26 @@ class AiAAttention(nn.Module):
         Returns:
             (B, N, C).
         """
-        query_weight, query_bias = self.in_proj_weight.chunk(3)[0], self.in_proj_bias.chunk(3)[0]
-        q = self._split_heads(F.linear(query, query_weight, query_bias))  # (B, h, N, d)
-        scale = 1 / math.sqrt(q.shape[-1])
-        correlation = memory.key @ (q * scale).transpose(
-            -2, -1
-        )  # (B, h, R*N, N): a row is a key's column of M
-        if self.inner_attn is not None:
-            frames = correlation.unflatten(2, (-1, self.tokens))  # (B, h, R, N, N)
-            positions = inner_pos.unflatten(1, (-1, self.tokens))[:, None]  # (B, 1, R, N, D)
-            correlation = correlation + self.inner_attn(frames, positions).flatten(2, 3)
+        correlation = self.refine(self.correlate(query, memory), inner_pos)
         # Kept: the padding mask is not applied; padded cells compete in the softmax.
         weights = correlation.transpose(-2, -1).softmax(-1)  # (B, h, N, R*N)
         weights = F.dropout(weights, self.dropout, self.training)
         return self.out_proj((weights @ memory.value).transpose(1, 2).flatten(2))  # (B, N, C)
+
+    def correlate(self, query: Tensor, memory: KeyValue) -> Tensor:
+        """Correlate keys with (B, N, C) queries -> (B, h, R*N, N): a row is a key's column of M."""
+        query_weight, query_bias = self.in_proj_weight.chunk(3)[0], self.in_proj_bias.chunk(3)[0]
+        q = self._split_heads(F.linear(query, query_weight, query_bias))  # (B, h, N, d)
+        scale = 1 / math.sqrt(q.shape[-1])
+        return memory.key @ (q * scale).transpose(-2, -1)  # (B, h, R*N, N)
+
+    def refine(self, correlation: Tensor, inner_pos: Tensor) -> Tensor:
+        """Add what the inner attention says, if there is one: (B, h, R*N, N) -> the same shape."""
+        if self.inner_attn is None:
+            return correlation
+        frames = correlation.unflatten(2, (-1, self.tokens))  # (B, h, R, N, N)
+        positions = inner_pos.unflatten(1, (-1, self.tokens))[:, None]  # (B, 1, R, N, D)
+        return correlation + self.inner_attn(frames, positions).flatten(2, 3)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """(B, M, C) -> (B, h, M, d)."""

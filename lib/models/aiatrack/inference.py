@@ -57,9 +57,11 @@ def prepare_for_inference(model: AiATrack) -> AiATrack:
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention without a scale; (..., N, e), (..., M, e), (..., M, d) -> (..., N, d).
 
-    Where widths differ the CPU's fused kernel would need padding, and is slower than two products.
+    The CPU's fused kernel is slower than two products where widths differ, because it would need
+    padding, and in bf16, because it computes in fp32.
     """
-    if query.device.type == "cpu" and query.shape[-1] != value.shape[-1]:
+    usual = query.shape[-1] == value.shape[-1] and query.dtype == torch.float32
+    if query.device.type == "cpu" and not usual:
         return (query @ key.transpose(-2, -1)).softmax(-1) @ value
     return F.scaled_dot_product_attention(query, key, value, scale=1.0)
 
@@ -153,8 +155,9 @@ class CachedPositions(nn.Module):
         self.register_buffer("inner", inner, persistent=False)
 
     def forward(self, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """As `PositionEncodings.forward`."""
+        """As `PositionEncodings.forward`, in the type of the buffers."""
         if mask.is_cuda or mask.any():  # to ask a GPU would be to wait for it
-            return self.positions(mask)
+            outer, inner = self.positions(mask)
+            return outer.to(self.outer.dtype), inner.to(self.inner.dtype)
         batch = len(mask)
         return self.outer.expand(batch, -1, -1), self.inner.expand(batch, -1, -1)

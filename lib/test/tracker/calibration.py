@@ -1,0 +1,67 @@
+"""Search windows to observe the ranges of activations on, before they are quantized.
+
+Without pictures of one's own they are windows of composed clips from a fixed seed: the network then
+depends on nothing but its weights, and a video's boxes not on the videos before it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.test.parameter.aiatrack import TrackerParams
+from lib.utils.compose import ClipOptions, ProceduralTextures, plan_clip, render
+from lib.utils.crop import Crop
+from lib.utils.image import read_rgb
+from lib.utils.image_files import by_number, is_image_name
+
+CROPS = 8
+SEED = 18
+
+Pair = tuple[np.ndarray, np.ndarray]  # (H, W, 3) uint8 RGB, xywh box in pixels
+
+
+def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -> Tensor:
+    """Cut windows as the tracker does.
+
+    Args:
+        folder: of images like those that will be tracked, the first 8 of which are used; None
+            composes.
+
+    Returns:
+        (K, 3, S, S) float32 RGB in [0, 1].
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it. ValueError: an unreadable image.
+    """
+    generator = np.random.default_rng(SEED)
+    pairs = _composed(generator) if folder is None else _read(Path(folder), generator)
+    crops = []
+    for image, box in pairs:
+        cut = Crop.around(box, params.search_factor, params.search_size).cut(image)
+        crops.append(torch.from_numpy(cut.image))
+    return torch.stack(crops).permute(0, 3, 1, 2).float() / 255
+
+
+def _composed(generator: np.random.Generator) -> Iterator[Pair]:
+    """The first frames of clips, with the target's box."""
+    for _ in range(CROPS):
+        clip = render(plan_clip(generator, ProceduralTextures(), ClipOptions(length=1)))
+        yield clip.frames[0], clip.boxes_xywh[0]
+
+
+def _read(folder: Path, generator: np.random.Generator) -> Iterator[Pair]:
+    """Images of a folder, with a box drawn anywhere, of a fifth of the shorter side."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"calibration: no folder {folder}")
+    names = sorted((p.name for p in folder.iterdir() if is_image_name(p.name)), key=by_number)
+    if not names:
+        raise FileNotFoundError(f"calibration: no image in {folder}")
+    for name in names[:CROPS]:
+        image = read_rgb(folder / name)
+        height, width = image.shape[:2]
+        side = min(height, width) / 5
+        x, y = generator.uniform(0, [width - side, height - side])
+        yield image, np.array([x, y, side, side])
