@@ -20,14 +20,16 @@ def build_aiatrack(cfg: EasyDict, *, pretrained_backbone: bool = False) -> AiATr
         frozen=tuple(cfg.TRAIN.FREEZE_LAYERS),
         freeze_bn=cfg.TRAIN.FREEZE_BACKBONE_BN,
     )
+    aia = cfg.MODEL.AIA
     options = LayerOptions(
         dim=cfg.MODEL.HIDDEN_DIM,
         heads=cfg.MODEL.TRANSFORMER.NHEADS,
         feedforward=cfg.MODEL.TRANSFORMER.DIM_FEEDFORWARD,
-        tokens=cfg.MODEL.AIA.FEAT_SIZE,
-        match_dim=cfg.MODEL.AIA.MATCH_DIM,
+        tokens=aia.FEAT_SIZE,
+        match_dim=aia.MATCH_DIM,
         dropout=cfg.MODEL.TRANSFORMER.DROPOUT,
-        use_aia=cfg.MODEL.AIA.USE_AIA,
+        aia_self=aia.USE_AIA and aia.WHERE != "cross",
+        aia_cross=aia.USE_AIA and aia.WHERE != "self",
     )
     return AiATrack(
         backbone,

@@ -21,12 +21,13 @@ class LayerOptions(NamedTuple):
     tokens: int  # N per frame
     match_dim: int  # D
     dropout: float
-    use_aia: bool
+    aia_self: bool  # inner attention in self-attention, which the encoder has
+    aia_cross: bool  # and in long-term and short-term cross-attention, which the decoder has
 
-    def attention(self) -> AiAAttention:
-        """Make one attention of this kind."""
+    def attention(self, *, use_aia: bool) -> AiAAttention:
+        """Make one attention."""
         return AiAAttention(
-            self.dim, self.heads, self.tokens, self.match_dim, self.dropout, use_aia=self.use_aia
+            self.dim, self.heads, self.tokens, self.match_dim, self.dropout, use_aia=use_aia
         )
 
 
@@ -63,7 +64,7 @@ class EncoderLayer(_Layer):
     def __init__(self, options: LayerOptions) -> None:
         """Make the layer."""
         super().__init__(options)
-        self.self_attn = options.attention()
+        self.self_attn = options.attention(use_aia=options.aia_self)
 
     def forward(self, x: Tensor, pos: Tensor, inner_pos: Tensor) -> Tensor:
         """(B, N, C) tokens, (B, N, C) and (B, N, D) encodings -> (B, N, C)."""
@@ -92,8 +93,8 @@ class DecoderLayer(_Layer):
     def __init__(self, options: LayerOptions) -> None:
         """Make the layer."""
         super().__init__(options)
-        self.long_term_attn = options.attention()
-        self.short_term_attn = options.attention()
+        self.long_term_attn = options.attention(use_aia=options.aia_cross)
+        self.short_term_attn = options.attention(use_aia=options.aia_cross)
 
     def project(
         self, memory: Tensor, value: Tensor, *, long_term: bool

@@ -1,0 +1,145 @@
+"""The paper's ablation: inner attention in both attentions, in one of them, in none.
+
+    python tracking/ablation.py --config quick --seeds 1 2
+
+Trains every variant with every seed and the same budget, then tracks clips that no training has
+seen. A training that was stopped goes on where it was; the table is printed, and written to
+<save-dir>/ablation.csv, when all are done.
+"""
+
+import argparse
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import yaml
+
+from lib.config.aiatrack.config import EXPERIMENTS, load_config
+from lib.test.analysis.metrics import intersection_over_union, share_above
+from lib.test.parameter.aiatrack import find_checkpoint
+from lib.test.tracker import load_tracker
+from lib.utils.compose import ClipOptions, PhotoTextures, compose_clip
+from lib.utils.files import atomic_write_text
+from lib.utils.paths import PROJECT_ROOT
+from lib.utils.program import run_program
+
+VARIANTS = {  # of MODEL.AIA
+    "both": {"USE_AIA": True, "WHERE": "both"},
+    "self": {"USE_AIA": True, "WHERE": "self"},
+    "cross": {"USE_AIA": True, "WHERE": "cross"},
+    "none": {"USE_AIA": False},
+}
+PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
+THRESHOLDS = np.linspace(0, 1, 21)  # of overlap, as success plots have them
+SEED = 3000  # of the clips
+
+
+class Outcome(NamedTuple):
+    """One training, measured."""
+
+    variant: str
+    seed: int
+    auc: float  # percent, mean over clips
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config", default="quick", help="recipe to vary (default: quick)")
+    add("--seeds", nargs="+", type=int, default=[1, 2], help="(default: 1 2)")
+    add("--epochs", type=int, help="of each training (default: the recipe's)")
+    add("--samples", type=int, help="an epoch (default: the recipe's)")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--precision", choices=("off", "bf16", "fp16"), default="off", help="of training")
+    add("--clips", type=int, default=40, help="to track (default: 40)")
+    add("--save-dir", type=Path, default=PROJECT_ROOT / "ablation", help="(default: ablation/)")
+    args = parser.parse_args()
+    if args.clips < 1:
+        parser.error(f"--clips must be 1 or more; given: {args.clips}")
+    return args
+
+
+def write_recipe(args: argparse.Namespace, variant: str, seed: int) -> Path:
+    """Write the recipe of one training: the one to vary, with another MODEL.AIA."""
+    given = Path(args.config)
+    path = given if given.suffix else EXPERIMENTS / f"{args.config}.yaml"
+    recipe = yaml.safe_load(path.read_text())
+    recipe.setdefault("MODEL", {}).setdefault("AIA", {}).update(VARIANTS[variant])
+    if args.epochs:
+        recipe.setdefault("TRAIN", {})["EPOCH"] = args.epochs
+        recipe.setdefault("TEST", {})["EPOCH"] = args.epochs
+    out = args.save_dir / "recipes" / f"{path.stem}_{variant}_seed{seed}.yaml"
+    atomic_write_text(out, yaml.safe_dump(recipe))
+    load_config(out)  # refuses what cannot be before hours are spent
+    return out
+
+
+def train(args: argparse.Namespace, recipe: Path, seed: int) -> Path:
+    """Train a recipe unless that is done; return its checkpoint.
+
+    Raises:
+        RuntimeError: the training failed; it has said why.
+    """
+    command = [sys.executable, str(PROJECT_ROOT / "tracking" / "train.py"), "--config", str(recipe)]
+    command += ["--save-dir", str(args.save_dir), "--seed", str(seed), "--device", args.device]
+    command += ["--precision", args.precision]
+    command += ["--samples", str(args.samples)] if args.samples else []
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        raise RuntimeError(f"training {recipe.stem} failed with exit status {status}")
+    return find_checkpoint(load_config(recipe), recipe.stem, args.save_dir)
+
+
+def measure(args: argparse.Namespace, recipe: Path, checkpoint: Path) -> float:
+    """Track the clips; return the mean area under their success curves in percent."""
+    tracker = load_tracker(recipe, checkpoint, "demo", args.device)
+    textures, areas = PhotoTextures(PHOTOGRAPHS), []
+    for number in range(args.clips):
+        clip = compose_clip(np.random.default_rng((SEED, number)), textures, ClipOptions())
+        tracker.initialize(clip.frames[0], clip.boxes_xywh[0])
+        boxes = np.array([tracker.track(frame).box for frame in clip.frames[1:]])
+        there = clip.boxes_xywh[1:, 2] > 0
+        overlap = intersection_over_union(boxes[there], clip.boxes_xywh[1:][there])
+        areas.append(share_above(overlap, THRESHOLDS, len(overlap)).mean())
+    return 100 * float(np.mean(areas))
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """A row a variant: mean, spread and the single seeds."""
+    lines = [f"{'AiA in':8}{'AUC':>8}{'+-':>7}  seeds"]
+    for variant in VARIANTS:
+        aucs = [outcome.auc for outcome in outcomes if outcome.variant == variant]
+        spread = np.std(aucs, ddof=1) if len(aucs) > 1 else float("nan")
+        singles = ", ".join(f"{auc:.1f}" for auc in aucs)
+        lines.append(f"{variant:8}{np.mean(aucs):8.1f}{spread:7.1f}  {singles}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Train, track, print; return the exit status."""
+    args = parse_arguments()
+    outcomes = []
+    for seed in args.seeds:
+        for variant in VARIANTS:
+            recipe = write_recipe(args, variant, seed)
+            auc = measure(args, recipe, train(args, recipe, seed))
+            outcomes.append(Outcome(variant, seed, auc))
+            print(f"AiA in {variant}, seed {seed}: AUC {auc:.1f} on {args.clips} clips", flush=True)
+    print(table(outcomes))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([Outcome._fields, *outcomes])
+    atomic_write_text(args.save_dir / "ablation.csv", text.getvalue())
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)
