@@ -1,0 +1,319 @@
+"""tracking/export_onnx.py and the tracker that runs its files: one export of a tiny network."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from programs import TRACKING, runner
+from seeded import seeded_box, seeded_frame
+
+from lib.config.aiatrack.config import make_config
+from lib.models.aiatrack import onnx_export
+from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.onnx_graphs import INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.weights import released_contents
+from lib.test.tracker.load import load_tracker
+from lib.test.tracker.onnx_network import OnnxError, OnnxNetwork, choose_providers
+from lib.test.tracker.onnx_tracker import OnnxTracker, load_onnx_tracker
+from lib.utils.checkpoint import save_checkpoint
+from lib.utils.image import read_rgb
+from tests.conftest import TINY
+
+HYPER = (5, 3, -1e9)  # remembers every frame
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the tiny network."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.pth.tar"
+    save_checkpoint(path, released_contents(build_aiatrack(make_config(TINY)), 1))
+    return path
+
+
+@pytest.fixture(scope="module")
+def export(
+    weights: Path, tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """Run the program: the folder with both files, and what it printed."""
+    folder = tmp_path_factory.mktemp("export")
+    clip = folder / "clip"
+    clip.mkdir()
+    for t in range(5):
+        cv2.imwrite(str(clip / f"{t}.png"), seeded_frame(t)[..., ::-1])
+    box = ",".join(map(str, seeded_box(0)))
+    command = [
+        *(sys.executable, str(TRACKING / "export_onnx.py"), "--param", str(tiny_recipe)),
+        *("--checkpoint", str(weights), "--out", str(folder / "out"), "--dataset", "otb"),
+        *("--check-sequence", str(clip), "--init", box, "--frames", "4"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return folder / "out", done.stdout
+
+
+@pytest.fixture
+def folder(export: tuple[Path, str]) -> Path:
+    """The folder with both files; not to be written to."""
+    return export[0]
+
+
+@pytest.fixture
+def pair(folder: Path, weights: Path, tiny_recipe: Path) -> tuple:
+    """The same tracker in PyTorch and in ONNX Runtime."""
+    return (
+        load_tracker(tiny_recipe, weights, device="cpu", hyper=HYPER),
+        load_onnx_tracker(tiny_recipe, "otb", "cpu", folder=folder, hyper=HYPER),
+    )
+
+
+def test_what_it_says(export: tuple[Path, str]) -> None:
+    folder, text = export
+    assert sorted(p.name for p in folder.iterdir()) == ["remember.onnx", "track.onnx"]
+    assert "track.onnx: opset 18" in text and "short_key (1, 2, 48, 16)" in text
+    assert "track.box" in text and "(0.0001 is allowed)" in text
+    assert "4 frames of" in text and "(0.05 is allowed)" in text and "times as fast" in text
+
+
+def test_files_stand_alone(folder: Path, weights: Path) -> None:
+    """Valid, self-contained, static, and they say what they are."""
+    for graph in INPUTS:
+        model = onnx.load(folder / f"{graph}.onnx", load_external_data=False)
+        assert model.opset_import[0].version == 18 and not model.functions
+        assert tuple(x.name for x in model.graph.input) == INPUTS[graph]
+        assert tuple(x.name for x in model.graph.output) == OUTPUTS[graph]
+        for value in (*model.graph.input, *model.graph.output):
+            assert all(d.dim_value > 0 for d in value.type.tensor_type.shape.dim), value.name
+        facts = GraphFacts.from_text({p.key: p.value for p in model.metadata_props}[METADATA])
+        assert (facts.graph, facts.recipe, facts.ensemble) == (graph, "tiny", 3)
+        assert facts.settings["MODEL.HIDDEN_DIM"] == 32 and len(facts.origin["checkpoint"]) == 16
+
+
+def test_boxes_are_pytorchs(pair: tuple) -> None:
+    """Over a clip whose windows are padded at first, every frame remembered, and back again."""
+    for tracker in pair:
+        tracker.initialize(seeded_frame(0), [2, 3, 60, 40])
+    for t in (*range(1, 9), *range(8, 0, -1)):
+        torch_output, onnx_output = (tracker.track(seeded_frame(t)) for tracker in pair)
+        np.testing.assert_allclose(onnx_output.box, torch_output.box, atol=0.01)
+        assert onnx_output.score == pytest.approx(torch_output.score, abs=1e-4)
+    assert len(pair[1].memory) == 5
+
+
+def test_boxes_are_pytorchs_on_a_real_sequence(pair: tuple, shared: Path) -> None:
+    images = [
+        read_rgb(shared / "sequences" / "Crossing" / "img" / f"{i:04d}.jpg") for i in range(1, 31)
+    ]
+    for tracker in pair:
+        tracker.initialize(images[0], [205, 151, 17, 50])
+    for image in images[1:]:
+        torch_box, onnx_box = (tracker.track(image).box for tracker in pair)
+        np.testing.assert_allclose(onnx_box, torch_box, atol=0.05)
+
+
+def test_several_targets(pair: tuple) -> None:
+    """Together they are tracked as alone."""
+    one = pair[1]
+    trackers = [one, one.another(), one.another()]
+    boxes = [seeded_box(0), [10, 20, 30, 30], [200, 100, 50, 50]]
+    alone, together = [], []
+    for tracker, box in zip(trackers, boxes, strict=True):
+        tracker.initialize(seeded_frame(0), box)
+        alone.append([tracker.track(seeded_frame(t)) for t in range(1, 5)])
+    for tracker, box in zip(trackers, boxes, strict=True):
+        tracker.initialize(seeded_frame(0), box)
+    for t in range(1, 5):
+        looks = [tracker.look(seeded_frame(t)) for tracker in trackers]
+        together.append(one.find(trackers, looks))
+    assert [list(outputs) for outputs in zip(*together, strict=True)] == alone
+
+
+def test_files_for_something_else(folder: Path, tiny_recipe: Path, tmp_path: Path) -> None:
+    def load(recipe: str | Path = tiny_recipe, dataset: str = "otb") -> OnnxTracker:
+        return load_onnx_tracker(recipe, dataset, "cpu", folder=folder)
+
+    with pytest.raises(OnnxError, match="made from recipe 'tiny', not 'baseline'"):
+        load("baseline")
+    changed = tmp_path / "tiny.yaml"
+    changed.write_text(tiny_recipe.read_text().replace('"ENC_LAYERS": 2', '"ENC_LAYERS": 1'))
+    with pytest.raises(OnnxError, match=r"changed since the export: .*ENC_LAYERS was 2 and is 1;"):
+        load(changed)
+    with pytest.raises(OnnxError, match="made for 3 short-term references, 4 are wanted"):
+        load(dataset="lasot")
+
+
+def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no .*remember.onnx; write it with `python track"):
+        OnnxNetwork(tmp_path, "cpu")
+    for name in ("remember.onnx", "track.onnx"):
+        (tmp_path / name).write_bytes(b"no graph")
+    with pytest.raises(OnnxError, match=r"(remember|track).onnx: ONNX Runtime cannot read it"):
+        OnnxNetwork(tmp_path, "cpu")
+    shutil.copy(folder / "track.onnx", tmp_path / "track.onnx")
+    shutil.copy(folder / "track.onnx", tmp_path / "remember.onnx")
+    with pytest.raises(OnnxError, match=r"remember.onnx holds the graph 'track'"):
+        OnnxNetwork(tmp_path, "cpu")
+    write_facts(folder / "remember.onnx", tmp_path / "remember.onnx", None)
+    with pytest.raises(OnnxError, match=r"remember.onnx was not written by `python tracking/exp"):
+        OnnxNetwork(tmp_path, "cpu")
+    facts = {"graph": "remember", "recipe": "tiny", "settings": {}, "ensemble": 3, "origin": {}}
+    made = GraphFacts(**facts)
+    write_facts(folder / "remember.onnx", tmp_path / "remember.onnx", made.to_text())
+    with pytest.raises(OnnxError, match=r"remember.onnx and track.onnx come from two exports"):
+        OnnxNetwork(tmp_path, "cpu")
+    for text in (made._replace(format=2).to_text(), '{"graph": "remember"}'):
+        write_facts(folder / "remember.onnx", tmp_path / "remember.onnx", text)
+        with pytest.raises(OnnxError, match=r"facts of .*format .*; export again"):
+            OnnxNetwork(tmp_path, "cpu")
+
+
+def write_facts(source: Path, target: Path, text: str | None) -> None:
+    """Copy a graph with other facts, or none."""
+    model = onnx.load(source)
+    del model.metadata_props[:]
+    if text is not None:
+        onnx.helper.set_model_props(model, {METADATA: text})
+    onnx.save(model, target)
+
+
+def test_the_test_program(
+    folder: Path,
+    weights: Path,
+    tiny_recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    """Results are PyTorch's, say where they come from, and stand for no others."""
+    frames = tmp_path / "own" / "a"
+    frames.mkdir(parents=True)
+    for t in range(5):
+        cv2.imwrite(str(frames / f"{t:03d}.png"), seeded_frame(t)[..., ::-1])
+    (frames / "groundtruth.txt").write_text(",".join(map(str, seeded_box(0))))
+    monkeypatch.setenv("AIATRACK_OWN_DIR", str(frames.parent))
+    run = runner("test.py", monkeypatch, capfd)
+    common = ("--dataset", "own", "--param", tiny_recipe, "--device", "cpu")
+    ways = {"torch": ("--checkpoint", weights), "onnx": ("--backend", "onnx", "--onnx", folder)}
+    boxes = {}
+    for name, way in ways.items():
+        results = tmp_path / name
+        status, _, err = run(*common, *way, "--results", results)
+        assert status == 0, err
+        (found,) = results.rglob("a_box.txt")
+        boxes[name] = np.loadtxt(found, delimiter=",", ndmin=2)
+    np.testing.assert_allclose(boxes["onnx"], boxes["torch"], atol=0.05)
+    results = ("--results", tmp_path / "onnx")
+    assert "1 were finished before" in run(*common, *ways["onnx"], *results)[1]
+    assert "0 were finished before" in run(*common, *ways["torch"], *results)[1]
+
+
+def test_the_video_program(
+    folder: Path,
+    tiny_recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    for t in range(4):
+        cv2.imwrite(str(tmp_path / f"{t}.png"), seeded_frame(t)[..., ::-1])
+    run = runner("video_demo.py", monkeypatch, capfd)
+    boxes = [part for t in (0, 1) for part in ("--init", ",".join(map(str, seeded_box(t))))]
+    options = ("--out", tmp_path / "a.mp4", "--param", tiny_recipe, "--device", "cpu")
+    backend = ("--backend", "onnx", "--onnx", folder)
+    status, text, err = run(tmp_path, *boxes, *options, *backend)
+    assert status == 0, err
+    assert "4 frames tracked" in text
+
+
+WRONG_OPTIONS = [
+    ({"backend": "tensorrt"}, "backend must be 'torch' or 'onnx'; given: 'tensorrt'"),
+    ({"onnx": "folder"}, "a folder of ONNX files needs backend 'onnx'; given: 'folder'"),
+    ({"checkpoint": "a.pth"}, "backend 'onnx' takes no checkpoint: the exported files settle"),
+    ({"plain": True, "pooling": "cuda"}, "backend 'onnx' takes no pooling, plain: the exported"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG_OPTIONS, ids=[c[1] for c in WRONG_OPTIONS])
+def test_options_of_the_other_backend(options: dict, message: str) -> None:
+    backend = {} if "onnx" in options else {"backend": "onnx"}
+    with pytest.raises(ValueError, match=message):
+        load_tracker("baseline", **{**backend, **options})
+
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+def test_devices() -> None:
+    assert choose_providers("auto", [CPU]) == choose_providers("cpu", [CUDA, CPU]) == [CPU]
+    for device, index in (("auto", 0), ("cuda", 0), ("cuda:1", 1)):
+        options = {"device_id": index, "use_tf32": 0}
+        assert choose_providers(device, [CUDA, CPU]) == [(CUDA, options), CPU]
+    with pytest.raises(ValueError, match=r"this ONNX Runtime has CPUExec.*onnxruntime-gpu"):
+        choose_providers("cuda", [CPU])
+    for device in ("mps", "cuda:x"):
+        with pytest.raises(ValueError, match=f"or 'auto'; given: '{device}'"):
+            choose_providers(device, [CUDA, CPU])
+
+
+def test_without_the_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(RuntimeError, match="ONNX Runtime is not installed: `pip install onnxrunti"):
+        OnnxNetwork(folder, "cpu")
+    monkeypatch.setattr(onnx_export, "PACKAGES", ("onnx", "no_such_package"))
+    with pytest.raises(RuntimeError, match="the export needs packages: `pip install no_such_packa"):
+        onnx_export.require_packages()
+
+
+def test_files_that_compute_something_else_are_not_written(
+    folder: Path,
+    tiny_recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    """The export is replaced by files of other weights."""
+
+    def wrong_export(_: object, __: object, facts: GraphFacts, path: Path) -> None:
+        shutil.copy(folder / f"{facts.graph}.onnx", path)
+
+    monkeypatch.setattr(onnx_export, "export_graph", wrong_export)
+    torch.manual_seed(1)
+    other = tmp_path / "other.pth.tar"
+    save_checkpoint(other, released_contents(build_aiatrack(make_config(TINY)), 1))
+    run = runner("export_onnx.py", monkeypatch, capfd)
+    out = tmp_path / "out"
+    status, text, err = run("--param", tiny_recipe, "--checkpoint", other, "--out", out)
+    assert status == 1 and "track.box" in text
+    assert "error: the files would not compute what PyTorch does: remember.long_key" in err
+    assert not list(out.iterdir())
+
+
+REFUSED = [
+    (1, "--checkpoint {tmp}/none.pth", "no checkpoint at {tmp}/none.pth"),
+    (1, "--hyper 1,2", "--hyper must be capacity,ensemble,threshold"),
+    (2, "--check-sequence clip", "--check-sequence SOURCE and --init X,Y,W,H go together"),
+    (2, "--init 1,2,3", "a box is x,y,w,h in pixels"),
+    (2, "--frames 1", "--frames must be 2 or more; given: 1"),
+]
+
+
+@pytest.mark.parametrize(("status", "arguments", "message"), REFUSED, ids=[c[1] for c in REFUSED])
+def test_refusals(
+    status: int,
+    arguments: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    run = runner("export_onnx.py", monkeypatch, capfd)
+    given = [part.format(tmp=tmp_path) for part in arguments.split()]
+    found, _, err = run(*given, "--out", tmp_path / "out")
+    assert found == status and message.format(tmp=tmp_path) in err
+    assert not (tmp_path / "out").exists()
