@@ -1,0 +1,118 @@
+"""Show what a cell of the search window attends to, before and after the inner attention.
+
+    python tracking/visualize_attention.py clip.mp4 --init 200,150,60,80 --frame 20 --out cell.png
+    python tracking/visualize_attention.py frames/ --init 200,150,60,80 --frame 20 --cell 230,190
+    python tracking/visualize_attention.py clip.mp4 --init 200,150,60,80 --out attention.mp4
+
+The target is tracked up to the frame (counted from 0, which is the one that --init is drawn in). A
+PNG shows that frame, an MP4 all frames up to it. Rows: the encoder's self-attention, the decoder's
+attention to the first frame (long-term) and to each recent one (short-term). Columns: the window
+whose cells are attended to, then each head's weights before and after the inner attention. The
+query is the cell that holds the point --cell (x,y in pixels of the image), or the middle of the box
+found.
+"""
+
+import argparse
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tqdm import tqdm
+
+from lib.test.parameter.aiatrack import parse_hyper
+from lib.test.tracker import load_tracker
+from lib.test.utils.arguments import parse_box, parse_point
+from lib.test.utils.attention_figure import draw_view
+from lib.test.utils.attention_maps import (
+    AttentionRecorder,
+    AttentionView,
+    attention_views,
+    watched_attentions,
+)
+from lib.test.utils.pictures import write_picture, write_video
+from lib.test.utils.video import FrameSource, open_source
+from lib.utils.paths import PROJECT_ROOT
+from lib.utils.program import run_program
+
+PNG_DPI, VIDEO_DPI = 150, 80
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("source", help="video file, folder or pattern of images")
+    add("--init", metavar="X,Y,W,H", type=parse_box, required=True,
+        help="box in the first frame, pixels")  # fmt: skip
+    add("--frame", type=int, metavar="N", help="frame to show, from 1; of an MP4: the last")
+    add("--cell", metavar="X,Y", type=parse_point, help="query: a point in pixels of the image")
+    add("--layer", type=int, help="encoder layer, from 1 (default: the last)")
+    add("--out", type=Path, default=PROJECT_ROOT / "demo" / "attention.png",
+        help=".png or .mp4 (default: demo/attention.png)")  # fmt: skip
+    add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
+    add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
+    add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
+    add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
+    args = parser.parse_args()
+    if args.out.suffix.lower() not in (".png", ".mp4"):
+        parser.error(f"--out must end in .png or .mp4; given: {args.out}")
+    if args.out.suffix.lower() == ".png" and args.frame is None:
+        parser.error("a PNG shows one frame: name it with --frame N")
+    if args.frame is not None and args.frame < 1:
+        parser.error(f"--frame must be 1 or more, frame 0 is the given one; given: {args.frame}")
+    return args
+
+
+def views(
+    args: argparse.Namespace, source: FrameSource, *, only_last: bool
+) -> Iterator[AttentionView]:
+    """Track through the source, up to the frame asked for.
+
+    Raises:
+        ValueError: the source ends before it.
+    """
+    hyper = parse_hyper(args.hyper)
+    tracker = load_tracker(
+        *(args.param, args.checkpoint, "video", args.device), hyper=hyper, plain=True
+    )
+    until = None if args.frame is None else args.frame + 1
+    since = args.frame if only_last else 1
+    last = 0
+    with AttentionRecorder(watched_attentions(tracker.model, args.layer)) as recorder:
+        frames = itertools.islice(source, until)
+        for view in attention_views(tracker, recorder, frames, args.init, args.cell, since):
+            yield view
+            last = view.frame
+    if args.frame is not None and last < args.frame:
+        raise ValueError(f"{args.source} ends before frame {args.frame} (the first one is frame 0)")
+
+
+def shown_frames(args: argparse.Namespace, source: FrameSource) -> int | None:
+    """How many frames an MP4 will have, if that is known."""
+    if source.length is None:
+        return args.frame
+    return min(source.length - 1, args.frame or source.length)
+
+
+def main() -> int:
+    """Track, draw, write; return the exit status."""
+    args = parse_arguments()
+    with open_source(args.source) as source:
+        if args.out.suffix.lower() == ".png":
+            (view,) = views(args, source, only_last=True)
+            write_picture(args.out, draw_view(view, PNG_DPI))
+        else:
+            found = views(args, source, only_last=False)
+            bar = tqdm(found, total=shown_frames(args, source), unit="frame", disable=None)
+            write_video(args.out, (draw_view(view, VIDEO_DPI) for view in bar), source.rate)
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)
