@@ -4,6 +4,7 @@
     python tracking/analysis_results.py --dataset lasot --protocol lasot otb --per-attribute
     python tracking/analysis_results.py --dataset lasot --param baseline mine --compare
     python tracking/analysis_results.py --dataset lasot --annotations DIR --results DIR --json
+    python tracking/analysis_results.py --dataset otb --html report.html
 
 Without arguments: OTB100, NfS30 and UAV123 of aiatrack baseline. Results are looked for in
 <results>/<tracker>/<param>/<dataset>/ and, as the official ones lie, without the last folder.
@@ -26,6 +27,7 @@ from lib.test.evaluation.annotations import LAYOUTS
 from lib.test.evaluation.environment import results_root
 from lib.utils.files import atomic_write_text
 from lib.utils.paths import PROJECT_ROOT
+from lib.utils.program import run_program
 
 TRACKER, PARAM = "aiatrack", "baseline"
 FORMATS = ("json", "csv", "latex")
@@ -55,6 +57,8 @@ def parse_arguments() -> argparse.Namespace:
     for kind in FORMATS:
         add(f"--{kind}", nargs="?", const="-", metavar="FILE",
             help=f"write {kind.upper()} to a file, or instead of the tables")  # fmt: skip
+    add("--html", type=Path, metavar="FILE",
+        help="write one page with all of this, and with frames of the worst sequences")  # fmt: skip
     add("--per-sequence", action="store_true", help="add a row for each sequence")
     add("--per-attribute", action="store_true", help="add a row for each attribute or class")
     add("--compare", nargs="?", const="AUC", choices=FIGURES, metavar="FIGURE",
@@ -141,13 +145,21 @@ def write_formats(tables_made: list[list[tables.Row]], args: argparse.Namespace)
             atomic_write_text(Path(target), writers[kind]())
 
 
+def write_page(made: list[reports.Report], args: argparse.Namespace) -> None:
+    """Write the HTML report."""
+    from lib.test.analysis.html_report import write_html  # only this needs Jinja
+
+    write_html(args.html, made, args.annotations, args.compare or "AUC")
+    print(f"the report is {args.html}", file=sys.stderr)
+
+
 def main() -> int:
     """Score all data sets asked for; return the exit status."""
     args = parse_arguments()
     runs = make_runs(args)
     if args.compare and len(runs) < 2:
         raise ValueError("--compare needs two or more runs")
-    failed, tables_made = False, []
+    failed, tables_made, reports_made = False, [], []
     for dataset in args.dataset:
         try:
             report = reports.make_report(dataset, runs, args.protocol, args.annotations)
@@ -157,13 +169,13 @@ def main() -> int:
             continue
         made = print_report(report, args)
         tables_made += made
+        reports_made += [report] if made else []
         failed |= not made or (bool(reports.missing_text(report)) and not args.allow_missing)
     write_formats(tables_made, args)
+    if args.html:
+        write_page(reports_made, args)
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    run_program(main)

@@ -64,9 +64,7 @@ def extract(
             scores = _score_all(protocol, boxes, truths, found, problems)
             groups = {name: truths[name].groups for name in scores}
             evaluations.append(
-                Evaluation(
-                    run.name, annotations.dataset, protocol, folder, scores, groups, missing
-                )
+                Evaluation(run.name, annotations.dataset, protocol, folder, scores, groups, missing)
             )
     if problems:
         raise ScoringError("\n".join(dict.fromkeys(problems)))

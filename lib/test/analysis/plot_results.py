@@ -64,6 +64,36 @@ PLOTS = (
 )
 
 
+class RankedCurve(NamedTuple):
+    """One run's curve in a plot."""
+
+    score: float  # the plot's figure, percent
+    index: int  # of the run, for its colour
+    run: str
+    shares: np.ndarray  # percent at the plot's thresholds
+
+
+def rank_curves(plot: Plot, curve: int, evaluations: Sequence[Evaluation]) -> list[RankedCurve]:
+    """Curves over the sequences that all runs have, the best first.
+
+    Args:
+        plot: a member of PLOTS; the protocol must define its figure.
+        curve: its index in PLOTS.
+    """
+    entries = []
+    for index, evaluation in enumerate(evaluations):
+        scores = _scores(evaluation, evaluations)
+        shares = 100 * mean_curves(scores)[curve]
+        entries.append(RankedCurve(figures(scores)[plot.figure], index, evaluation.run, shares))
+    return sorted(entries, key=lambda entry: (-entry.score, entry.index))
+
+
+def defined_plots(evaluations: Sequence[Evaluation]) -> list[tuple[int, Plot]]:
+    """The plots that the protocol defines, with their index in PLOTS."""
+    defined = figures(_scores(evaluations[0], evaluations))
+    return [(i, plot) for i, plot in enumerate(PLOTS) if defined[plot.figure] is not None]
+
+
 def plot_all(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
     """Draw the plots that the protocol defines, over the sequences that all runs have.
 
@@ -76,9 +106,7 @@ def plot_all(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
     """
     protocol = evaluations[0].protocol
     written = []
-    for index, plot in enumerate(PLOTS):
-        if figures(_scores(evaluations[0], evaluations))[plot.figure] is None:
-            continue
+    for index, plot in defined_plots(evaluations):
         with matplotlib.rc_context(STYLE):
             figure = draw(plot, index, evaluations)
             for kind in ("png", "pdf"):
@@ -99,15 +127,11 @@ def draw(plot: Plot, curve: int, evaluations: Sequence[Evaluation]) -> Figure:
     """
     figure = Figure(figsize=(4.6, 3.8))
     axes = figure.add_subplot()
-    entries = []
-    for index, evaluation in enumerate(evaluations):
-        scores = _scores(evaluation, evaluations)
-        entries.append((figures(scores)[plot.figure], index, evaluation.run, mean_curves(scores)))
-    ranked = sorted(entries, key=lambda entry: (-entry[0], entry[1]))
-    for rank, (score, index, name, curves) in enumerate(ranked):
+    ranked = rank_curves(plot, curve, evaluations)
+    for rank, (score, index, name, shares) in enumerate(ranked):
         axes.plot(
             plot.thresholds,
-            100 * curves[curve],
+            shares,
             color=COLOURS[index % len(COLOURS)],
             linestyle=DASHES[index // len(COLOURS) % len(DASHES)],
             linewidth=1.8,

@@ -146,9 +146,7 @@ def _compare(boxes: np.ndarray, annotated: np.ndarray) -> _Errors:
     )
 
 
-def _substitute(
-    errors: _Errors, where: np.ndarray, distance: float, normalised: float
-) -> _Errors:
+def _substitute(errors: _Errors, where: np.ndarray, distance: float, normalised: float) -> _Errors:
     """Give the frames in `where` (n,) an overlap of -1 and the given distances."""
     return _Errors(
         np.where(where, -1.0, errors.iou),
@@ -164,9 +162,7 @@ def _curves(errors: _Errors, frames: int, notes: tuple[str, ...]) -> SequenceSco
     return SequenceScore(
         success=metrics.share_above(errors.iou, metrics.SUCCESS_THRESHOLDS, frames),
         precision=metrics.share_within(errors.distance, metrics.PRECISION_THRESHOLDS, frames),
-        normalised=metrics.share_within(
-            errors.normalised, metrics.NORMALISED_THRESHOLDS, frames
-        ),
+        normalised=metrics.share_within(errors.normalised, metrics.NORMALISED_THRESHOLDS, frames),
         average_overlap=float(np.nansum(np.maximum(errors.iou, 0)) / frames),
         frames=frames,
         notes=notes,

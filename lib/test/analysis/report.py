@@ -57,12 +57,16 @@ def make_report(
     if len(set(names)) != len(names):
         raise ValueError(f"runs need different names; given: {', '.join(names)}")
     chosen = tuple(dict.fromkeys(protocols)) or (default_protocol(dataset),)
-    annotations = open_annotations(dataset, _annotation_root(dataset, root))
+    annotations = open_annotations(dataset, annotation_root(dataset, root))
     return Report(dataset, chosen, extract(annotations, runs, chosen))
 
 
-def _annotation_root(dataset: str, root: Path | None) -> Path:
-    """Where the annotation lies: the given folder, the data set's folder in it, or the setting."""
+def annotation_root(dataset: str, root: Path | None) -> Path:
+    """Where the annotation lies: the given folder, the data set's folder in it, or the setting.
+
+    Raises:
+        ValueError: unknown data set. FileNotFoundError: the setting's folder is not there.
+    """
     if dataset not in FOLDERS:
         raise ValueError(f"unknown data set {dataset!r}; there are {', '.join(FOLDERS)}")
     if root is None:

@@ -21,6 +21,7 @@ TITLES = {
     "trackingnet": "TrackingNet",
     "got10k_val": "GOT-10k validation",
     "demo": "the demo set",
+    "own": "own data",
 }
 KEYS = ("dataset", "tracker", "protocol", "group", "sequences", "total", "frames")
 

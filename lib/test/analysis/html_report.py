@@ -1,0 +1,163 @@
+"""Evaluations as one HTML page that needs nothing beside itself.
+
+The page is `page/report.html.j2` with its style and script inside; here is what goes into it.
+Numbers come from `tables.py`, curves from `plot_results.py`, pictures from `frame_strips.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+import numpy as np
+
+from lib.test.analysis import tables
+from lib.test.analysis.compare import Change, compare_runs
+from lib.test.analysis.extract_results import FIGURES, Evaluation, common_sequences
+from lib.test.analysis.frame_strips import BUDGET, Strip, StripMaker, worst_sequences
+from lib.test.analysis.plot_results import Plot, defined_plots, rank_curves
+from lib.test.analysis.report import Report, missing_text, notes_text
+from lib.utils.files import atomic_write_text
+
+TEMPLATES = Path(__file__).parent / "page"
+EXPLAINED = {
+    "AUC": "area under the success curve",
+    "OP50": "share of frames with an overlap above 0.50",
+    "OP75": "share of frames with an overlap above 0.75",
+    "P": "share of frames with the centre within 20 pixels",
+    "NormP": "share of frames with the centre within 0.2 of the target's size",
+    "AO": "mean overlap",
+}
+SHOWN_CHANGES = 12  # of a comparison, before the rest
+
+
+class Curve(NamedTuple):
+    """One run in a chart."""
+
+    run: str
+    index: int  # its colour
+    score: float  # percent
+    values: list[float]  # percent, one a threshold
+
+
+class Chart(NamedTuple):
+    """Success, precision or normalised precision."""
+
+    plot: Plot
+    thresholds: list[float]
+    top: float  # of the axis, percent
+    curves: list[Curve]  # the best first
+
+
+class Comparison(NamedTuple):
+    """Two runs, sequence by sequence."""
+
+    before: str
+    after: str
+    changes: list[Change]  # the largest first, gain or loss
+    largest: float  # points; at least 1, for the bars
+    mean: float  # points
+
+
+class Part(NamedTuple):
+    """One data set under one protocol."""
+
+    title: str  # of the data set
+    protocol: str
+    evaluations: list[Evaluation]
+    sequences: int  # scored by all runs
+    figures: list[str]  # those that the protocol defines
+    overall: list[tables.Row]
+    groups: list[tables.Row]
+    rows: list[tables.Row]  # of single sequences, the worst first
+    charts: list[Chart]
+    comparisons: list[Comparison]
+    strips: list[Strip]
+    missing: str
+    notes: str
+
+
+def write_html(
+    path: Path, reports: Sequence[Report], root: Path | None = None, figure: str = "AUC"
+) -> None:
+    """Write a page about all reports; it appears whole or not at all.
+
+    Args:
+        reports: data sets of which nothing could be scored are told as such.
+        root: folder of the annotation, as for `make_report`; frames are looked for there too.
+        figure: what runs are compared by.
+
+    Raises:
+        ValueError: nothing was scored at all. OSError: `path` cannot be written.
+    """
+    parts, budget = [], BUDGET
+    for report in reports:
+        maker = StripMaker(report, root, budget)
+        for protocol in report.protocols:
+            if common_sequences(report.of_protocol(protocol)):
+                parts.append(make_part(report, protocol, maker, figure))
+        budget = maker.budget
+    if not parts:
+        raise ValueError("nothing is scored: there is no HTML report to write")
+    atomic_write_text(path, render(parts, datetime.now().astimezone()))
+
+
+def make_part(report: Report, protocol: str, maker: StripMaker, figure: str) -> Part:
+    """Gather what the page says of one data set under one protocol."""
+    evaluations = report.of_protocol(protocol)
+    overall = tables.overall_rows(evaluations)
+    rows = tables.sequence_rows(evaluations)
+    return Part(
+        title=tables.TITLES.get(report.dataset, report.dataset),
+        protocol=protocol,
+        evaluations=evaluations,
+        sequences=overall[0].sequences,
+        figures=[name for name in FIGURES if overall[0].figures[name] is not None],
+        overall=overall,
+        groups=tables.group_rows(evaluations),
+        rows=sorted(rows, key=lambda row: row.figures["AUC"]),
+        charts=[_chart(plot, index, evaluations) for index, plot in defined_plots(evaluations)],
+        comparisons=[
+            _comparison(before, after, figure)
+            for number, before in enumerate(evaluations)
+            for after in evaluations[number + 1 :]
+        ],
+        strips=[maker.strip(name, evaluations) for name in worst_sequences(evaluations)],
+        missing=missing_text(report),
+        notes=notes_text(report),
+    )
+
+
+def render(parts: Sequence[Part], made: datetime) -> str:
+    """Fill the template; every text is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    template = environment.get_template("report.html.j2")
+    return template.render(parts=parts, made=made, explained=EXPLAINED, shown=SHOWN_CHANGES)
+
+
+def _chart(plot: Plot, index: int, evaluations: Sequence[Evaluation]) -> Chart:
+    """Curves of one plot."""
+    curves = [
+        Curve(item.run, item.index, item.score, [round(float(v), 3) for v in item.shares])
+        for item in rank_curves(plot, index, evaluations)
+    ]
+    top = max(100.0, float(np.max([curve.values for curve in curves])))
+    return Chart(plot, [round(float(t), 4) for t in plot.thresholds], top, curves)
+
+
+def _comparison(before: Evaluation, after: Evaluation, figure: str) -> Comparison:
+    """Changes from one run to another."""
+    changes = compare_runs(before, after, figure)
+    changes.sort(key=lambda change: (-abs(change.difference), change.sequence))
+    differences = [change.difference for change in changes]
+    largest = max(1.0, max(map(abs, differences)))
+    return Comparison(before.run, after.run, changes, largest, float(np.mean(differences)))
