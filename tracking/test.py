@@ -2,11 +2,17 @@
 
     python tracking/test.py --dataset otb
     python tracking/test.py --dataset lasot --threads 8
+    python tracking/test.py --dataset lasot --batch 16
     python tracking/test.py --dataset otb --seq Crossing,Couple --device cpu
 
 Results go to test/tracking_results/<tracker>/<param>/<dataset>/. Sequences that are finished with
 the same weights, recipe, code and device are skipped, so a run that was stopped goes on from there.
 Exit status 1 if a sequence failed or is missing.
+
+With --batch N each network tracks N sequences in lock-step. Boxes agree with those one by one
+within rounding, so that a whole number of the exchanged files can differ by one here and there; the
+results are marked, and those made one by one do not count as finished for such a run, nor the other
+way round. The time of a frame is its share of the step. Frames are remembered for N sequences.
 """
 
 import argparse
@@ -21,13 +27,14 @@ from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import LAYOUTS, TestSet, open_dataset, select_names
 from lib.test.evaluation.display import Display
 from lib.test.evaluation.environment import results_root
+from lib.test.evaluation.job import Job
 from lib.test.evaluation.progress import Failure
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder
-from lib.test.evaluation.running import Job, run_sequences
+from lib.test.evaluation.running import Summary, run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
-from lib.test.parameter.aiatrack import parse_hyper
-from lib.test.tracker.load import TrackerSpec
+from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
+from lib.utils.program import run_program
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,17 +44,13 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--tracker", "--tracker_name", default="aiatrack", choices=["aiatrack"])
-    add("--param", "--tracker_param", default="baseline", help="recipe: a name or a .yaml path")
     add("--dataset", "--dataset_name", default="otb", choices=list(LAYOUTS), metavar="NAME",
         help=f"one of {', '.join(LAYOUTS)} (default: otb)")  # fmt: skip
+    add_tracker_arguments(parser)
     add("--seq", "--sequence", help="only these, by name or index, separated by commas")
     add("--threads", type=int, default=0, help="worker processes; 0 tracks in this one")
-    add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes GPUs if there are any")
-    add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
-    add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
-    add("--pooling", default="closed_form", choices=["closed_form", "cuda"],
-        help="cuda: the kernels that install.sh --cuda builds")  # fmt: skip
-    add("--plain", action="store_true", help="the network as trained, not rearranged for speed")
+    add("--batch", type=int, default=1, metavar="N",
+        help="sequences that each network tracks in lock-step (default: 1)")  # fmt: skip
     add("--results", type=Path, help="folder for results (default: test/tracking_results)")
     add(
         "--allow-missing", action="store_true", help="sequences that are not on disk are no failure"
@@ -56,8 +59,12 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if args.threads < 0:
         parser.error(f"--threads must be 0 or more; given: {args.threads}")
+    if args.batch < 1:
+        parser.error(f"--batch must be 1 or more; given: {args.batch}")
     if args.show and args.threads:
         parser.error("--show needs --threads 0")
+    if args.show and args.batch > 1:
+        parser.error(f"--show shows one sequence at a time: it needs --batch 1, not {args.batch}")
     return args
 
 
@@ -72,14 +79,21 @@ def load_sequences(test_set: TestSet, wanted: str | None) -> tuple[list[Sequence
     return sequences, missing
 
 
+def frame_rate(summary: Summary, batch: int) -> str:
+    """Say how many frames were tracked, and how fast."""
+    frames = f"{summary.frames} frames"
+    if not summary.seconds:
+        return frames
+    together = f" in batches of {batch}" if batch > 1 else ""
+    tracking, all_in_all = (summary.frames / s for s in (summary.seconds, summary.elapsed))
+    return f"{frames}, {tracking:.1f} FPS{together}; {all_in_all:.1f} with loading and reading"
+
+
 def main() -> int:
     """Run; return the exit status."""
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    spec = TrackerSpec(
-        *(args.param, args.checkpoint, args.dataset, args.device),
-        *(parse_hyper(args.hyper), args.pooling, args.plain),
-    )
+    spec = tracker_spec(args, args.dataset)
     sequences, missing = load_sequences(open_dataset(args.dataset), args.seq)
     for failure in missing[:5]:
         print(f"cannot run {failure.sequence}: {failure.reason}", file=sys.stderr)
@@ -87,14 +101,13 @@ def main() -> int:
         print(f"... and {len(missing) - 5} more that cannot be run", file=sys.stderr)
     root = args.results or results_root()
     folder = ResultFolder(root, args.tracker, Path(args.param).stem, args.dataset)
-    job = Job(spec, folder, make_provenance(spec))
-    show = args.show or (local.show_result and not args.threads)
+    job = Job(spec, folder, make_provenance(spec, batched=args.batch > 1), args.batch)
+    show = args.show or (local.show_result and not args.threads and args.batch == 1)
     with Display(enabled=show) as display:
         summary = run_sequences(sequences, job, args.threads, display.frame if show else None)
 
-    rate = f", {summary.frames / summary.seconds:.1f} FPS" if summary.seconds else ""
     print(
-        f"{summary.tracked} sequences tracked ({summary.frames} frames{rate}), "
+        f"{summary.tracked} sequences tracked ({frame_rate(summary, args.batch)}), "
         f"{summary.finished_before} were finished before; results in {folder.path}"
     )
     failures = [*summary.failures, *([] if args.allow_missing else missing)]
@@ -106,9 +119,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_program(main)

@@ -35,14 +35,14 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.test.evaluation.display import NoScreenError
-from lib.test.parameter.aiatrack import parse_hyper
-from lib.test.tracker import load_tracker
-from lib.test.tracker.aiatrack import AiATrackTracker
+from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
+from lib.test.utils.arguments import parse_box
 from lib.test.utils.follow import LOST_BELOW, RecordWriter, Summary, Targets, follow
 from lib.test.utils.pictures import VideoWriter
 from lib.test.utils.screen import Screen
 from lib.test.utils.video import Frame, FrameSource, open_source
 from lib.utils.paths import PROJECT_ROOT
+from lib.utils.program import run_program
 from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3
@@ -63,10 +63,7 @@ def parse_arguments() -> argparse.Namespace:
         help=f"scores below this count as lost (default: {LOST_BELOW}, see above)")  # fmt: skip
     add("--fps", type=float, help="frames a second (default: what the source says, else 25)")
     add("--codec", default=VideoWriter.FALLBACK, help="of the MP4, four characters; such as avc1")
-    add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
-    add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
-    add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
-    add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
+    add_tracker_arguments(parser)
     args = parser.parse_args()
     if not 0 <= args.lost_below <= 1:
         parser.error(f"--lost-below must be in [0, 1]; given: {args.lost_below}")
@@ -75,28 +72,10 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def parse_box(text: str) -> list[float]:
-    """Read "200,150,60,80"."""
-    try:
-        x, y, w, h = (float(v) for v in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"a box is x,y,w,h in pixels, such as 200,150,60,80; given: {text!r}"
-        ) from None
-    return [x, y, w, h]
-
-
 def default_output(name: str) -> Path:
     """demo/<last part of the source's name>.mp4."""
     stem = Path(name.rstrip("/")).stem if "://" not in name else name.split("://")[1]
     return PROJECT_ROOT / "demo" / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', stem).strip('_')}.mp4"
-
-
-def tracker_maker(args: argparse.Namespace) -> Callable[[], AiATrackTracker]:
-    """Load the network once; return what makes a tracker around it."""
-    hyper = parse_hyper(args.hyper)
-    loaded = load_tracker(args.param, args.checkpoint, "video", args.device, hyper=hyper)
-    return lambda: AiATrackTracker(loaded.model, loaded.params, loaded.device)
 
 
 def open_screen(args: argparse.Namespace) -> Screen | None:
@@ -153,9 +132,9 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     screen = open_screen(args)
     with open_source(args.source, args.fps) as source:
-        make_tracker = tracker_maker(args)
+        tracker = tracker_spec(args, "video").load()
         out = args.out or default_output(source.name)
-        targets = Targets(make_tracker, args.lost_below)
+        targets = Targets(tracker, args.lost_below)
         with (
             VideoWriter(out, source.rate, args.codec) as video,
             RecordWriter(out.with_suffix(".jsonl")) as records,
@@ -174,9 +153,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_program(main)

@@ -208,6 +208,25 @@ def test_a_sequence_that_kills_two_workers_has_failed(
     assert boxes(tmp_path) == expected
 
 
+def test_a_sequence_that_kills_its_worker_takes_no_other_of_its_batch_along(
+    expected: dict, run, own: Path, tmp_path: Path
+) -> None:
+    """After the first death each sequence of the batch is tried on its own."""
+    held = HeldFrame(own / "b" / "0006.jpg")
+    process = run("--threads", "1", "--batch", "3")
+    for _ in range(2):
+        end = held.wait_for_reader()
+        (worker,) = workers(process.pid)
+        os.kill(worker, signal.SIGKILL)
+        os.close(end)
+        held.wait_until_left()
+    status, out, err = finish(process)
+    assert status == 1 and "1 without a result: b" in out
+    assert all(f"{name}: its worker process died (by SIGKILL); trying" in err for name in NAMES)
+    assert counted(tmp_path) == {"a", "c"}
+    assert boxes(tmp_path) == {n: text for n, text in expected.items() if not n.startswith("b")}
+
+
 def test_workers_end_when_the_main_process_is_killed(
     expected: dict, run, held: HeldFrame, tmp_path: Path
 ) -> None:

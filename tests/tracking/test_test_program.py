@@ -110,6 +110,31 @@ def test_killed_in_the_middle_and_started_again(run, tmp_path: Path) -> None:
     assert len(list(folder.glob("*_run.json"))) == 3
 
 
+def test_batch_killed_and_gone_on_with_has_the_boxes_of_one_by_one(run, tmp_path: Path) -> None:
+    process = run("--seq", SEQUENCES, "--batch", "2")
+    folder = tmp_path / "results" / "aiatrack" / "tiny" / "otb"
+    deadline = time.monotonic() + 300
+    while not list(folder.glob("*_run.json")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert len(list(folder.glob("*_run.json"))) < 3
+
+    status, out, err = finish(run("--seq", SEQUENCES, "--batch", "3"))
+    assert status == 0 and " FPS in batches of 3; " in out, err
+    assert "0 were finished before" not in out
+    together = results(tmp_path)
+    # Results of a batch are marked: they do not count for a run one by one.
+    status, out, err = finish(run("--seq", SEQUENCES))
+    assert status == 0 and "0 were finished before" in out and "batches" not in out, err
+    alone = results(tmp_path)
+    assert set(together) == set(alone) and len(alone) == 9
+    for name in (n for n in alone if n.endswith(("_box.txt", "_score.txt"))):
+        values = [np.loadtxt(r[name].splitlines(), delimiter=",") for r in (together, alone)]
+        np.testing.assert_allclose(*values, atol=2e-3, err_msg=name)  # boxes have 4 decimals
+
+
 def test_other_weights_are_tracked_again(run, tmp_path: Path) -> None:
     assert finish(run("--seq", "Deer"))[0] == 0
     status, out, _ = finish(run("--seq", "Deer", "--hyper", "5,2,-1e9"))
@@ -149,6 +174,9 @@ REFUSED = [
     (["--param", "basline", "--seq", "Deer"], "no recipe 'basline'"),
     (["--dataset", "otb99"], "invalid choice: 'otb99'"),
     (["--threads", "-1"], "--threads must be 0 or more"),
+    (["--batch", "0"], "--batch must be 1 or more; given: 0"),
+    (["--batch", "two"], "argument --batch: invalid int value: 'two'"),
+    (["--batch", "4", "--show"], "one sequence at a time: it needs --batch 1, not 4"),
 ]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from seeded import seeded_box, seeded_frame
 
@@ -40,9 +41,7 @@ def options(tiny_recipe: Path, tiny_checkpoint: Path) -> list[str]:
 
 
 @pytest.fixture
-def run(
-    options: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
-) -> Run:
+def run(options: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
     """Run the program in this process: exit status, output, errors."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
@@ -96,7 +95,8 @@ def test_each_target_is_tracked_as_if_alone(run: Run, clip: Path, tmp_path: Path
     run(str(clip), "--init", "10,10,30,30", "--init", INIT, "--out", str(both), *hyper)
     run(str(clip), "--init", INIT, "--out", str(alone), *hyper)
     second = [r["box"] for r in records(both.with_suffix(".jsonl")) if r["target"] == 2]
-    assert second == [r["box"] for r in records(alone.with_suffix(".jsonl"))]
+    first = [r["box"] for r in records(alone.with_suffix(".jsonl"))]
+    np.testing.assert_allclose(second, first, atol=2e-3)  # one pass for both; 3 decimals
 
 
 def test_broken_off(run: Run, tmp_path: Path) -> None:

@@ -65,6 +65,8 @@ def parse_hyper(text: str | None) -> tuple[int, int, float] | None:
 def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Path:
     """Find the trained weights of a recipe: checkpoints/train/aiatrack/<config>/AIATRACK_ep<N>.
 
+    Where there are none, those beside the recipe: experiments/aiatrack/<config>.safetensors.
+
     Args:
         cfg: the recipe; TEST.EPOCH is N.
         config: its name.
@@ -75,8 +77,10 @@ def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Pa
     """
     folder = root / "checkpoints" / "train" / "aiatrack" / config
     path = folder / f"AIATRACK_ep{cfg.TEST.EPOCH:04d}.pth.tar"
-    if path.is_file():
-        return path
+    shipped = root / "experiments" / "aiatrack" / f"{config}.safetensors"
+    for candidate in (path, shipped):
+        if candidate.is_file():
+            return candidate
     there = ", ".join(p.name for p in checkpoints_newest_first(folder)[:5]) or "no checkpoint"
     raise FileNotFoundError(
         f"no checkpoint {path}; that folder has {there}. Unpack the released Trained_Models.zip in "

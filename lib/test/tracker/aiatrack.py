@@ -1,22 +1,42 @@
-"""AiATrack on a video: one frame in, one box out.
+"""AiATrack on a video: one frame in, one box out; several targets at once where wanted.
 
-Source: spec section 3. The network computes, the memory remembers, this file steps.
+Source: spec section 3. The network computes, the memory remembers, this file steps. Trackers that
+share a network (`another`) step together through one pass of it (`find`); one alone is a batch of
+one. Batched boxes equal those one by one up to the rounding of fp32 (kernels sum in another order):
+far below the 0.05 pixels that parity allows, but not always to the bit.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded
+from lib.models.aiatrack.transformer import References
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.basetracker import Output
-from lib.test.tracker.memory import ReferenceMemory
+from lib.test.tracker.memory import ReferenceMemory, join_rows, split_rows
 from lib.utils.box_ops import clip_xywh_image, xyxy_to_xywh
-from lib.utils.crop import Crop
+from lib.utils.crop import Crop, CropImage
 from lib.utils.image import check_rgb
+
+
+class View(NamedTuple):
+    """What a tracker sees of a frame."""
+
+    crop: Crop  # the window
+    cut: CropImage  # what it shows
+    frame_size: tuple[int, int]  # width, height of the whole frame, pixels
+
+
+class Found(NamedTuple):
+    """What the network says about B views."""
+
+    box_crop: Tensor  # (B, 4) xywh in fractions of the windows
+    score: Tensor  # (B, 1) predicted 2 * IoU - 1
+    encoded: Encoded | References  # what `_memorize` makes references of, or they themselves
 
 
 class AiATrackTracker:
@@ -30,6 +50,10 @@ class AiATrackTracker:
         self.memory: ReferenceMemory | None = None
         self.box: list[float] = []  # x, y, w, h in image pixels, of the last frame
         self.raw_score = float("nan")  # of the last frame, as the IoU head gives it
+
+    def another(self) -> "AiATrackTracker":
+        """Make a tracker for another target around the same network."""
+        return type(self)(self.model, self.params, self.device)
 
     @torch.inference_mode()
     def initialize(self, image: np.ndarray, box: Sequence[float] | Mapping[str, Any]) -> None:
@@ -45,15 +69,13 @@ class AiATrackTracker:
         """
         check_rgb(image)
         box = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
-        crop = Crop.around(box, self.params.search_factor, self.params.search_size)
+        view = self._view(image, box)
         with self._exact():
-            encoded = self.model.encode(*self._tensors(crop, image))
-            box_crop = self._tensor(crop.to_crop(box)[None])
-            first = self.model.memorize(encoded, box_crop)
+            box_crop = self._tensor(view.crop.to_crop(box)[None])
+            first = self._remember_first(*self._tensors([view]), box_crop)
         self.memory = ReferenceMemory(first, self.params.capacity, self.params.ensemble)
         self.box = [float(v) for v in box]
 
-    @torch.inference_mode()
     def track(self, image: np.ndarray, info: Mapping[str, Any] | None = None) -> Output:
         """Find the target in the next frame.
 
@@ -64,28 +86,85 @@ class AiATrackTracker:
         Raises:
             RuntimeError: `initialize` was not called. TypeError, ValueError: not such an image.
         """
+        return self.find([self], [self.look(image)])[0]
+
+    def look(self, image: np.ndarray) -> View:
+        """Cut the window to search out of the next frame; `find` takes it from there.
+
+        Whatever can be wrong with one target's frame shows here, before it joins others, and
+        several trackers may look in several threads.
+
+        Raises:
+            RuntimeError, TypeError: see `track`.
+            ValueError: likewise; or the last box was not finite, so that there is no window.
+        """
         if self.memory is None:
             raise RuntimeError("call initialize(image, box) before track(image)")
-        check_rgb(image)
-        crop = Crop.around(self.box, self.params.search_factor, self.params.search_size)
-        with self._exact():
-            encoded = self.model.encode(*self._tensors(crop, image))
-            features = self.model.decode(encoded, self.memory.first, self.memory.recent)
-            box_crop = xyxy_to_xywh(self.model.box_head(features))  # (1, 4)
-            score = self.model.iou_head(features, box_crop[:, None])  # (1, 1)
-            if (raw_score := score.item()) > self.params.threshold:
-                self.memory.remember(self.model.memorize(encoded, box_crop, long_term=False))
-        box = crop.to_image(box_crop[0].double().cpu().numpy())
-        self.box = clip_xywh_image(box, image.shape[1], image.shape[0]).tolist()
-        self.raw_score = raw_score
-        return Output(list(self.box), min(max((raw_score + 1) / 2, 0.0), 1.0))
+        return self._view(check_rgb(image), self.box)
 
-    def _tensors(self, crop: Crop, image: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Cut a window -> image (1, 3, S, S) in [0, 1] and mask (1, S, S) on the device."""
-        cut = crop.cut(image)
-        pixels = torch.from_numpy(cut.image).to(self.device)
-        mask = torch.from_numpy(cut.mask).to(self.device)
-        return pixels.permute(2, 0, 1)[None].float() / 255, mask[None]
+    @staticmethod
+    @torch.inference_mode()
+    def find(trackers: Sequence["AiATrackTracker"], views: Sequence[View]) -> list[Output]:
+        """Find the targets of several trackers in one pass of the network that they share.
+
+        Args:
+            trackers: made by `another` of one of them; each at most once.
+            views: what each sees (`look`), in the same order.
+
+        Raises:
+            ValueError: trackers of different networks or settings.
+        """
+        lead = trackers[0]
+        if any(t.model is not lead.model or t.params != lead.params for t in trackers):
+            raise ValueError("trackers can step together if all are `another` of the first one")
+        first = join_rows([t.memory.first for t in trackers])
+        recent = join_rows([t.memory.recent for t in trackers])
+        with lead._exact():
+            found = lead._search(*lead._tensors(views), first, recent)
+            rows = torch.cat([found.box_crop, found.score], 1).double().cpu().numpy()  # (B, 5)
+            sure = [i for i, row in enumerate(rows) if row[4] > lead.params.threshold]
+            for i, references in zip(sure, lead._memorize(found, sure), strict=True):
+                trackers[i].memory.remember(references)
+        return [t._take(v, row) for t, v, row in zip(trackers, views, rows, strict=True)]
+
+    def _view(self, image: np.ndarray, box: Sequence[float] | np.ndarray) -> View:
+        """Lay the window around a box (xywh, image pixels) and cut it out."""
+        crop = Crop.around(box, self.params.search_factor, self.params.search_size)
+        return View(crop, crop.cut(image), (image.shape[1], image.shape[0]))
+
+    def _remember_first(self, image: Tensor, mask: Tensor, box_crop: Tensor) -> References:
+        """References of the first frame, (1, 3, S, S) and (1, S, S), and its (1, 4) xywh box."""
+        return self.model.memorize(self.model.encode(image, mask), box_crop)
+
+    def _search(self, image: Tensor, mask: Tensor, first: References, recent: References) -> Found:
+        """Boxes and scores in B windows, (B, 3, S, S) and (B, S, S), with B rows of references."""
+        encoded = self.model.encode(image, mask)
+        features = self.model.decode(encoded, first, recent)
+        box_crop = xyxy_to_xywh(self.model.box_head(features))  # (B, 4)
+        return Found(box_crop, self.model.iou_head(features, box_crop[:, None]), encoded)
+
+    def _memorize(self, found: Found, rows: list[int]) -> list[References]:
+        """Turn some rows of what was found into references, each with memory of its own."""
+        if not rows:
+            return []
+        encoded, box_crop = found.encoded, found.box_crop
+        if len(rows) < len(box_crop):
+            encoded, box_crop = Encoded(*(x[rows] for x in encoded)), box_crop[rows]
+        return split_rows(self.model.memorize(encoded, box_crop, long_term=False), len(rows))
+
+    def _take(self, view: View, row: np.ndarray) -> Output:
+        """Note where the target is; row: x, y, w, h in fractions of the window, raw score."""
+        box = view.crop.to_image(row[:4])
+        self.box = clip_xywh_image(box, *view.frame_size).tolist()
+        self.raw_score = float(row[4])
+        return Output(list(self.box), min(max((self.raw_score + 1) / 2, 0.0), 1.0))
+
+    def _tensors(self, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+        """Put B views on the device: images (B, 3, S, S) in [0, 1], masks (B, S, S)."""
+        pixels = torch.from_numpy(np.stack([v.cut.image for v in views])).to(self.device)
+        masks = torch.from_numpy(np.stack([v.cut.mask for v in views])).to(self.device)
+        images = pixels.permute(0, 3, 1, 2)  # (B, 3, S, S), in the plain order of memory from here
+        return images.to(torch.float32, memory_format=torch.contiguous_format) / 255, masks
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         """Copy an array to the device as float32."""

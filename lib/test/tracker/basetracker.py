@@ -1,5 +1,6 @@
 """What every tracker offers; the evaluation knows no more than this."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -25,3 +26,20 @@ class BaseTracker(Protocol):
 
     def track(self, image: np.ndarray, info: dict | None = None) -> Output:
         """Find the target in the next frame, (H, W, 3) uint8 RGB."""
+
+
+class BatchTracker(BaseTracker, Protocol):
+    """A tracker whose next frame can be worked on together with that of others.
+
+    `track(image)` is the same as `find([self], [look(image)])[0]`.
+    """
+
+    def another(self) -> "BatchTracker":
+        """Make a tracker for another target that can step together with this one."""
+
+    def look(self, image: np.ndarray) -> Any:
+        """Take from the next frame, (H, W, 3) uint8 RGB, what this target needs of it."""
+
+    @staticmethod
+    def find(trackers: Sequence["BatchTracker"], views: Sequence[Any]) -> list[Output]:
+        """Find the targets of several trackers in what each has taken from its frame."""

@@ -1,11 +1,18 @@
 """What the tracker remembers: the first frame for ever, recent ones up to a capacity.
 
 Source: the paper, section 3.3; spec section 3. Keys and values are cached when a frame is
-remembered.
+remembered. Every video has a memory of its own; for a pass of several they are joined, a row each.
 """
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor
 
 from lib.models.aiatrack.aiatrack import join_references
 from lib.models.aiatrack.transformer import References
+
+Nested = TypeVar("Nested")  # a tensor, a NamedTuple of such, or None
 
 
 class ReferenceMemory:
@@ -46,3 +53,26 @@ class ReferenceMemory:
         last = len(self._entries) - 1
         indices = [last * (i + 1) // self.ensemble for i in range(self.ensemble)]
         return join_references([self._entries[i] for i in indices])
+
+
+def join_rows(items: list[Nested]) -> Nested:
+    """Put the references of several videos below each other, along the first axis of each tensor.
+
+    One alone is passed on as it is.
+    """
+    item = items[0]
+    if item is None or len(items) == 1:
+        return item
+    if isinstance(item, Tensor):
+        return torch.cat(items)
+    return type(item)(*(join_rows(list(parts)) for parts in zip(*items, strict=True)))
+
+
+def split_rows(item: Nested, count: int) -> list[Nested]:
+    """Undo `join_rows`. Rows are copied, so that none keeps the memory of the others alive."""
+    if item is None or count == 1:
+        return [item] * count
+    if isinstance(item, Tensor):
+        return [row.clone() for row in item.split(1)]
+    parts = (split_rows(part, count) for part in item)
+    return [type(item)(*row) for row in zip(*parts, strict=True)]

@@ -1,7 +1,7 @@
 """Follow targets through a source of frames, writing a video and a line a target and frame.
 
 Neighbours: video.py reads, pictures.py writes the video, screen.py shows and asks;
-tracking/video_demo.py puts them together. One network serves all targets.
+tracking/video_demo.py puts them together. One pass of one network finds all targets of a frame.
 """
 
 import json
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from lib.test.evaluation.display import draw_box
-from lib.test.tracker import BaseTracker
+from lib.test.tracker import BatchTracker
 from lib.test.utils.pending import PendingFile
 from lib.test.utils.pictures import VideoWriter
 from lib.test.utils.video import Frame, VideoBrokenOffError
@@ -58,13 +58,12 @@ class Viewer(Protocol):
 
 
 class Targets:
-    """Targets numbered from 1, with a tracker each."""
+    """Targets numbered from 1, with a tracker each; the trackers step together."""
 
-    def __init__(self, make_tracker: Callable[[], BaseTracker], lost_below: float) -> None:
-        """make_tracker: called once a target. lost_below: predicted IoU in [0, 1]."""
-        self._make = make_tracker
+    def __init__(self, tracker: BatchTracker, lost_below: float) -> None:
+        """tracker: the first target's. lost_below: predicted IoU in [0, 1]."""
         self._lost_below = lost_below
-        self._trackers: list[BaseTracker] = []
+        self._trackers = [tracker]
         self.states: list[State] = []
 
     def start(self, image: np.ndarray, boxes: Sequence[Sequence[float]]) -> list[State]:
@@ -73,7 +72,8 @@ class Targets:
         Raises:
             ValueError: a box that no tracker can start on; says which target's.
         """
-        self._trackers = [self._make() for _ in boxes]
+        lead = self._trackers[0]
+        self._trackers = [lead, *(lead.another() for _ in boxes[1:])]
         self.states = [State(i, [], None, False) for i in range(1, len(boxes) + 1)]
         return self.restart(image, boxes)
 
@@ -95,9 +95,12 @@ class Targets:
 
     def track(self, image: np.ndarray) -> list[State]:
         """Find every target in the next frame."""
-        for i, tracker in enumerate(self._trackers):
-            box, score = tracker.track(image)
-            self.states[i] = State(i + 1, box, float(score), bool(score < self._lost_below))
+        views = [tracker.look(image) for tracker in self._trackers]
+        outputs = self._trackers[0].find(self._trackers, views)
+        self.states = [
+            State(i, box, float(score), bool(score < self._lost_below))
+            for i, (box, score) in enumerate(outputs, 1)
+        ]
         return list(self.states)
 
 

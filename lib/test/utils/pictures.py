@@ -3,9 +3,8 @@
 Frames are (H, W, 3) uint8 RGB everywhere; the colour order turns only at the writer.
 """
 
-import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 
 from lib.test.utils.pending import PendingFile
 from lib.utils.files import atomic_write
+from lib.utils.opencv import quiet_opencv
 
 logger = logging.getLogger(__name__)
 
@@ -134,19 +134,6 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 25) -> in
     return writer.count
 
 
-@contextlib.contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV from printing what this project says in its own words."""
-    # OpenCV 4 has these at its top, OpenCV 5 in a module.
-    log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
-    level = log.getLogLevel()
-    log.setLogLevel(0)  # silent
-    try:
-        yield
-    finally:
-        log.setLogLevel(level)
-
-
 def write_contact_sheet(path: Path, rows: list[list[np.ndarray]], width: int = 240) -> None:
     """Write frames as a PNG, one list a row, each scaled to `width` pixels."""
     tiles = [[_resize(frame, width) for frame in row] for row in rows]
@@ -157,7 +144,12 @@ def write_contact_sheet(path: Path, rows: list[list[np.ndarray]], width: int = 2
         for j, tile in enumerate(row):
             y, x = i * height, j * (width + 4)
             sheet[y : y + tile.shape[0], x : x + width] = tile
-    encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
+    write_picture(path, sheet)
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write an (H, W, 3) uint8 RGB image as a PNG, in one step."""
+    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
     atomic_write(path, lambda file: file.write(encoded.tobytes()))
 
 

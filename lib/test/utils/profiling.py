@@ -1,206 +1,147 @@
 """Where a frame's time goes: stages, operations, memory, beside the machine's own speed.
 
-Used by tracking/profile_model.py. Two trackers, the plain network and the rearranged one, take
-turns on the same frames in one process, and a plain matrix product of as many operations takes its
-turn with them, so that ratios hold on a noisy machine too.
+Used by tracking/profile_model.py. Trackers that run the network in different ways take turns on
+the same frames in one process, and a plain matrix product of as many operations as the plain
+network's takes its turn with them, so that ratios hold on a noisy machine too.
 """
 
 import copy
-import resource
 import statistics
-import time
+from array import array
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.inference import prepare_for_inference
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
+from lib.test.tracker.modes import Mode, check_mode, prepare_network
+from lib.test.utils.clocks import MatrixProduct, StageClock
+from lib.test.utils.process_memory import device_peak_bytes, resident_bytes
+from lib.utils.compose import ClipOptions, ProceduralTextures, plan_clip, render
 
-STAGES = ("crop", "backbone", "encoder", "decoder", "heads", "memory", "rest")
+WARM_UP = 4  # frames
+PRODUCTS = 100  # frames, at most, that a matrix product is measured with
+CLIP = 6  # frames that are composed; they are shown to and fro
+
+MODES = {
+    "plain": Mode(plain=True),
+    "rearranged": Mode(),
+    "compiled": Mode(compile=True),
+    "bf16": Mode(precision="bf16"),
+    "bf16-compiled": Mode(precision="bf16", compile=True),
+    "fp16": Mode(precision="fp16"),
+    "fp16-compiled": Mode(precision="fp16", compile=True),
+    "int8": Mode(precision="int8"),
+}
 
 
-class StageClock:
-    """Times the stages of a tracker's frames by wrapping what they call."""
+def parse_modes(text: str) -> dict[str, Mode]:
+    """Read names that are separated by commas.
 
-    def __init__(self, tracker: AiATrackTracker) -> None:
-        """Wrap a tracker and its network, which then belong to this clock."""
-        self.tracker = tracker
-        self.seconds: dict[str, list[float]] = defaultdict(list)
-        self._now: dict[str, float] = defaultdict(float)
-        self._operations: dict[str, int] = defaultdict(int)
-        self._counter: FlopCounterMode | None = None
-        model = tracker.model
-        owners = [
-            ("crop", tracker, "_tensors"),
-            ("backbone", model.backbone, "forward"),
-            ("backbone", model.bottleneck, "forward"),
-            ("encoder", model.transformer.encoder, "forward"),
-            ("decoder", model.transformer.decoder, "forward"),
-            ("heads", model.box_head, "forward"),
-            ("heads", model.iou_head, "forward"),
-            ("memory", model, "memorize"),
-        ]
-        for stage, owner, name in owners:
-            setattr(owner, name, self._timed(stage, getattr(owner, name)))
-
-    def start(self, image: np.ndarray, box: list[float]) -> None:
-        """Initialise the tracker."""
-        self.tracker.initialize(image, box)
-        remember = self.tracker.memory.remember
-        self.tracker.memory.remember = self._timed("memory", remember)
-
-    def frame(self, image: np.ndarray) -> float:
-        """Track a frame; returns its seconds and notes those of its stages."""
-        self._now.clear()
-        self._synchronise()
-        start = time.perf_counter()
-        self.tracker.track(image)
-        self._synchronise()
-        total = time.perf_counter() - start
-        self._now["rest"] = total - sum(self._now.values())
-        for stage in STAGES:
-            self.seconds[stage].append(self._now[stage])
-        self.seconds["frame"].append(total)
-        return total
-
-    def operations(self, image: np.ndarray) -> dict[str, int]:
-        """Floating-point operations of each stage of a frame."""
-        self._operations = defaultdict(int)
-        with FlopCounterMode(display=False) as counter:
-            self._counter = counter
-            self.tracker.track(image)
-            self._counter = None
-        return {**self._operations, "frame": counter.get_total_flops()}
-
-    def _timed(self, stage: str, function: Callable) -> Callable:
-        def run(*args: Any, **kwargs: Any) -> Any:
-            before = self._counter.get_total_flops() if self._counter else 0
-            self._synchronise()
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            self._synchronise()
-            self._now[stage] += time.perf_counter() - start
-            if self._counter:
-                self._operations[stage] += self._counter.get_total_flops() - before
-            return result
-
-        return run
-
-    def _synchronise(self) -> None:
-        if self.tracker.device.type == "cuda":
-            torch.cuda.synchronize(self.tracker.device)
+    Raises:
+        ValueError: a name that is not in MODES.
+    """
+    names = text.split(",")
+    if unknown := [name for name in names if name not in MODES]:
+        raise ValueError(f"unknown modes {unknown}; there are {', '.join(MODES)}")
+    return {name: MODES[name] for name in names}
 
 
 def profile_tracking(
     model: AiATrack,
     params: TrackerParams,
     device: torch.device,
+    modes: dict[str, Mode],
     frames: int = 40,
     image_size: tuple[int, int] = (1280, 720),
 ) -> dict[str, Any]:
-    """Profile a network's tracking, plain and rearranged.
+    """Profile a network's tracking of a composed video in several modes.
 
     Args:
         model: with any weights; it is copied.
         params: the memory is filled before the measurement, every frame being remembered.
-        frames: measured, after warming up.
-        image_size: width and height of the random frames, pixels.
+        modes: by name; ratios are to the first.
+        frames: measured in each mode, after warming up.
+        image_size: width and height of the video, pixels.
 
     Returns:
         Plain values for JSON; times in milliseconds, operations in GFLOP, memory in bytes.
+
+    Raises:
+        ValueError, RuntimeError: a mode that is not possible on the device.
     """
+    for mode in modes.values():
+        check_mode(mode, device)
     params = TrackerParams(params.search_factor, params.search_size, 20, params.ensemble, -1e9)
-    image = _random_image(image_size)
-    box = [image_size[0] / 2, image_size[1] / 2, image_size[0] / 14, image_size[1] / 8]
-    networks = {"rearranged": prepare_for_inference(model), "plain": copy.deepcopy(model)}
-    clocks = {name: StageClock(AiATrackTracker(n, params, device)) for name, n in networks.items()}
-    operations = {}
-    for name, clock in clocks.items():
-        clock.start(image, box)
-        for _ in range(4):
-            clock.tracker.track(image)
-        operations[name] = clock.operations(image)
-    product = _MatrixProduct(operations["plain"]["frame"], device)
-    ratios: dict[str, list[float]] = defaultdict(list)
-    for _ in range(frames):
-        plain, fast = clocks["plain"].frame(image), clocks["rearranged"].frame(image)
-        matrix = product.seconds()
-        ratios["speedup over plain"].append(plain / fast)
-        ratios["plain over matrix product"].append(plain / matrix)
-        ratios["rearranged over matrix product"].append(fast / matrix)
-    kept = clocks["rearranged"].tracker.memory
+    video, box = _video(image_size)
+    plain = StageClock(AiATrackTracker(copy.deepcopy(model), params, device))
+    plain.start(video[0], box)
+    operations = {"plain": plain.operations(video[1])}
+    clocks = {}
+    for name, mode in modes.items():
+        network = prepare_network(copy.deepcopy(model), mode, params, device)
+        clocks[name] = clock = StageClock(AiATrackTracker(network, params, device))
+        clock.start(video[0], box)
+        for t in range(WARM_UP):
+            clock.tracker.track(video[t % len(video)])
+        if not mode.compile and mode.precision != "int8":  # neither can be counted
+            operations[name] = clock.operations(video[0])
+    product = MatrixProduct(operations["plain"]["frame"], device)
+    resident = resident_bytes()
+    ratios = _take_turns(clocks, product, video, frames)
     return {
-        "device": _device_name(device),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "parameters": sum(p.numel() for p in model.parameters()),
         "frames": frames,
         "image": list(image_size),
         "references": 1 + params.ensemble,
+        "modes": list(modes),
         "GFLOP": {n: {k: v / 1e9 for k, v in o.items()} for n, o in operations.items()},
         "milliseconds": {name: _summary(clock.seconds) for name, clock in clocks.items()},
         "FPS": {n: 1 / statistics.median(c.seconds["frame"]) for n, c in clocks.items()},
         "matrix product GFLOP/s": product.rate(),
-        "median ratios": {name: statistics.median(values) for name, values in ratios.items()},
-        "bytes a remembered frame": kept.bytes_per_frame(),
-        "peak memory": _peak_memory(device),
+        "median ratios": ratios,
+        "bytes a remembered frame": {
+            name: clock.tracker.memory.bytes_per_frame() for name, clock in clocks.items()
+        },
+        "resident memory": {"after warming up": resident, "at the end": resident_bytes()},
+        "peak memory": device_peak_bytes(device),
     }
 
 
-class _MatrixProduct:
-    """A square fp32 matrix product, scaled to a number of operations."""
-
-    SIDE = 2048
-
-    def __init__(self, operations: int, device: torch.device) -> None:
-        self._a, self._b = (torch.randn(self.SIDE, self.SIDE, device=device) for _ in range(2))
-        self._device, self._factor = device, operations / (2 * self.SIDE**3)
-        self._seconds: list[float] = []
-        for _ in range(2):
-            self.seconds()
-        self._seconds.clear()
-
-    def seconds(self) -> float:
-        """Time that the operations take as one product."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        start = time.perf_counter()
-        _ = self._a @ self._b
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        self._seconds.append(time.perf_counter() - start)
-        return self._seconds[-1] * self._factor
-
-    def rate(self) -> float:
-        """Median GFLOP/s."""
-        return 2 * self.SIDE**3 / statistics.median(self._seconds) / 1e9
+def _take_turns(
+    clocks: dict[str, StageClock], product: MatrixProduct, video: list[np.ndarray], frames: int
+) -> dict[str, dict[str, float]]:
+    """Track frames with each clock in turn; medians over frames of two ratios, for each mode."""
+    first = next(iter(clocks))
+    speedups: dict[str, list[float]] = defaultdict(list)
+    to_product: dict[str, list[float]] = defaultdict(list)
+    for t in range(frames):
+        seconds = {name: clock.frame(video[t % len(video)]) for name, clock in clocks.items()}
+        matrix = product.seconds() if t < PRODUCTS else None
+        for name, value in seconds.items():
+            speedups[name].append(seconds[first] / value)
+            if matrix is not None:
+                to_product[name].append(value / matrix)
+    named = {f"speedup over {first}": speedups, "over matrix product": to_product}
+    return {n: {k: statistics.median(v) for k, v in r.items()} for n, r in named.items()}
 
 
-def _random_image(size: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 noise from a fixed seed."""
-    return np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
+def _video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
+    """Frames of a composed clip, to and fro, and the target's box in the first."""
+    options = ClipOptions(length=CLIP, width=size[0], height=size[1])
+    clip = render(plan_clip(np.random.default_rng(0), ProceduralTextures(), options))
+    return [*clip.frames, *clip.frames[-2:0:-1]], clip.boxes_xywh[0].tolist()
 
 
-def _summary(seconds: dict[str, list[float]]) -> dict[str, dict[str, float]]:
+def _summary(seconds: dict[str, array]) -> dict[str, dict[str, float]]:
     """Median and 95th percentile of each stage, milliseconds."""
     return {
         stage: {"p50": float(np.median(s)) * 1e3, "p95": float(np.percentile(s, 95)) * 1e3}
         for stage, s in seconds.items()
     }
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def _peak_memory(device: torch.device) -> int:
-    """Bytes: of the process on a CPU, of tensors on a GPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

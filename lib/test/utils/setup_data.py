@@ -9,7 +9,8 @@ from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import TestSet, open_dataset
 from lib.test.evaluation.environment import FOLDERS, dataset_path
 from lib.test.utils.setup_check import FAIL, NOTE, OK, WARN, Finding
-from lib.utils.image import ImageError, read_rgb
+from lib.utils.image import ImageError
+from lib.utils.video_file import read_frame
 
 # Sequences of sets that bring their own list; the others' tables are in evaluation/sequences.
 EXPECTED = {"trackingnet": 511, "got10k_test": 180, "got10k_val": 180}
@@ -36,7 +37,7 @@ def check_test_set(
     setting, folder = FOLDERS[dataset]
     mend = f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (README, 'Data')"
     if dataset == "demo":
-        mend = "python tracking/train.py --config demo  (makes it)"
+        mend = "python tracking/train.py --config quick  (makes it)"
     where = f"{place.path} (from {place.source.split(';')[0]})"
     if not place.path.is_dir():
         return Finding(FAIL if needed else NOTE, dataset, f"not there: {where}", mend)
@@ -86,9 +87,9 @@ def _check_frames(sequences: list[Sequence], full: bool) -> list[str]:
     problems = []
     for sequence in sequences[::step]:
         frames = sequence.frames
-        for path in dict.fromkeys((frames[0], frames[len(frames) // 2], frames[-1])):
+        for frame in dict.fromkeys((frames[0], frames[len(frames) // 2], frames[-1])):
             try:
-                read_rgb(path)
+                read_frame(frame)
             except (OSError, ImageError) as error:
                 problems.append(_reason(error))
     return problems

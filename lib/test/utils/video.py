@@ -17,19 +17,16 @@ from typing import NamedTuple, Protocol
 import cv2
 import numpy as np
 
-from lib.test.utils.pictures import quiet_opencv
 from lib.utils.image import ImageError, read_rgb
 from lib.utils.image_files import IMAGE_SUFFIXES, by_number, is_image_name
+from lib.utils.opencv import no_frame, not_a_video, quiet_opencv
+from lib.utils.video_file import VideoError
 
 USUAL_RATE = 25.0  # frames a second, where a source does not say
 RATES = (1.0, 1000.0)  # frames a second that are believed
 PATIENCE = 10_000  # milliseconds to wait for a stream
 # Many containers hold a duration, from which OpenCV works out the frames: not exact to the frame.
 TOLERANCE = 0.01  # of the announced frames
-
-
-class VideoError(OSError):
-    """A source that cannot be read at all; the message names it."""
 
 
 class VideoBrokenOffError(RuntimeError):
@@ -175,10 +172,7 @@ class _Capture:
     def _check_end(self, count: int) -> None:
         """Refuse an end that comes too early."""
         if not count:
-            raise VideoError(
-                f"{self.name}: opens, but gives no frame (broken, or in a codec that OpenCV "
-                f"{cv2.__version__} cannot read)"
-            )
+            raise VideoError(f"{self.name}: {no_frame()}")
         if self._live:
             raise VideoBrokenOffError(f"{self.name}: no further frame after {count}")
         if self.length is not None and self.length - count > max(1, TOLERANCE * self.length):
@@ -203,10 +197,7 @@ def _why_not(target: str | int) -> str:
         return "there is no such camera, or another program has it"
     if "://" in target:
         return "the stream does not answer, or is none that OpenCV can read"
-    return (
-        f"not a video that OpenCV {cv2.__version__} can read: another kind of file, truncated, "
-        "or in an unknown codec"
-    )
+    return not_a_video()
 
 
 def _images_of(folder: Path) -> list[Path]:

@@ -1,18 +1,18 @@
 """Parts of running that need no network; tests/tracking runs the whole program."""
 
 import multiprocessing
-from collections import deque
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from lib.test.evaluation import running, sharing
+from lib.test.evaluation import running, sharing, workers
 from lib.test.evaluation.data import Sequence
+from lib.test.evaluation.job import Job
 from lib.test.evaluation.progress import Done, Progress
 from lib.test.evaluation.results import ResultFolder, SequenceResult
-from lib.test.evaluation.running import Job, run_sequences
+from lib.test.evaluation.running import run_sequences
 from lib.test.tracker.load import TrackerSpec
 
 SEQUENCE = Sequence("clip", "own", (Path("1.jpg"), Path("2.jpg")), np.array([[1.0, 2, 3, 4]]))
@@ -28,11 +28,12 @@ def test_a_worker_that_is_gone_when_it_is_given_a_sequence(tmp_path: Path) -> No
     """It is noticed when its pipe is read, like every other death."""
     ours, theirs = multiprocessing.Pipe()
     theirs.close()
-    progress = Progress([SEQUENCE], [SEQUENCE])
-    pool = running._Pool(job_in(tmp_path), 1, progress)
-    process = multiprocessing.Process()
-    pool._give(running._Worker(process, ours, "cpu"), deque([SEQUENCE]))
-    assert pool._busy[ours] == ((process, ours, "cpu"), SEQUENCE)
+    pool = workers.Pool(job_in(tmp_path), 1, Progress([SEQUENCE], [SEQUENCE]))
+    worker = workers.Worker(multiprocessing.Process(), ours, "cpu", 1)
+    pool._busy[ours] = (worker, {})
+    pool._queue.append(SEQUENCE)
+    pool._give(worker)
+    assert pool._busy[ours] == (worker, {"clip": SEQUENCE})
     with pytest.raises((EOFError, OSError)):
         ours.recv()
 
@@ -41,7 +42,7 @@ def test_a_worker_that_is_gone_when_it_is_given_a_sequence(tmp_path: Path) -> No
     ("code", "text"), [(3, "exit status 3"), (-9, "by SIGKILL"), (-99, "by signal 99")]
 )
 def test_how_a_process_ended(code: int, text: str) -> None:
-    assert running._exit_text(code) == text
+    assert workers._exit_text(code) == text
 
 
 def test_what_is_finished_is_not_tracked_again(tmp_path: Path) -> None:

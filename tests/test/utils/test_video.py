@@ -19,8 +19,9 @@ from lib.test.utils import screen as screen_module
 from lib.test.utils.follow import RecordWriter, Targets, draw_states, follow
 from lib.test.utils.pictures import VideoWriter
 from lib.test.utils.screen import Screen
-from lib.test.utils.video import Frame, VideoBrokenOffError, VideoError, open_source
+from lib.test.utils.video import Frame, VideoBrokenOffError, open_source
 from lib.utils.stopping import StopRequest
+from lib.utils.video_file import VideoError
 
 RED, GREEN = (220, 0, 0), (0, 220, 0)
 
@@ -233,14 +234,21 @@ def test_writer_refusals(tmp_path: Path) -> None:
 class FakeTracker:
     """Moves its box by a pixel; the score is the frame's first pixel over 100."""
 
+    def another(self) -> "FakeTracker":
+        return FakeTracker()
+
     def initialize(self, image: np.ndarray, box: list[float]) -> None:
         if box[0] < 0:
             raise ValueError(f"bad box {box}")
         self.box = list(box)
 
-    def track(self, image: np.ndarray, info: dict | None = None) -> Output:
+    def look(self, image: np.ndarray) -> float:
         self.box[0] += 1
-        return Output(list(self.box), image[0, 0, 0] / 100)
+        return image[0, 0, 0] / 100
+
+    @staticmethod
+    def find(trackers: list["FakeTracker"], views: list[float]) -> list[Output]:
+        return [Output(list(t.box), score) for t, score in zip(trackers, views, strict=True)]
 
 
 class FakeScreen:
@@ -267,7 +275,7 @@ def run(tmp_path: Path, source: Iterator[Frame], **options):
     boxes = [[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 5.0, 5.0]]
     outputs = VideoWriter(tmp_path / "a.mp4"), RecordWriter(tmp_path / "a.jsonl")
     with outputs[0], outputs[1]:
-        targets = Targets(FakeTracker, lost_below=0.45)
+        targets = Targets(FakeTracker(), lost_below=0.45)
         summary = follow(source, targets, lambda image: boxes, outputs, **options)
     lines = (tmp_path / "a.jsonl").read_text().splitlines()
     return summary, [json.loads(line) for line in lines]
@@ -318,7 +326,7 @@ def test_stop_request(tmp_path: Path) -> None:
 
 
 def test_bad_box_names_its_target_and_writes_nothing(tmp_path: Path) -> None:
-    targets = Targets(FakeTracker, 0.3)
+    targets = Targets(FakeTracker(), 0.3)
     with pytest.raises(ValueError, match="target 2: bad box"):
         targets.start(plain(RED), [[1, 1, 5, 5], [-9, 1, 5, 5]])
     with RecordWriter(tmp_path / "a.jsonl"):
@@ -346,7 +354,7 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
 
 
 def test_drawing_says_lost(tmp_path: Path) -> None:
-    targets = Targets(FakeTracker, lost_below=0.45)
+    targets = Targets(FakeTracker(), lost_below=0.45)
     image = plain((44, 0, 0), 100, 100)
     targets.start(image, [[30, 40, 20, 20]])
     assert draw_states(image, targets.states)[40, 40].tolist() == [64, 255, 64]  # upper edge

@@ -1,0 +1,58 @@
+"""Run OpenCV's own trackers over a test set, to see what a learned one is worth.
+
+    python tracking/opencv_trackers.py --dataset otb --seq Couple,Crossing,Football1
+    python tracking/analysis_results.py --dataset otb --allow-missing --results \\
+        test/tracking_results/opencv/{MIL,CSRT,KCF}/otb
+
+Results go to test/tracking_results/opencv/<name>/<dataset>/ and can be scored like any others.
+CSRT, KCF and more are in opencv-contrib-python, which takes the place of opencv-python.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import cv2
+
+from lib.test.evaluation.datasets import LAYOUTS, open_dataset, select_names
+from lib.test.evaluation.environment import results_root
+from lib.test.evaluation.results import ResultFolder
+from lib.test.evaluation.tracker import run_sequence
+from lib.test.tracker.opencv import OpenCVTracker, opencv_trackers
+from lib.utils.program import run_program
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--trackers", nargs="+", default=sorted(opencv_trackers()), metavar="NAME",
+        help="default: all there are (%(default)s)")  # fmt: skip
+    add("--dataset", default="otb", choices=list(LAYOUTS), metavar="NAME",
+        help=f"one of {', '.join(LAYOUTS)} (default: otb)")  # fmt: skip
+    add("--seq", help="only these, by name or index, separated by commas")
+    add("--results", type=Path, help="folder for results (default: test/tracking_results)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Track every sequence with every tracker; return the exit status."""
+    args = parse_arguments()
+    test_set = open_dataset(args.dataset)
+    sequences = [test_set.load(name) for name in select_names(test_set, args.seq)]
+    for tracker in [OpenCVTracker(name) for name in args.trackers]:
+        folder = ResultFolder(args.results or results_root(), "opencv", tracker.name, args.dataset)
+        for sequence in sequences:
+            result = run_sequence(tracker, sequence)
+            folder.save(sequence.name, result, {"tracker": tracker.name, "OpenCV": cv2.__version__})
+            rate = len(result.seconds) / result.seconds.sum()
+            print(f"{tracker.name:12}{sequence.name:20}{rate:8.1f} FPS")
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)
