@@ -22,6 +22,7 @@ from lib.train.data.profiling import (
     profile_half_size,
     profile_opening,
     profile_samples,
+    profile_worker,
     write_clips,
 )
 from lib.train.dataset import build_dataset
@@ -66,17 +67,29 @@ def show_samples(folder: Path, arguments: argparse.Namespace) -> None:
         write_clips(folder, clips=6, length=24, height=arguments.height, width=arguments.width)
         find = lambda setting: DataPath(folder, "made-up clips")  # noqa: E731
     datasets = [build_dataset(name, find) for name in arguments.datasets or ["GOT10K_val"]]
-    result = profile_samples(datasets, windows, gap, arguments.samples)
+    result = profile_samples(datasets, windows, gap, arguments.samples, cfg.TRAIN.BATCH_SIZE)
     size = result.bytes / max(result.images, 1) / 1024
     print(f"{result.samples} samples, {result.images} images of {size:.0f} KiB on average")
     print(f"JPEG decoder {jpeg_decoder()}, OpenCV {cv2.__version__}, one core")
-    print(f"{result.samples / result.total:8.1f} samples/s")
-    for part in ("reading", "decoding", "rest"):
+    print(
+        f"{result.samples / result.total:8.1f} samples/s of the processor's time"
+        f" ({result.samples / result.clock:.1f} by the clock)"
+    )
+    for part in ("reading", "decoding", "making", "assembly"):
         seconds = getattr(result, part)
         print(
             f"{part:>10} {1000 * seconds / result.samples:6.2f} ms a sample"
             f"  {seconds / result.total:6.1%}"
         )
+    print(
+        f"{'unpacking':>10} {1000 * result.unpacking / result.samples:6.2f} ms a sample, in the "
+        f"training process on a CPU"
+    )
+    worker = profile_worker(datasets, windows, gap, cfg.TRAIN.BATCH_SIZE)
+    print(
+        f"first batch of {cfg.TRAIN.BATCH_SIZE} from one worker: {worker.first:.2f} s with its "
+        f"start, {worker.later:.2f} s later"
+    )
     half = profile_half_size(datasets[0], windows, gap, arguments.samples)
     print(
         f"half-size decoding (not used: it changes pixels): for {half.share:.0%} of the windows, "

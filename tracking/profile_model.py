@@ -1,14 +1,22 @@
-"""Show where a tracked frame's time goes, beside what the machine can do.
+"""Show where a tracked frame's time goes in several modes, beside what the machine can do.
 
     python tracking/profile_model.py
-    python tracking/profile_model.py --param demo --device cuda --json profile.json
+    python tracking/profile_model.py --modes plain,rearranged,compiled,bf16,int8 --json profile.json
+    python tracking/profile_model.py --param quick --device cuda --precision fp16 --compile
+    python tracking/profile_model.py --modes rearranged --frames 10000      # does memory grow?
+    python tracking/profile_model.py --train --param demo                   # the step of training
 
-Weights are random: they do not change the work. The plain network and the one rearranged for speed
-take turns in one process; ratios are medians over frames.
+Weights are random unless --checkpoint names some: they do not change the work. The modes take turns
+in one process on a composed video; ratios are medians over frames, to the first mode.
+--plain, --precision and --compile add the mode they describe.
+
+--train measures training instead: fp32 against bf16, channels-last, compiled, fused AdamW; and from
+it the hours of the whole recipe. --no-compile leaves out compilation, which takes minutes on a CPU.
 """
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -17,11 +25,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from lib.config.aiatrack.config import load_config
+from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.prroi_pool import load_cuda_pooling
+from lib.models.aiatrack.weights import load_weights
 from lib.test.parameter.aiatrack import make_params
-from lib.test.tracker.load import choose_device
-from lib.test.utils.profiling import STAGES, profile_tracking
+from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
+from lib.test.tracker.load import TrackerSpec, choose_device
+from lib.test.tracker.modes import Mode
+from lib.test.utils.clocks import STAGES
+from lib.test.utils.profiling import MODES, parse_modes, profile_tracking
+from lib.train import profiling as training
 from lib.utils.files import atomic_write_text
+from lib.utils.program import run_program
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -29,15 +45,40 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--param", default="baseline", help="recipe: a name or a .yaml path")
+    add_tracker_arguments(parser)
     parser.add_argument("--dataset", default="otb", help="whose number of references to take")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument(
+        "--modes", default="plain,rearranged", help=f"of {', '.join(MODES)} (default: the first 2)"
+    )
     parser.add_argument("--frames", type=int, default=40, help="frames measured (default: 40)")
+    parser.add_argument("--train", action="store_true", help="the training step, not the tracker")
+    parser.add_argument("--batch-size", type=int, help="with --train: samples (default: recipe's)")
+    parser.add_argument("--steps", type=int, default=10, help="with --train (default: 10)")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.set_defaults(compile=None)  # nothing said: not for tracking, but for training
     args = parser.parse_args()
     if args.frames < 1:
         parser.error(f"--frames must be 1 or more; given: {args.frames}")
     return args
+
+
+def choose_modes(args: argparse.Namespace, spec: TrackerSpec) -> dict[str, Mode]:
+    """Those of --modes, and the one that --plain, --precision and --compile describe."""
+    modes = parse_modes(args.modes)
+    asked = Mode(spec.plain, spec.precision, spec.compile, spec.calibration)
+    names = [name for name, mode in MODES.items() if mode == asked._replace(calibration=None)]
+    return modes if asked == Mode() else {**modes, **dict.fromkeys(names or ["as asked"], asked)}
+
+
+def load_network(spec: TrackerSpec) -> AiATrack:
+    """The network, with random weights unless the arguments name a file."""
+    torch.manual_seed(0)
+    model = build_aiatrack(load_config(spec.config))
+    if spec.checkpoint:
+        load_weights(model, Path(spec.checkpoint))
+    if spec.pooling == "cuda":
+        model.iou_head.pool = load_cuda_pooling()
+    return model
 
 
 def show(report: dict) -> None:
@@ -45,42 +86,79 @@ def show(report: dict) -> None:
     print(
         f"{report['device']}, {report['threads']} threads, torch {report['torch']}; "
         f"{report['parameters'] / 1e6:.2f} M parameters, {report['references']} references, "
-        f"{report['image'][0]} x {report['image'][1]} images"
+        f"{report['image'][0]} x {report['image'][1]} video"
     )
-    print(f"\n{'':10}{'plain':^30}{'rearranged':^30}")
-    print(f"{'stage':10}" + f"{'GFLOP':>10}{'p50 ms':>10}{'p95 ms':>10}" * 2)
+    modes = report["modes"]
+    print(f"\n{'':10}" + "".join(f"{name:^30}" for name in modes))
+    print(f"{'stage':10}" + f"{'GFLOP':>10}{'p50 ms':>10}{'p95 ms':>10}" * len(modes))
     for stage in (*STAGES, "frame"):
         line = f"{stage:10}"
-        for name in ("plain", "rearranged"):
+        for name in modes:
             times = report["milliseconds"][name][stage]
-            operations = report["GFLOP"][name].get(stage, 0.0)
-            line += f"{operations:10.2f}{times['p50']:10.2f}{times['p95']:10.2f}"
+            counted = report["GFLOP"].get(name)
+            operations = f"{counted.get(stage, 0.0):10.2f}" if counted else f"{'-':>10}"
+            line += f"{operations}{times['p50']:10.2f}{times['p95']:10.2f}"
         print(line)
-    rates = report["FPS"]
-    print(f"\nFPS: {rates['plain']:.1f} plain, {rates['rearranged']:.1f} rearranged")
-    print(f"matrix product: {report['matrix product GFLOP/s']:.0f} GFLOP/s in fp32")
-    for name, ratio in report["median ratios"].items():
-        print(f"{name}: {ratio:.2f}")
-    print(f"a remembered frame: {report['bytes a remembered frame']} bytes")
+    rows = {
+        "FPS": report["FPS"],
+        **report["median ratios"],
+        "bytes a remembered frame": report["bytes a remembered frame"],
+    }
+    print(f"\n{'':26}" + "".join(f"{name:>14}" for name in modes))
+    for label, values in rows.items():
+        print(
+            f"{label:26}"
+            + "".join(
+                f"{values[n]:14.2f}" if isinstance(values[n], float) else f"{values[n]:14}"
+                for n in modes
+            )
+        )
+    print(f"\nmatrix product: {report['matrix product GFLOP/s']:.0f} GFLOP/s in fp32")
+    if (resident := report["resident memory"])["at the end"] is not None:
+        print(
+            "memory of the process: "
+            + ", ".join(f"{value / 2**20:.0f} MiB {when}" for when, value in resident.items())
+        )
     print(f"peak memory: {report['peak memory'] / 2**20:.0f} MiB")
+
+
+def profile_step(args: argparse.Namespace) -> dict:
+    """Profile and show the training step."""
+    profile = training.profile_training(
+        args.param,
+        choose_device(args.device),
+        batch_size=args.batch_size,
+        steps=args.steps,
+        compiled=args.compile is not False,
+    )
+    print(training.describe(profile))
+    return training.report(profile)
+
+
+def profile_tracker(args: argparse.Namespace) -> dict:
+    """Profile and show the tracking of frames."""
+    args.compile = bool(args.compile)
+    spec = tracker_spec(args, args.dataset)
+    report = profile_tracking(
+        load_network(spec),
+        make_params(load_config(spec.config), spec.dataset, spec.hyper),
+        choose_device(spec.device),
+        choose_modes(args, spec),
+        args.frames,
+    )
+    show(report)
+    return report
 
 
 def main() -> int:
     """Profile, print, write."""
     args = parse_arguments()
-    cfg = load_config(args.param)
-    torch.manual_seed(0)
-    report = profile_tracking(
-        build_aiatrack(cfg), make_params(cfg, args.dataset), choose_device(args.device), args.frames
-    )
-    show(report)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    report = profile_step(args) if args.train else profile_tracker(args)
     if args.json:
         atomic_write_text(args.json, json.dumps(report, indent=1) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    run_program(main)

@@ -46,15 +46,10 @@ def train(settings: Settings, device: torch.device, make_sources: MakeSources) -
         _share_cores(cfg.TRAIN.NUM_WORKER)
     torch.manual_seed(settings.seed)
     model = build_network(cfg, settings.init_from, settings.backbone_weights).to(device)
-    if settings.sync_bn:
-        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    if settings.channels_last:
-        model = model.to(memory_format=torch.channels_last)
     _log_plan(cfg, settings, model, device)
-    train_loader, val_loader = _loaders(cfg, settings, make_sources)
-    net, dtype = _wrap(model, settings, device), DTYPES[settings.precision]
-    actor = AIATRACKActor(net, loss_weights(cfg), dtype)
-    parts = Parts(model, actor, build_optimizer(model, cfg), train_loader, val_loader)
+    train_loader, val_loader = _loaders(cfg, settings, device, make_sources)
+    actor, optimizer = wire(model, cfg, settings, device)
+    parts = Parts(model, actor, optimizer, train_loader, val_loader)
     trainer = LTRTrainer(parts, cfg, settings, device)
     try:
         trainer.resume()
@@ -73,10 +68,24 @@ def _share_cores(workers: int) -> None:
         torch.set_num_threads(max(1, cores - workers))
 
 
-def _wrap(model: nn.Module, settings: Settings, device: torch.device) -> nn.Module:
-    """Compile and distribute the network as the run asks for."""
+def wire(
+    model: nn.Module, cfg: EasyDict, settings: Settings, device: torch.device
+) -> tuple[AIATRACKActor, torch.optim.Optimizer]:
+    """Give a network, already on its device, the formats and the optimizer that a run asks for."""
+    if settings.sync_bn:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if settings.channels_last:
+        model = model.to(memory_format=torch.channels_last)
     if settings.compile:
         model.compile()  # in place: names of parameters stay
+    fused = device.type == "cuda" if settings.fused is None else settings.fused
+    optimizer = build_optimizer(model, cfg, fused=fused)
+    net = _distribute(model, device)
+    return AIATRACKActor(net, loss_weights(cfg), DTYPES[settings.precision]), optimizer
+
+
+def _distribute(model: nn.Module, device: torch.device) -> nn.Module:
+    """Wrap the network if several processes train it."""
     if distributed.world_size() == 1:
         return model
     # Every process starts from the main one's weights; the heads' running statistics follow its.
@@ -86,7 +95,7 @@ def _wrap(model: nn.Module, settings: Settings, device: torch.device) -> nn.Modu
 
 
 def _loaders(
-    cfg: EasyDict, settings: Settings, make_sources: MakeSources
+    cfg: EasyDict, settings: Settings, device: torch.device, make_sources: MakeSources
 ) -> tuple[Loader, Loader | None]:
     """Loaders of training and validation batches on this rank."""
     with distributed.one_first():  # which makes the caches that the others then read
@@ -101,6 +110,7 @@ def _loaders(
             epoch_length=length,
             rank=distributed.rank(),
             world_size=distributed.world_size(),
+            pin_memory=device.type == "cuda",
         )
 
     batch_size, length = cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from lib.utils.files import atomic_path
@@ -121,6 +122,28 @@ def save_checkpoint(path: str | Path, contents: dict[str, Any]) -> None:
     """Write tensors and plain values so that `path` is whole or as it was before."""
     with atomic_path(Path(path)) as temporary:
         torch.save(contents, temporary)
+
+
+def save_weights(path: str | Path, state: dict[str, Tensor], *, half: bool = False) -> None:
+    """Write bare weights as safetensors, so that `path` is whole or as it was before.
+
+    Args:
+        half: floating-point tensors in 16 bits.
+
+    Raises:
+        ValueError: another suffix; a value that 16 bits cannot hold.
+    """
+    if Path(path).suffix != ".safetensors":
+        raise ValueError(f"weights are written as .safetensors; given: {path}")
+    stored = {}
+    for name, value in state.items():
+        stored[name] = value.half() if half and value.is_floating_point() else value
+        if not torch.equal(stored[name].isfinite(), value.isfinite()):
+            raise ValueError(
+                f"{name} has values up to {value.abs().max():g}, too large for 16 bits"
+            )
+    with atomic_path(Path(path)) as temporary:
+        save_file({name: value.contiguous() for name, value in stored.items()}, temporary)
 
 
 def checkpoints_newest_first(folder: str | Path, name: str = "AIATRACK") -> list[Path]:

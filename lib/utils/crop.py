@@ -6,6 +6,7 @@ way out.
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
@@ -60,8 +61,21 @@ class Crop(NamedTuple):
         """Crop pixels per image pixel."""
         return self.size / self.side
 
-    def cut(self, image: np.ndarray) -> CropImage:
-        """Cut the window out of an (H, W, 3) uint8 image; what lies outside is 0 and masked."""
+    def cut(
+        self,
+        image: np.ndarray,
+        *,
+        mirrored: bool = False,
+        recolour: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> CropImage:
+        """Cut the window out of an (H, W, 3) uint8 image; what lies outside is 0 and masked.
+
+        The same as changing the whole image before, but only what the window shows is worked on.
+
+        Args:
+            mirrored: the window lies in the image mirrored left to right.
+            recolour: changes pixels one by one, (h, w, 3) uint8 to the same; black stays black.
+        """
         height, width = image.shape[:2]
         left, right = self._padding(self.x1, width)
         top, bottom = self._padding(self.y1, height)
@@ -70,14 +84,19 @@ class Crop(NamedTuple):
                 np.zeros((self.size, self.size, *image.shape[2:]), image.dtype),
                 np.ones((self.size, self.size), bool),
             )
-        window = image[
-            self.y1 + top : self.y1 + self.side - bottom,
-            self.x1 + left : self.x1 + self.side - right,
-        ]
+        first, end = self.x1 + left, self.x1 + self.side - right
+        if mirrored:
+            first, end = width - end, width - first
+        window = image[self.y1 + top : self.y1 + self.side - bottom, first:end]
+        if recolour is not None:
+            window = recolour(window)
+        if mirrored:  # OpenCV copies a view with negative strides pixel by pixel
+            window = cv2.flip(window, 1)
         if left or right or top or bottom:
-            window = cv2.copyMakeBorder(
-                window, top, bottom, left, right, cv2.BORDER_CONSTANT, value=0
-            )
+            # Zeroed memory costs nothing until it is touched, unlike a border that is written.
+            padded = np.zeros((self.side, self.side, *image.shape[2:]), image.dtype)
+            padded[top : self.side - bottom, left : self.side - right] = window
+            window = padded
         resized = cv2.resize(window, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
         mask = self._padded_cells(top, bottom)[:, None] | self._padded_cells(left, right)[None, :]
         return CropImage(resized, mask)

@@ -85,7 +85,9 @@ def _decode_jpeg(path: str | Path, data: bytes) -> np.ndarray:
     jpeg4py = _load_jpeg4py()
     if jpeg4py is not None:
         try:
-            return np.ascontiguousarray(jpeg4py.JPEG(np.frombuffer(data, np.uint8)).decode())
+            jpeg = jpeg4py.JPEG(np.frombuffer(data, np.uint8))
+            jpeg.parse_header()
+            return jpeg.decode(np.empty((jpeg.height, jpeg.width, 3), np.uint8))
         except jpeg4py.JPEGRuntimeError as error:  # for example CMYK; OpenCV reads more kinds
             logger.debug("%s: jpeg4py gave up (%s), trying OpenCV", path, error)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

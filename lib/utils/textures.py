@@ -20,6 +20,11 @@ SEGMENT_FILL = 0.35  # its pixels over its box's, at least: no webs and rings
 SEGMENT_SIDE = 16  # its shorter side in pixels, at least
 SEGMENT_ASPECT = 4  # its longer side over its shorter one, at most
 SEGMENT_TEXTURE = 10.0  # standard deviation of its grey levels, at least
+PARTS = {  # of a list of photographs
+    "all": lambda paths: paths,
+    "train": lambda paths: [path for i, path in enumerate(paths) if i % 10],
+    "val": lambda paths: paths[::10],
+}
 CANDIDATES = 6  # rectangles looked at before the one with most texture is taken as a target
 
 
@@ -57,14 +62,18 @@ class PhotoTextures:
     Segments of the label maps are the objects. The last `keep` photographs stay decoded.
     """
 
-    def __init__(self, folder: str | Path, keep: int = 64) -> None:
+    def __init__(self, folder: str | Path, keep: int = 64, part: str = "all") -> None:
         """List the folder; files are read, and checked, when they are drawn.
+
+        Args:
+            part: "all" photographs, or "train" or "val": every tenth by name is in "val" only.
 
         Raises:
             FileNotFoundError: no folder, no photograph in it, or one without its label map.
+            KeyError: another part.
         """
         self.folder = Path(folder)
-        self.photographs = sorted(self.folder.glob("*.jpg"))
+        self.photographs = PARTS[part](sorted(self.folder.glob("*.jpg")))
         if not self.photographs:
             raise FileNotFoundError(
                 f"{self.folder}: no *.jpg; photographs with label maps (*.png) are needed"

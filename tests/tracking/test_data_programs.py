@@ -34,7 +34,8 @@ def test_make_lmdb_packs_and_does_not_replace_unasked(tmp_path: Path) -> None:
 def test_profile_data_prints_every_part() -> None:
     done = _run("profile_data.py", "--samples", "3", "--height", "90", "--width", "120")
     assert done.returncode == 0, done.stderr
-    for word in ("samples/s", "reading", "decoding", "rest", "half-size decoding"):
+    parts = ("samples/s", "reading", "decoding", "making", "assembly", "unpacking")
+    for word in (*parts, "from one worker", "half-size decoding"):
         assert word in done.stdout
     done = _run("profile_data.py", "--opening", "24")
     assert done.returncode == 0, done.stderr

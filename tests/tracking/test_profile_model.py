@@ -1,31 +1,73 @@
-"""tracking/profile_model.py: its figures are consistent, its file is JSON."""
+"""tracking/profile_model.py: its figures are consistent, its file is JSON, its refusals say why."""
 
 import json
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.programs import runner
 
 
-def test_figures_fit_each_other(tiny_recipe: Path, tmp_path: Path) -> None:
+def test_figures_fit_each_other(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
     out = tmp_path / "profile.json"
-    command = [
-        *(sys.executable, str(ROOT / "tracking" / "profile_model.py"), "--frames", "3"),
-        *("--param", str(tiny_recipe), "--device", "cpu", "--json", str(out)),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "speedup over plain" in done.stdout and "a remembered frame" in done.stdout
+    run = runner("profile_model.py", monkeypatch, capfd)
+    options = ("--param", tiny_recipe, "--device", "cpu", "--json", out)
+    status, text, errors = run(*options, "--frames", "3", "--precision", "bf16")
+    assert status == 0, errors
+    assert "speedup over plain" in text and "bytes a remembered frame" in text
     report = json.loads(out.read_text())
-    for name in ("plain", "rearranged"):
+    assert report["modes"] == ["plain", "rearranged", "bf16"]
+    for name in report["modes"]:
         operations = dict(report["GFLOP"][name])
         assert operations.pop("frame") == pytest.approx(sum(operations.values()))
         assert operations["backbone"] > 0 and operations["heads"] > 0
         times = report["milliseconds"][name]
         assert all(stage["p50"] >= 0 for stage in times.values())
         assert times["frame"]["p50"] > times["backbone"]["p50"]
-    # Keys, values (2 x 16 tokens x 32) and inner encodings (16 x 16) in fp32.
-    assert report["bytes a remembered frame"] == 4 * (2 * 16 * 32 + 16 * 16)
+        assert report["FPS"][name] == pytest.approx(1000 / times["frame"]["p50"])
+    assert report["median ratios"]["speedup over plain"]["plain"] == 1
+    # Keys, values (2 x 16 tokens x 32) and inner encodings (16 x 16), 4 or 2 bytes each.
+    values = 2 * 16 * 32 + 16 * 16
+    kept = {"plain": 4 * values, "rearranged": 4 * values, "bf16": 2 * values}
+    assert report["bytes a remembered frame"] == kept
+
+
+REFUSALS = [
+    (("--modes", "plain,fast"), r"unknown modes \['fast'\]; there are plain, rearranged, comp"),
+    (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
+    (("--plain", "--compile"), "plain runs the network as it was trained"),
+    (("--train", "--steps", "0", "--device", "cpu"), "steps must be at least 1; given: 0"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSALS, ids=[c[1] for c in REFUSALS])
+def test_refusals(
+    tiny_recipe: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+    options: tuple[str, ...],
+    message: str,
+) -> None:
+    run = runner("profile_model.py", monkeypatch, capfd)
+    status, _, errors = run("--param", tiny_recipe, *options)
+    assert status == 1
+    assert re.search(message, errors), errors
+
+
+def test_training_step(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "training.json"
+    run = runner("profile_model.py", monkeypatch, capfd)
+    options = ("--train", "--no-compile", "--param", tiny_recipe, "--device", "cpu", "--json", out)
+    status, text, errors = run(*options, "--batch-size", "2", "--steps", "2")
+    assert status == 0, errors
+    assert "the whole recipe, 500 epochs of 60000 samples" in text
+    report = json.loads(out.read_text())
+    assert report["fast"]["settings"] == "bf16, eager, channels-last, fused AdamW"
+    for name in ("plain", "fast"):
+        kind = report[name]
+        assert kind["recipe_hours"] == pytest.approx(3e7 / kind["samples_per_second"] / 3600)

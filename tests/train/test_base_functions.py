@@ -68,6 +68,17 @@ def test_rates_drop_after_the_recipes_epoch(drop, epoch, factor):
     assert learning_rates(cfg, epoch) == pytest.approx([1e-4 * factor, 1e-5 * factor])
 
 
+@pytest.mark.parametrize(
+    ("epoch", "factor"),
+    # warm-up 1/3 and 2/3, then the cosine over the other 8 epochs: (1 + cos(pi * done / 8)) / 2
+    [(1, 1 / 3), (2, 2 / 3), (3, 1), (5, 0.853553), (7, 0.5), (10, 0.038060)],
+)
+def test_cosine_schedule_with_warm_up(epoch, factor):
+    schedule = {"TYPE": "cosine", "WARMUP_EPOCHS": 2}
+    cfg = make_config({"TRAIN": {"EPOCH": 10, "SCHEDULER": schedule}})
+    assert learning_rates(cfg, epoch) == pytest.approx([1e-4 * factor, 1e-5 * factor], rel=1e-5)
+
+
 def test_backbone_weights_from_a_file(tmp_path, hub):
     torch.manual_seed(1)
     whole = timm.models.resnet.test_resnet()  # with layer4 and the classifier

@@ -28,6 +28,7 @@ def test_a_failure_keeps_the_old_content(tmp_path: Path) -> None:
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
+
 def test_a_locked_folder_keeps_others_out_until_the_block_ends(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     program = (

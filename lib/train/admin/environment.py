@@ -15,6 +15,7 @@ FOLDERS = {  # setting: folder under the common root
     "own_video": "own_video",
     "own_images": "own_images",
     "demo": "demo",
+    "photographs": "photographs",
 }
 
 

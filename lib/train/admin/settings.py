@@ -13,7 +13,10 @@ from lib.utils.paths import PROJECT_ROOT
 
 PRECISIONS = ("off", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
-LEAST = {"batch_size": 1, "accumulate": 1, "epochs": 1, "samples": 1, "workers": 0, "keep": 1}
+LEAST = {
+    **dict.fromkeys(("batch_size", "accumulate", "epochs", "until", "samples", "keep"), 1),
+    "workers": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,13 @@ class Settings:
     batch_size: int | None = None  # samples a process and forward pass
     accumulate: int = 1  # forward passes an update
     epochs: int | None = None
+    until: int | None = None  # the epoch after which this run ends, the schedule unchanged
     samples: int | None = None  # an epoch, over all processes
     workers: int | None = None  # loading processes a process
     precision: str = "off"  # of the network's matrix products under autocast; off is fp32
     compile: bool = False
     channels_last: bool = False
+    fused: bool | None = None  # AdamW in one kernel, with other last bits; None: on GPUs
     sync_bn: bool = False  # the heads' batch norm takes its statistics over all GPUs
     seed: int = 42
     keep: int = 3  # newest checkpoints kept, beside every 100th

@@ -3,16 +3,12 @@
 Used by train_script.py. Where the data lie is lib/train/admin/environment.py's to say.
 """
 
-import logging
-
 from easydict import EasyDict
 
 from lib.train.admin.environment import find_data
 from lib.train.data.processing import read_windows
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
-
-logger = logging.getLogger(__name__)
 
 
 def build_sampler(cfg: EasyDict, part: str = "TRAIN") -> TrackingSampler:
@@ -31,7 +27,5 @@ def build_sampler(cfg: EasyDict, part: str = "TRAIN") -> TrackingSampler:
         )
     wanted = [(name, ratio) for name, ratio in zip(names, ratios, strict=True) if ratio]
     datasets = [build_dataset(name, find_data) for name, _ in wanted]
-    for dataset in datasets:
-        logger.info("%s: %d sequences from %s", dataset.name, len(dataset), dataset.store.root)
     shares = [ratio for _, ratio in wanted]
     return TrackingSampler(datasets, shares, read_windows(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL)

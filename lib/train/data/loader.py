@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from lib.train.data.batch import Sample
+from lib.train.data.batch import PackedSample, Sample
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class BrokenDataError(RuntimeError):
 class SampleSource(Protocol):
     """Draws samples; `lib/train/data/sampler.py` is one."""
 
-    def draw(self, generator: np.random.Generator) -> Sample:
+    def draw(self, generator: np.random.Generator) -> Sample | PackedSample:
         """Draw one sample with the randomness of `generator`."""
         ...
 
@@ -45,7 +45,7 @@ class _Drawn(Dataset):
         self._source = source
         self._seed = seed
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample:
+    def __getitem__(self, key: tuple[int, int]) -> Sample | PackedSample:
         return self._source.draw(np.random.default_rng((self._seed, *key)))
 
 
@@ -101,8 +101,8 @@ class Loader:
         self._numbers.epoch = epoch
         self._numbers.first_batch = first_batch
 
-    def __iter__(self) -> Iterator[Sample]:
-        """Yield batches: a Sample whose tensors have the batch axis in front.
+    def __iter__(self) -> Iterator[Sample | PackedSample]:
+        """Yield batches: what the source draws, its tensors with the batch axis in front.
 
         Raises:
             BrokenDataError: more than 1% of the draws met an unreadable image.
@@ -112,7 +112,7 @@ class Loader:
             yield batch
         self._judge(1)
 
-    def _count(self, batch: Sample) -> None:
+    def _count(self, batch: Sample | PackedSample) -> None:
         """Add a batch to the counts; log each unreadable image once."""
         self.delivered += len(batch.source)
         self.rejected += int(batch.rejected.sum())
@@ -143,6 +143,7 @@ def build_loader(
     epoch_length: int,
     rank: int = 0,
     world_size: int = 1,
+    pin_memory: bool = False,
 ) -> Loader:
     """Load batches of drawn samples.
 
@@ -152,6 +153,7 @@ def build_loader(
         epoch_length: samples an epoch over all ranks; what does not fill a batch on every rank is
             left out.
         rank, world_size: which of how many training processes this is.
+        pin_memory: deliver batches in memory that a GPU copies from by itself.
 
     Raises:
         ValueError: an epoch does not hold one batch on every rank, or a number is out of range.
@@ -171,7 +173,7 @@ def build_loader(
         _Drawn(source, seed),
         batch_sampler=numbers,
         num_workers=workers,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pin_memory,
         persistent_workers=workers > 0,
         worker_init_fn=_start_worker,
     )

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from easydict import EasyDict
 
-from lib.train.data.batch import Sample
+from lib.train.data.batch import PackedSample
 from lib.train.data.processing_utils import Jitter, draw_proposals, jitter_box
 from lib.train.data.transforms import (
-    CropTensors,
+    ChangedCrop,
     FrameChange,
+    change_box,
     change_crop,
-    change_frame,
+    cut_changed,
     draw_crop_change,
     draw_frame_change,
 )
@@ -56,7 +57,7 @@ def make_sample(
     windows: Windows,
     generator: np.random.Generator,
     source: str,
-) -> Sample:
+) -> PackedSample:
     """Make a sample of two references and a search frame, in temporal order.
 
     Args:
@@ -73,15 +74,12 @@ def make_sample(
         _make_crop(frame, box, change, windows, jitter, generator)
         for frame, box, jitter in zip(frames, boxes_xywh_image, jitters, strict=True)
     ]
-    *references, search = views
-    proposals = draw_proposals(search.box_xywh, generator)
-    return Sample(
-        search=search.image,
-        search_mask=search.mask,
-        search_box=_tensor(search.box_xywh),
-        references=torch.stack([view.image for view in references]),
-        reference_masks=torch.stack([view.mask for view in references]),
-        reference_boxes=_tensor(np.stack([view.box_xywh for view in references])),
+    proposals = draw_proposals(views[-1].box_xywh, generator)
+    return PackedSample(
+        crops=torch.from_numpy(np.stack([view.image for view in views])),
+        scales=torch.from_numpy(np.stack([view.scale for view in views])),
+        masks=torch.from_numpy(np.stack([view.mask for view in views])),
+        boxes=_tensor(np.stack([view.box_xywh for view in views])),
         proposals=_tensor(proposals.boxes_xywh),
         proposal_iou=_tensor(2 * proposals.iou - 1),
         source=source,
@@ -95,14 +93,14 @@ def _make_crop(
     windows: Windows,
     jitter: Jitter,
     generator: np.random.Generator,
-) -> CropTensors:
-    """Change a frame, cut a window near its box, change the crop."""
-    frame, box = change_frame(frame, box_xywh_image, change)
+) -> ChangedCrop:
+    """Cut a window near the box of a changed frame, change the crop."""
+    box = change_box(box_xywh_image, frame.shape[1], change)
     try:
         window = Crop.around(jitter_box(box, jitter, generator), windows.factor, windows.size)
     except ValueError as error:
         raise UnusableSample(str(error)) from None
-    cropped = window.cut(frame)
+    cropped = cut_changed(window, frame, change)
     # The network sees the mask at its stride; where that is all padding, the whole mask may not be.
     if cropped.mask[::STRIDE, ::STRIDE].all():
         raise UnusableSample(f"the window {window} of box {box.tolist()} shows padding only")

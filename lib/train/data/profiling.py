@@ -1,16 +1,19 @@
-"""Where the time of loading goes: reading, decoding, the rest; and how fast a large set opens.
+"""Where the time of loading goes, what a worker costs, and how fast a large set opens.
 
-Used by tracking/profile_data.py. Everything runs in this process on one core, as in one worker.
+Used by tracking/profile_data.py. Samples are drawn in this process on one core, as in one worker.
+Their time is that of the processor, which other programs disturb less than the clock's.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from torch.utils.data import default_collate
 
+from lib.train.data.loader import build_loader
 from lib.train.data.processing import Windows
 from lib.train.data.processing_utils import jitter_box
 from lib.train.data.sampler import TrackingSampler
@@ -25,19 +28,29 @@ from lib.utils.store import FolderStore, Store
 
 
 class Profile(NamedTuple):
-    """Seconds of `samples` samples on one core."""
+    """Seconds of `samples` samples on one core; by the processor's time but for `clock`."""
 
     samples: int
     images: int  # read for them
     bytes: int  # of their files
     reading: float
     decoding: float
-    rest: float  # choosing frames, windows, colours, proposals
+    making: float  # choosing frames, windows, proposals
+    assembly: float  # of batches
+    unpacking: float  # in the training process, if it trains on a CPU
+    clock: float  # of all but unpacking, by the clock
 
     @property
     def total(self) -> float:
-        """Seconds in all."""
-        return self.reading + self.decoding + self.rest
+        """Seconds of a worker."""
+        return self.reading + self.decoding + self.making + self.assembly
+
+
+class WorkerTimes(NamedTuple):
+    """Seconds by the clock until the first batch of an epoch arrives from one worker."""
+
+    first: float  # with starting the worker
+    later: float  # from the worker that is there
 
 
 class HalfSize(NamedTuple):
@@ -63,25 +76,29 @@ class TimedStore:
     """A store that measures itself."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
         self.root = store.root
         self.names, self.stamp, self.read_text = store.names, store.stamp, store.read_text
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from 0."""
         self.images, self.bytes, self.reading, self.decoding = 0, 0, 0.0, 0.0
 
     def read_bytes(self, path: str) -> bytes:
         """See `Store`."""
-        start = time.perf_counter()
-        content = self._store.read_bytes(path)
-        self.reading += time.perf_counter() - start
+        start = time.process_time()
+        content = self.store.read_bytes(path)
+        self.reading += time.process_time() - start
         self.bytes += len(content)
         return content
 
     def read_image(self, path: str) -> np.ndarray:
         """See `Store`."""
         content = self.read_bytes(path)
-        start = time.perf_counter()
+        start = time.process_time()
         image = decode_rgb(content, self.root / path)
-        self.decoding += time.perf_counter() - start
+        self.decoding += time.process_time() - start
         self.images += 1
         return image
 
@@ -100,26 +117,59 @@ def write_clips(root: Path, *, clips: int, length: int, height: int, width: int)
 
 
 def profile_samples(
-    datasets: Iterable[BaseDataset], windows: Windows, max_gap: int, samples: int
+    datasets: Iterable[BaseDataset], windows: Windows, max_gap: int, samples: int, batch: int
 ) -> Profile:
-    """Draw samples from data sets in equal shares, and split the time."""
+    """Draw samples from data sets in equal shares, put them in batches, and split the time.
+
+    Args:
+        batch: samples of a batch.
+    """
     datasets = list(datasets)
     stores = [TimedStore(dataset.store) for dataset in datasets]
     for dataset, store in zip(datasets, stores, strict=True):
         dataset.store = store
     sampler = TrackingSampler(datasets, [1] * len(datasets), windows, max_gap)
-    sampler.draw(np.random.default_rng(0))  # loads libraries
+    default_collate([sampler.draw(np.random.default_rng(0))]).unpack()  # loads libraries
     for store in stores:
-        store.images, store.bytes, store.reading, store.decoding = 0, 0, 0.0, 0.0
-    start = time.perf_counter()
-    for number in range(samples):
-        sampler.draw(np.random.default_rng((1, number)))
-    total = time.perf_counter() - start
+        store.restart()
+    drawing = assembly = unpacking = clock = 0.0
+    for first in range(0, samples, batch):
+        begin, start = time.perf_counter(), time.process_time()
+        numbers = range(first, min(first + batch, samples))
+        drawn = [sampler.draw(np.random.default_rng((1, number))) for number in numbers]
+        middle = time.process_time()
+        assembled = default_collate(drawn)
+        end = time.process_time()
+        clock += time.perf_counter() - begin
+        assembled.unpack()
+        drawing, assembly = drawing + middle - start, assembly + end - middle
+        unpacking += time.process_time() - end
+    for dataset, store in zip(datasets, stores, strict=True):
+        dataset.store = store.store
     images, size, reading, decoding = (
         sum(getattr(store, field) for store in stores)
         for field in ("images", "bytes", "reading", "decoding")
     )
-    return Profile(samples, images, size, reading, decoding, total - reading - decoding)
+    making = drawing - reading - decoding
+    return Profile(samples, images, size, reading, decoding, making, assembly, unpacking, clock)
+
+
+def profile_worker(
+    datasets: Sequence[BaseDataset], windows: Windows, max_gap: int, batch: int
+) -> WorkerTimes:
+    """Start a loader with one worker and wait for the first batch of two epochs."""
+    sampler = TrackingSampler(datasets, [1] * len(datasets), windows, max_gap)
+    loader = build_loader(sampler, batch_size=batch, workers=1, seed=0, epoch_length=batch)
+    seconds = []
+    for epoch in range(2):
+        loader.set_epoch(epoch)
+        start = time.perf_counter()
+        batches = iter(loader)
+        next(batches)
+        seconds.append(time.perf_counter() - start)
+        for _ in batches:  # to the end, where the worker gets ready for the next epoch
+            pass
+    return WorkerTimes(*seconds)
 
 
 def profile_half_size(

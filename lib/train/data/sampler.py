@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from lib.train.data.batch import Sample
+from lib.train.data.batch import PackedSample
 from lib.train.data.processing import UnusableSample, Windows, make_sample
 from lib.utils.image import ImageError
 
@@ -92,7 +92,7 @@ class TrackingSampler:
         self._windows = windows
         self._max_gap = max_gap
 
-    def draw(self, generator: np.random.Generator) -> Sample:
+    def draw(self, generator: np.random.Generator) -> PackedSample:
         """Draw until a sample can be made.
 
         Raises:
@@ -125,7 +125,7 @@ class TrackingSampler:
         frames = draw_causal_frames(dataset.visible(sequence), self._max_gap, generator)
         return Draw(dataset, sequence, frames)
 
-    def _make(self, drawn: Draw, generator: np.random.Generator) -> Sample:
+    def _make(self, drawn: Draw, generator: np.random.Generator) -> PackedSample:
         """Read what was drawn, each frame once, and process it."""
         read = {
             frame: drawn.dataset.read_frame(drawn.sequence, frame)

@@ -8,10 +8,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from lib.utils.crop import CropImage
+from lib.utils.crop import Crop, CropImage
 
 GREY = 0.05  # chance
 FLIP = 0.5  # chance, of the frames and again of each crop
@@ -32,11 +30,12 @@ class CropChange(NamedTuple):
     flip: bool
 
 
-class CropTensors(NamedTuple):
-    """One crop as the network takes it."""
+class ChangedCrop(NamedTuple):
+    """One crop as it is sent to where the network is; see PackedSample."""
 
-    image: Tensor  # (3, S, S) float32 RGB in [0, 1]
-    mask: Tensor  # (S, S) bool, True on padding
+    image: np.ndarray  # (S, S, 3) uint8 RGB
+    scale: np.float32  # brightness / 255
+    mask: np.ndarray  # (S, S) bool, True on padding
     box_xywh: np.ndarray  # (4,) float64, fractions of the crop
 
 
@@ -51,34 +50,30 @@ def draw_crop_change(generator: np.random.Generator) -> CropChange:
     return CropChange(float(brightness), bool(generator.random() < FLIP))
 
 
-def change_frame(
-    frame: np.ndarray, box_xywh_image: np.ndarray, change: FrameChange
-) -> tuple[np.ndarray, np.ndarray]:
-    """Change a whole frame, (H, W, 3) uint8 RGB, and its box in pixels.
-
-    Both changes cost little beside decoding (0.1 ms for a flip of 1280x720), so they are made on
-    the whole frame. A view with negative strides would be slow: OpenCV copies it pixel by pixel.
-    """
-    if change.grey:
-        frame = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if change.flip:
-        x, y, w, h = box_xywh_image
-        # Kept: corners go from x to width - 1 - x as pixels do, though edges would go to width - x.
-        box_xywh_image = np.array([frame.shape[1] - 1 - x - w, y, w, h])
-        frame = cv2.flip(frame, 1)
-    return frame, box_xywh_image
+def change_box(box_xywh_image: np.ndarray, width: int, change: FrameChange) -> np.ndarray:
+    """Box (4,) in pixels of a changed frame of `width` pixels."""
+    if not change.flip:
+        return box_xywh_image
+    x, y, w, h = box_xywh_image
+    # Kept: corners go from x to width - 1 - x as pixels do, though edges would go to width - x.
+    return np.array([width - 1 - x - w, y, w, h])
 
 
-def change_crop(cropped: CropImage, box_xywh: np.ndarray, change: CropChange) -> CropTensors:
-    """Change a crop and make tensors of it; `box_xywh` is in fractions of the crop."""
+def cut_changed(window: Crop, frame: np.ndarray, change: FrameChange) -> CropImage:
+    """Cut a window out of a changed frame, given as (H, W, 3) uint8 RGB before the change."""
+    return window.cut(frame, mirrored=change.flip, recolour=_to_grey if change.grey else None)
+
+
+def _to_grey(pixels: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 RGB -> the same without colour."""
+    return cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+
+
+def change_crop(cropped: CropImage, box_xywh: np.ndarray, change: CropChange) -> ChangedCrop:
+    """Change a crop; `box_xywh` is in fractions of it. Brightness is left to the unpacking."""
     pixels, mask = cropped
     if change.flip:
         x, y, w, h = box_xywh
         box_xywh = np.array([1 - x - w, y, w, h])
-        pixels, mask = pixels[:, ::-1], mask[:, ::-1]
-    image = np.empty((3, *pixels.shape[:2]), np.float32)
-    np.multiply(pixels.transpose(2, 0, 1), np.float32(change.brightness / 255), out=image)
-    np.minimum(image, 1, out=image)
-    return CropTensors(
-        torch.from_numpy(image), torch.from_numpy(np.ascontiguousarray(mask)), box_xywh
-    )
+        pixels, mask = cv2.flip(pixels, 1), mask[:, ::-1]
+    return ChangedCrop(pixels, np.float32(change.brightness / 255), mask, box_xywh)

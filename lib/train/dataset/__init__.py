@@ -1,20 +1,25 @@
 """Training sets by the names that recipes use."""
 
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
 from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError
 from lib.train.dataset.coco_seq import CocoSeq
+from lib.train.dataset.composed import Composed
 from lib.train.dataset.demo import Demo, make_demo
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.lasot import Lasot
 from lib.train.dataset.own_video import OwnVideo
-from lib.train.dataset.splits import got10k_names, own_names, read_split, trackingnet_names
+from lib.train.dataset.splits import got10k_names, read_split, trackingnet_names
 from lib.train.dataset.tracking_net import TrackingNet
+from lib.utils.compose import PhotoTextures, ProceduralTextures
 from lib.utils.paths import DataPath
 from lib.utils.store import Store, open_store
 
-__all__ = ["DATASETS", "BaseDataset", "DatasetError", "build_dataset"]
+__all__ = ["COMPOSED", "DATASETS", "BaseDataset", "DatasetError", "build_dataset"]
+
+logger = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
@@ -51,7 +56,7 @@ DATASETS: dict[str, Entry] = {
         "trackingnet",
         lambda name, store: TrackingNet(name, store, trackingnet_names(store, range(12))),
     ),
-    "OWN_VIDEO": Entry("own_video", lambda name, store: OwnVideo(name, store, own_names(store))),
+    "OWN_VIDEO": Entry("own_video", OwnVideo),
     "OWN_IMAGES": Entry(
         "own_images", lambda name, store: CocoSeq(name, store, "annotations.json", "images")
     ),
@@ -60,11 +65,30 @@ DATASETS: dict[str, Entry] = {
 }
 
 
-def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset:
+KEEP = 500  # decoded photographs in each loading process, half a megabyte each
+
+
+class ComposedEntry(NamedTuple):
+    """How a name becomes clips that are composed while training."""
+
+    part: str  # of the photographs
+    seed: int
+    made_up: bool = False  # pictures, instead of photographs
+
+
+COMPOSED: dict[str, ComposedEntry] = {
+    "COMPOSED": ComposedEntry("train", seed=1),
+    "COMPOSED_VAL": ComposedEntry("val", seed=2),
+    "COMPOSED_MADE_UP": ComposedEntry("train", seed=3, made_up=True),
+    "COMPOSED_MADE_UP_VAL": ComposedEntry("val", seed=4, made_up=True),
+}
+
+
+def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | Composed:
     """Open a data set by its name in a recipe. Demo data that are not there are made.
 
     Args:
-        name: a key of DATASETS.
+        name: a key of DATASETS or COMPOSED.
         find: gives the path for a setting, such as `lib.train.admin.environment.find_data`.
 
     Raises:
@@ -72,13 +96,34 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset:
         FileNotFoundError: the data, or a part of them, are not where the settings say.
         DatasetError: annotations and frames do not fit together.
     """
+    if name in COMPOSED:
+        return _build_composed(name, find)
     if name not in DATASETS:
-        raise ValueError(f"no data set {name!r}; there are: {', '.join(DATASETS)}")
+        raise ValueError(f"no data set {name!r}; there are: {', '.join([*DATASETS, *COMPOSED])}")
     entry = DATASETS[name]
     root = find(entry.setting)
     if entry.setting == "demo":
         make_demo(root.path)
     try:
-        return entry.make(name, open_store(root.path))
+        dataset = entry.make(name, open_store(root.path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: {error} (from {root.source}). {root.hint()}") from error
+    logger.info("%s: %d sequences from %s", name, len(dataset), dataset.store.root)
+    return dataset
+
+
+def _build_composed(name: str, find: Callable[[str], DataPath]) -> Composed:
+    """Open clips composed while training, of photographs that are there or of made-up pictures."""
+    entry = COMPOSED[name]
+    if entry.made_up:
+        logger.info("%s: clips of made-up pictures", name)
+        return Composed(name, ProceduralTextures(), seed=entry.seed)
+    root = find("photographs")
+    try:
+        textures = PhotoTextures(root.path, keep=KEEP, part=entry.part)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{name}: {error} (from {root.source}). {root.hint()} COMPOSED_MADE_UP needs none."
+        ) from error
+    logger.info("%s: clips of %d photographs in %s", name, len(textures.photographs), root.path)
+    return Composed(name, textures, seed=entry.seed)

@@ -58,7 +58,7 @@ class BaseTrainer:
         self.stop = StopRequest()
 
     def train(self) -> dict[str, float]:
-        """Train up to the recipe's last epoch.
+        """Train up to the recipe's last epoch, or the one where this run is to end.
 
         Returns:
             Means of the last validation; of the last training epoch if there is no validation.
@@ -70,7 +70,8 @@ class BaseTrainer:
         result: dict[str, float] = {}
         with self.stop:
             self._validate_if_due()
-            for epoch in range(self.epoch + 1, self.cfg.TRAIN.EPOCH + 1):
+            last = min(self.cfg.TRAIN.EPOCH, self.settings.until or self.cfg.TRAIN.EPOCH)
+            for epoch in range(self.epoch + 1, last + 1):
                 set_learning_rates(self.parts.optimizer, self.cfg, epoch)
                 result = self._record(f"train {epoch}", self.train_epoch(epoch))
                 self.epoch, self.batches_done, self.stats = epoch, 0, Stats()

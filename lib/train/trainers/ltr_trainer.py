@@ -8,20 +8,21 @@ import logging
 import math
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import numpy as np
 import torch
 from easydict import EasyDict
-from torch import nn
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from lib.train.actors.aiatrack import AIATRACKActor, Outcome
+from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.admin.tensorboard import TensorboardWriter
-from lib.train.data.batch import Sample
+from lib.train.data.batch import PackedSample, Sample
 from lib.train.trainers.base_trainer import BaseTrainer, Parts
+from lib.train.trainers.step import NonFiniteStep, floats, update_weights
 from lib.utils import distributed
 from lib.utils.checkpoint import save_checkpoint
 
@@ -88,7 +89,7 @@ class LTRTrainer(BaseTrainer):
                 self.check_stop()
                 batch = self._to_device(batch)
                 outcome = self._val_actor(batch)
-                stats.update_all(_floats(outcome), len(batch.search))
+                stats.update_all(floats(outcome), len(batch.search))
                 bar.update()
                 if number == 0:
                     self.writer.batch("val/batch", batch, outcome.box_xyxy, epoch)
@@ -97,32 +98,28 @@ class LTRTrainer(BaseTrainer):
         return means
 
     def _update(self, epoch: int, update: int, group: list[Sample]) -> None:
-        """Do one update of the weights from the batches of a group."""
+        """Do one update of the weights from the batches of a group, and note what it came to."""
         self._seed(epoch, update)
-        optimizer = self.parts.optimizer
-        optimizer.zero_grad(set_to_none=True)
-        for i, batch in enumerate(group):
-            with self._exchange(i == len(group) - 1):
-                outcome = self.parts.actor(batch)
-                terms = _floats(outcome)
-                self._require_finite(epoch, update, terms, batch)
-                self.scaler.scale(outcome.loss / len(group)).backward()
-            for stats in (self.stats, self._window):
+        try:
+            done = update_weights(
+                self.parts.actor,
+                self.parts.optimizer,
+                self.scaler,
+                group,
+                self.cfg.TRAIN.GRAD_CLIP_NORM,
+            )
+        except NonFiniteStep as found:
+            self._refuse(epoch, update, found)
+        for stats in (self.stats, self._window):
+            for terms, batch in zip(done.terms, group, strict=True):
                 stats.update_all(terms, len(batch.search))
-        self.scaler.unscale_(optimizer)
-        norm = nn.utils.clip_grad_norm_(self._trained(), self.cfg.TRAIN.GRAD_CLIP_NORM).item()
-        if not math.isfinite(norm) and not self.scaler.is_enabled():
-            self._refuse(epoch, update, {**terms, "gradient norm": norm}, group[-1])
-        self.scaler.step(optimizer)  # in fp16 it skips an update with infinite gradients
-        self.scaler.update()
-        if math.isfinite(norm):
-            for stats in (self.stats, self._window):
-                stats.update_all({"gradient norm": norm})
+            if math.isfinite(done.norm):
+                stats.update_all({"gradient norm": done.norm})
         if update == 0 and (epoch == 1 or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
-            self.writer.batch("train/batch", group[-1], outcome.box_xyxy, epoch)
+            self.writer.batch("train/batch", group[-1], done.box_xyxy, epoch)
 
-    def _to_device(self, batch: Sample) -> Sample:
-        """Move a batch, from pinned memory without waiting."""
+    def _to_device(self, batch: Sample | PackedSample) -> Sample:
+        """Move a batch, from pinned memory without waiting, and unpack it there."""
         return batch.to(self.device, non_blocking=True)
 
     def _seed(self, epoch: int, update: int) -> None:
@@ -130,39 +127,21 @@ class LTRTrainer(BaseTrainer):
         key = (self.settings.seed, distributed.rank(), epoch, update)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
-    def _exchange(self, last: bool) -> contextlib.AbstractContextManager:
-        """Let processes exchange gradients in the last batch of a group only."""
-        net = self.parts.actor.net
-        if last or not isinstance(net, nn.parallel.DistributedDataParallel):
-            return contextlib.nullcontext()
-        return net.no_sync()
-
-    def _trained(self) -> Iterator[nn.Parameter]:
-        """Parameters that have a gradient to clip."""
-        return (p for p in self.parts.model.parameters() if p.requires_grad)
-
-    def _require_finite(
-        self, epoch: int, update: int, terms: dict[str, float], batch: Sample
-    ) -> None:
-        """Raise unless every term of the loss is a number."""
-        if not all(map(math.isfinite, terms.values())):
-            self._refuse(epoch, update, terms, batch)
-
-    def _refuse(self, epoch: int, update: int, terms: dict[str, float], batch: Sample) -> None:
+    def _refuse(self, epoch: int, update: int, found: NonFiniteStep) -> NoReturn:
         """Save the batch and raise NonFiniteError with step and terms."""
         name = f"nonfinite_ep{epoch:04d}_update{update:06d}_rank{distributed.rank()}.pt"
         path = self.settings.checkpoint_folder / name
-        contents = {**batch._asdict(), "terms": terms, "net": self.parts.model.state_dict()}
+        told = {"terms": found.terms, "net": self.parts.model.state_dict()}
         try:
-            save_checkpoint(path, contents)
+            save_checkpoint(path, {**found.batch._asdict(), **told})
             where = f"batch and weights are saved in {path}"
         except (OSError, RuntimeError) as error:
             where = f"saving the batch failed too: {error}"
-        shown = ", ".join(f"{name} {value}" for name, value in terms.items())
+        shown = ", ".join(f"{name} {value}" for name, value in found.terms.items())
         raise NonFiniteError(
             f"epoch {epoch}, update {update}, rank {distributed.rank()}: not finite: {shown}. "
-            f"Nothing was updated; {where}. Samples: {'; '.join(batch.source)}"
-        )
+            f"Nothing was updated; {where}. Samples: {'; '.join(found.batch.source)}"
+        ) from None
 
     def _time(self, begin: float, waited: float, samples: int) -> None:
         """Note the speed of an update that began at `begin`."""
@@ -196,8 +175,3 @@ class LTRTrainer(BaseTrainer):
             tqdm(total=total, initial=initial, desc=name, leave=False, disable=hidden) as bar,
         ):
             yield bar
-
-
-def _floats(outcome: Outcome) -> dict[str, float]:
-    """The terms as numbers, in one transfer from the device."""
-    return dict(zip(outcome.terms, torch.stack(list(outcome.terms.values())).tolist(), strict=True))

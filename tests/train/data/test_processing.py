@@ -1,15 +1,19 @@
 """One sample through all stages: shapes, the windows' places, boxes that stay on their target."""
 
+import contextlib
+
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from lib.config.aiatrack.config import make_config
-from lib.train.data import processing
-from lib.train.data.processing import UnusableSample, Windows, make_sample, read_windows
+from lib.train.data import processing, transforms
+from lib.train.data.batch import Sample
+from lib.train.data.processing import UnusableSample, Windows, read_windows
 from lib.train.data.processing_utils import Jitter
 from lib.train.data.transforms import CropChange, FrameChange
-from lib.utils.crop import Crop
+from lib.utils.crop import Crop, CropImage
 
 SIZE = 128
 WINDOWS = Windows(SIZE, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
@@ -24,6 +28,11 @@ def _frames() -> list[np.ndarray]:
         frame[y : y + h, x : x + w] = 150 + 25 * number
         frames.append(frame)
     return frames
+
+
+def _sample(*arguments: object) -> Sample:
+    """Draw a sample and unpack it."""
+    return processing.make_sample(*arguments).unpack()
 
 
 def _inner_and_outer(image: torch.Tensor, box: torch.Tensor, width: float) -> tuple[float, float]:
@@ -48,7 +57,7 @@ def test_boxes_stay_on_their_targets() -> None:
     for seed in range(60):
         generator = np.random.default_rng(seed)
         try:
-            sample = make_sample(_frames(), BOXES, WINDOWS, generator, "made")
+            sample = _sample(_frames(), BOXES, WINDOWS, generator, "made")
         except UnusableSample:
             continue
         views = zip(
@@ -65,7 +74,7 @@ def test_boxes_stay_on_their_targets() -> None:
 
 
 def test_shapes_types_and_padding() -> None:
-    sample = make_sample(_frames(), BOXES, WINDOWS, np.random.default_rng(1), "made")
+    sample = _sample(_frames(), BOXES, WINDOWS, np.random.default_rng(1), "made")
     tensors = {k: v for k, v in sample._asdict().items() if isinstance(v, torch.Tensor)}
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     assert shapes == {
@@ -94,7 +103,7 @@ def test_first_reference_is_not_jittered() -> None:
     middle = ((SIZE - 1) / 2) / SIZE  # where the way in puts a window's centre
     moved = []
     for seed in range(20):
-        sample = make_sample(_frames(), BOXES, WINDOWS, np.random.default_rng(seed), "made")
+        sample = _sample(_frames(), BOXES, WINDOWS, np.random.default_rng(seed), "made")
         first, second = sample.reference_boxes.numpy()
         side = np.ceil(np.sqrt(40 * 30) * 5)  # the window's, 174 pixels
         offset = np.abs(first[:2] + first[2:] / 2 - middle)
@@ -111,7 +120,7 @@ def test_each_stage_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processing, "draw_crop_change", lambda g: CropChange(1.0, False))
     windows = WINDOWS._replace(others=Jitter(0, 0))
     frames = _frames()
-    sample = make_sample(frames, BOXES, windows, np.random.default_rng(0), "made")
+    sample = _sample(frames, BOXES, windows, np.random.default_rng(0), "made")
     flipped = np.array([220 - 1 - 60 - 50, 80, 50, 36])  # of the search frame's box
     window = Crop.around(flipped, 5.0, SIZE)
     cropped = window.cut(np.ascontiguousarray(frames[2][:, ::-1]))
@@ -126,7 +135,7 @@ def test_each_stage_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_proposals_lie_around_the_search_box_after_flips() -> None:
     boxes, centres = [], []
     for seed in range(100):
-        sample = make_sample(_frames(), BOXES, WINDOWS, np.random.default_rng(seed), "made")
+        sample = _sample(_frames(), BOXES, WINDOWS, np.random.default_rng(seed), "made")
         assert (sample.proposal_iou > 2 * 0.1 - 1).all() and (sample.proposal_iou <= 1).all()
         area = sample.search_box[2:].prod().sqrt()
         offset = sample.proposals[:, :2] + sample.proposals[:, 2:] / 2
@@ -140,14 +149,14 @@ def test_proposals_lie_around_the_search_box_after_flips() -> None:
 def test_window_without_a_pixel() -> None:
     boxes = np.array([[5.0, 5, 0, 0], *BOXES[1:]])
     with pytest.raises(UnusableSample, match="too small: its search window has no pixel"):
-        make_sample(_frames(), boxes, WINDOWS, np.random.default_rng(0), "made")
+        _sample(_frames(), boxes, WINDOWS, np.random.default_rng(0), "made")
 
 
 def test_window_of_padding_alone() -> None:
     boxes = BOXES.copy()
     boxes[0] = [-5000, 10, 20, 20]
     with pytest.raises(UnusableSample, match="shows padding only"):
-        make_sample(_frames(), boxes, WINDOWS, np.random.default_rng(0), "made")
+        _sample(_frames(), boxes, WINDOWS, np.random.default_rng(0), "made")
 
 
 def test_padding_alone_at_the_networks_stride(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +169,56 @@ def test_padding_alone_at_the_networks_stride(monkeypatch: pytest.MonkeyPatch) -
     mask = Crop.around(box, 5.0, SIZE).cut(frame).mask
     assert not mask.all() and mask[::16, ::16].all()
     with pytest.raises(UnusableSample, match="shows padding only"):
-        make_sample([frame] * 3, np.tile(box, (3, 1)), WINDOWS, np.random.default_rng(0), "made")
+        _sample([frame] * 3, np.tile(box, (3, 1)), WINDOWS, np.random.default_rng(0), "made")
 
 
 def test_windows_of_the_published_recipe() -> None:
     windows = read_windows(make_config())
     assert windows == Windows(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+
+
+def _plain_cut(window: Crop, frame: np.ndarray, change: FrameChange) -> CropImage:
+    """Cut from a whole frame that was changed before, with a border that is written."""
+    if change.grey:
+        frame = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if change.flip:
+        frame = cv2.flip(frame, 1)
+    top, left = (max(0, -start) for start in (window.y1, window.x1))
+    height, width = frame.shape[:2]
+    # Kept: the last row and column are dropped where the window touches them.
+    bottom = max(0, window.y1 + window.side - height + 1)
+    right = max(0, window.x1 + window.side - width + 1)
+    shown = frame[
+        window.y1 + top : window.y1 + window.side - bottom,
+        window.x1 + left : window.x1 + window.side - right,
+    ]
+    if 0 in shown.shape:
+        return CropImage(np.zeros((SIZE, SIZE, 3), np.uint8), np.ones((SIZE, SIZE), bool))
+    padded = cv2.copyMakeBorder(shown, top, bottom, left, right, cv2.BORDER_CONSTANT, value=0)
+    mask = np.ones((window.side, window.side))
+    mask[top : window.side - bottom, left : window.side - right] = 0
+    return CropImage(cv2.resize(padded, (SIZE, SIZE)), cv2.resize(mask, (SIZE, SIZE)).astype(bool))
+
+
+def test_samples_are_those_of_whole_frames_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3, 180, 220, 3), np.uint8)
+    monkeypatch.setattr(transforms, "GREY", 0.3)
+
+    def draw() -> list[Sample]:
+        samples = []
+        for seed in range(40):
+            with contextlib.suppress(UnusableSample):
+                samples.append(_sample(noise, BOXES, WINDOWS, np.random.default_rng(seed), "made"))
+        return samples
+
+    fast = draw()
+    monkeypatch.setattr(processing, "cut_changed", _plain_cut)
+    plain = draw()
+    assert len(fast) == len(plain) > 30
+    for one, other in zip(fast, plain, strict=True):
+        for name, value in one._asdict().items():
+            expected = getattr(other, name)
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, expected), name
+            else:
+                assert value == expected

@@ -1,24 +1,30 @@
 """What is drawn, how often, and what it does to pixels and boxes; numbers by hand."""
 
+import cv2
 import numpy as np
 import pytest
-import torch
 
 from lib.train.data.transforms import (
     CropChange,
     FrameChange,
+    change_box,
     change_crop,
-    change_frame,
+    cut_changed,
     draw_crop_change,
     draw_frame_change,
 )
-from lib.utils.crop import CropImage
+from lib.utils.crop import Crop, CropImage
 
 DRAWS = 10_000
+WINDOW = Crop(5, 3, 30, 16, (20.0, 18.0))
 
 
 def _frame(seed: int = 0, height: int = 40, width: int = 60) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def _grey(frame: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 
 def test_frequencies_of_frame_changes() -> None:
@@ -43,49 +49,62 @@ def test_frequencies_of_crop_changes() -> None:
 
 def test_nothing_drawn_changes_nothing() -> None:
     frame, box = _frame(), np.array([10.0, 5, 20, 12])
-    changed, moved = change_frame(frame, box, FrameChange(grey=False, flip=False))
-    assert changed is frame and moved is box
+    nothing = FrameChange(grey=False, flip=False)
+    assert change_box(box, 60, nothing) is box
+    for got, cut in zip(cut_changed(WINDOW, frame, nothing), WINDOW.cut(frame), strict=True):
+        assert np.array_equal(got, cut)
 
 
-def test_flip_of_a_frame() -> None:
-    frame, box = _frame(), np.array([10.0, 5, 20, 12])
-    flipped, moved = change_frame(frame, box, FrameChange(grey=False, flip=True))
+def test_flip_of_a_box() -> None:
+    box, flip = np.array([10.0, 5, 20, 12]), FrameChange(grey=False, flip=True)
     # Corners 10 and 30 in 60 columns go to 59 - 10 = 49 and 59 - 30 = 29.
+    moved = change_box(box, 60, flip)
     assert moved.tolist() == [29, 5, 20, 12]
-    assert np.array_equal(flipped[:, 0], frame[:, 59])
-    again, back = change_frame(flipped, moved, FrameChange(grey=False, flip=True))
-    assert np.array_equal(again, frame) and back.tolist() == box.tolist()
+    assert change_box(moved, 60, flip).tolist() == box.tolist()
 
 
-def test_grey_frame() -> None:
-    frame = np.full((4, 4, 3), (200, 100, 50), np.uint8)
-    grey, _ = change_frame(frame, np.zeros(4), FrameChange(grey=True, flip=False))
-    assert (grey == 124).all()  # .299 * 200 + .587 * 100 + .114 * 50 = 124.2
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(
+    "window",
+    [
+        Crop(5, 3, 30, 16, (20.0, 18.0)),  # inside
+        Crop(-7, 3, 30, 16, (8.0, 18.0)),  # over the left edge
+        Crop(40, 20, 20, 32, (50.0, 30.0)),  # touches the last column and row
+        Crop(-30, -50, 130, 48, (35.0, 15.0)),  # all of the frame and more
+        Crop(70, 0, 20, 16, (80.0, 10.0)),  # beside it
+    ],
+)
+def test_cutting_first_gives_the_same_bytes(window: Crop, flip: bool, grey: bool) -> None:
+    frame = _frame(3)
+    changed = _grey(frame) if grey else frame
+    expected = window.cut(np.ascontiguousarray(changed[:, ::-1] if flip else changed))
+    got = cut_changed(window, frame, FrameChange(grey, flip))
+    assert np.array_equal(got.image, expected.image)
+    assert np.array_equal(got.mask, expected.mask)
 
 
-def test_crop_becomes_tensors() -> None:
-    pixels = np.full((4, 4, 3), (51, 102, 255), np.uint8)
-    mask = np.zeros((4, 4), bool)
+def test_grey_crop() -> None:
+    frame = np.full((40, 60, 3), (200, 100, 50), np.uint8)
+    cut = cut_changed(WINDOW, frame, FrameChange(grey=True, flip=False))
+    assert (cut.image == 124).all()  # .299 * 200 + .587 * 100 + .114 * 50 = 124.2
+
+
+def test_crop_is_packed() -> None:
+    pixels, mask = _frame(5, 4, 4), np.zeros((4, 4), bool)
     mask[:, 0] = True
-    pixels[:, 0] = 0
     box = np.array([0.1, 0.2, 0.3, 0.4])
-    image, out_mask, out_box = change_crop(CropImage(pixels, mask), box, CropChange(1.2, False))
-    assert image.shape == (3, 4, 4) and image.dtype == torch.float32
-    # 51 / 255 * 1.2 = .24, 102 / 255 * 1.2 = .48, 1.2 is clamped to 1
-    expected = torch.tensor([0.24, 0.48, 1.0])
-    assert torch.allclose(image[:, 0, 3], expected, atol=1e-6)
-    assert (image[:, :, 0] == 0).all()
-    assert torch.equal(out_mask, torch.from_numpy(mask)) and out_mask.dtype == torch.bool
-    assert out_box.tolist() == box.tolist()
+    changed = change_crop(CropImage(pixels, mask), box, CropChange(1.2, False))
+    assert np.array_equal(changed.image, pixels) and np.array_equal(changed.mask, mask)
+    assert changed.scale == np.float32(1.2 / 255) and changed.scale.dtype == np.float32
+    assert changed.box_xywh.tolist() == box.tolist()
 
 
 def test_flip_of_a_crop() -> None:
-    pixels = _frame(7, 4, 4)
-    mask = np.zeros((4, 4), bool)
+    pixels, mask = _frame(7, 4, 4), np.zeros((4, 4), bool)
     mask[:, 0] = True
     box = np.array([0.1, 0.2, 0.3, 0.4])
-    image, out_mask, out_box = change_crop(CropImage(pixels, mask), box, CropChange(1.0, True))
-    assert out_box == pytest.approx([0.6, 0.2, 0.3, 0.4])  # 1 - .1 - .3
-    assert out_mask[:, 3].all() and not out_mask[:, :3].any()
-    expected = torch.from_numpy(pixels[:, ::-1].transpose(2, 0, 1).copy()) / 255
-    assert torch.allclose(image, expected, atol=1e-6)
+    changed = change_crop(CropImage(pixels, mask), box, CropChange(1.0, True))
+    assert changed.box_xywh == pytest.approx([0.6, 0.2, 0.3, 0.4])  # 1 - .1 - .3
+    assert changed.mask[:, 3].all() and not changed.mask[:, :3].any()
+    assert np.array_equal(changed.image, pixels[:, ::-1])

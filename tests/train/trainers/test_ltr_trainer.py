@@ -170,12 +170,42 @@ def test_dropout_follows_from_seed_rank_epoch_and_update(tmp_path):
     assert len(set(draws)) == 3
 
 
-@pytest.mark.parametrize("options", [{"precision": "bf16"}, {"channels_last": True}])
+@pytest.mark.parametrize(
+    "options", [{"precision": "bf16"}, {"channels_last": True}, {"fused": True}]
+)
 def test_options_change_little(tmp_path, options):
     recipe = write_recipe(tmp_path)
     plain = run_tiny(tmp_path / "plain", recipe, epochs=1)
     other = run_tiny(tmp_path / "other", recipe, epochs=1, **options)
     assert other["Ls/total"] == pytest.approx(plain["Ls/total"], rel=0.1)
+
+
+def test_a_run_goes_on_with_another_kind_of_adamw(tmp_path):
+    """As from a CPU to a GPU: the moments are taken over, the kind is the new run's."""
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path / "plain", recipe)
+    run_tiny(tmp_path / "mixed", recipe, epochs=1)
+    run_tiny(tmp_path / "mixed", recipe, fused=True)
+    plain, mixed = (
+        read_checkpoint(
+            Settings("tiny", tmp_path / name).checkpoint_folder / "AIATRACK_ep0002.pth.tar"
+        )
+        for name in ("plain", "mixed")
+    )
+    assert [group["fused"] for group in mixed["optimizer"]["param_groups"]] == [True, True]
+    for name, weight in plain["net"].items():
+        torch.testing.assert_close(mixed["net"][name], weight, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_a_step_runs_the_backbone_once(tmp_path):
+    """On the search frames and both references of the batch together."""
+    trainer = make_trainer(tmp_path)
+    shapes = []
+    trainer.parts.model.backbone.register_forward_pre_hook(
+        lambda _, arguments: shapes.append(tuple(arguments[0].shape))
+    )
+    trainer.train_epoch(1)
+    assert shapes == [(2 * 3, 3, 64, 64)] * 4  # four updates
 
 
 def test_validation_changes_nothing_and_repeats(tmp_path):

@@ -103,6 +103,19 @@ def test_killed_and_resumed_equals_straight_through(straight, tmp_path):
     assert_same(read_checkpoint(checkpoint(tmp_path, 2)), straight)
 
 
+def test_a_run_that_ends_early_by_request_leaves_the_schedule_alone(tmp_path):
+    recipe = write_recipe(tmp_path)
+    run_tiny(tmp_path, recipe, until=1)
+    assert checkpoint(tmp_path, 1).exists() and not checkpoint(tmp_path, 2).exists()
+    run_tiny(tmp_path, recipe)
+    run_tiny(tmp_path / "straight", recipe)
+    one, two = (
+        read_checkpoint(checkpoint(folder, 2)) for folder in (tmp_path, tmp_path / "straight")
+    )
+    assert_same(one["net"], two["net"])
+    assert_same(one["optimizer"], two["optimizer"])
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_within_an_epoch_saves_and_goes_on_to_the_bit(straight, tmp_path, number):
     recipe = write_recipe(tmp_path)

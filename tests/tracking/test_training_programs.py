@@ -1,0 +1,99 @@
+"""Programs around trainings: retraining the demo weights, the ablation, bare weights."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lib.config.aiatrack.config import EXPERIMENTS
+from lib.utils.checkpoint import read_weights
+from lib.utils.paths import PROJECT_ROOT
+from tests.programs import Run, runner
+
+PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
+    return runner("train.py", monkeypatch, capfd)
+
+
+@pytest.fixture
+def ablation(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
+    return runner("ablation.py", monkeypatch, capfd)
+
+
+@pytest.fixture
+def export(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
+    return runner("export_weights.py", monkeypatch, capfd)
+
+
+def shortened(name: str, folder: Path) -> Path:
+    """A recipe of the project with few samples."""
+    recipe = yaml.safe_load((EXPERIMENTS / f"{name}.yaml").read_text())
+    recipe["TRAIN"] |= {"EPOCH": 2, "NUM_WORKER": 0, "BATCH_SIZE": 4}
+    recipe["DATA"]["TRAIN"]["SAMPLE_PER_EPOCH"] = recipe["DATA"]["VAL"]["SAMPLE_PER_EPOCH"] = 8
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    return path
+
+
+@pytest.mark.parametrize("name", ["demo_1", "demo_2", "demo"])
+def test_retraining_the_demo_weights(
+    name: str, train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipes of README, "Demo weights", for a few steps."""
+    monkeypatch.setenv("AIATRACK_PHOTOGRAPHS_DIR", str(PHOTOGRAPHS))
+    recipe = shortened(name, tmp_path)
+    options = ["--precision", "bf16", "--channels-last", "--device", "cpu"]
+    status, _, errors = train("--config", recipe, *options, "--save-dir", tmp_path)
+    assert status == 0, errors
+    assert "COMPOSED: clips of 3 photographs" in errors
+    folder = tmp_path / "checkpoints" / "train" / "aiatrack" / name
+    assert (folder / "AIATRACK_ep0002.pth.tar").is_file()
+
+
+def test_ablation_of_a_tiny_recipe(ablation: Run, tmp_path: Path) -> None:
+    recipe = shortened("quick", tmp_path)
+    text = recipe.read_text().replace("DEMO_VAL", "COMPOSED_MADE_UP_VAL")
+    recipe.write_text(text.replace("DEMO", "COMPOSED_MADE_UP"))
+    options = ["--seeds", "5", "--epochs", "1", "--device", "cpu", "--clips", "1"]
+    status, out, errors = ablation("--config", recipe, *options, "--save-dir", tmp_path / "all")
+    assert status == 0, errors
+    rows = (tmp_path / "all" / "ablation.csv").read_text().splitlines()
+    assert rows[0] == "variant,seed,auc"
+    assert [row.split(",")[0] for row in rows[1:]] == ["both", "self", "cross", "none"]
+    assert out.splitlines()[-5].split() == ["AiA", "in", "AUC", "+-", "seeds"]
+    inner = {
+        variant: sum(
+            ".inner_attn.corr_proj.weight" in name
+            for name in read_weights(
+                *(tmp_path / "all").rglob(f"quick_{variant}_seed5/AIATRACK_ep0001.pth.tar")
+            )
+        )
+        for variant in ("both", "self", "cross", "none")
+    }
+    assert inner == {"both": 3, "self": 1, "cross": 2, "none": 0}
+
+
+def test_bare_weights(export: Run, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    before = read_weights(tiny_checkpoint)
+    for options, tolerance in (([], 0), (["--half"], 1e-3)):
+        out = tmp_path / f"{len(options)}.safetensors"
+        status, _, errors = export(tiny_checkpoint, out, *options)
+        assert status == 0, errors
+        after = read_weights(out)
+        assert after.keys() == before.keys()
+        for name, value in before.items():
+            assert torch.allclose(after[name].to(value.dtype), value, tolerance, tolerance)
+    sizes = [(tmp_path / f"{n}.safetensors").stat().st_size for n in (0, 1)]
+    assert sizes[1] < 0.6 * sizes[0] and sizes[0] < tiny_checkpoint.stat().st_size * 1.1
+
+
+def test_bare_weights_refusals(export: Run, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    status, _, errors = export(tiny_checkpoint, tmp_path / "a.pth")
+    assert status == 1 and "are written as .safetensors; given:" in errors
+    torch.save({"net": {"a": torch.tensor([1e6])}}, tmp_path / "large.pth")
+    status, _, errors = export(tmp_path / "large.pth", tmp_path / "a.safetensors", "--half")
+    assert status == 1 and "a has values up to 1e+06, too large for 16 bits" in errors
