@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.test.tracker import load_tracker
 from lib.test.vot.regions import BOX_OF_MASK
 from lib.test.vot.session import REGIONS, Answers, VotSession, import_trax, load_refiner
+from lib.utils.program import run_program
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,7 +46,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (ImportError, OSError, ValueError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+    run_program(main)

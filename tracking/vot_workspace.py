@@ -25,6 +25,7 @@ from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.vot.regions import BOX_OF_MASK
 from lib.test.vot.session import REGIONS
 from lib.test.vot.workspace import write_local_stack, write_registry
+from lib.utils.program import run_program
 
 PROGRAM = Path(__file__).resolve().with_name("vot_tracker.py")
 
@@ -87,7 +88,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (OSError, ValueError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+    run_program(main)
