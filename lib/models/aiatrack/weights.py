@@ -55,11 +55,12 @@ def describe_recipe(state: dict[str, Tensor]) -> dict[str, Any]:
     """Read the recipe's values off the shapes of a state dict; keys are configuration keys."""
     found: dict[str, Any] = {}
     encoder = "transformer.encoder.layers"
+    inner = [name for name in state if name.endswith(".inner_attn.corr_proj.weight")]
     widths = {
         "MODEL.HIDDEN_DIM": ("bottleneck.weight", 0),
         "MODEL.TRANSFORMER.DIM_FEEDFORWARD": (f"{encoder}.0.linear1.weight", 0),
-        "MODEL.AIA.MATCH_DIM": (f"{encoder}.0.self_attn.inner_attn.corr_proj.weight", 0),
-        "MODEL.AIA.FEAT_SIZE": (f"{encoder}.0.self_attn.inner_attn.corr_proj.weight", 1),
+        "MODEL.AIA.MATCH_DIM": (inner[0] if inner else "", 0),
+        "MODEL.AIA.FEAT_SIZE": (inner[0] if inner else "", 1),
     }
     for key, (name, axis) in widths.items():
         if name in state and state[name].ndim > axis:
@@ -67,7 +68,10 @@ def describe_recipe(state: dict[str, Tensor]) -> dict[str, Any]:
     layers = {m[1] for name in state if (m := re.match(rf"{re.escape(encoder)}\.(\d+)\.", name))}
     if layers:
         found["MODEL.TRANSFORMER.ENC_LAYERS"] = len(layers)
-        found["MODEL.AIA.USE_AIA"] = any(".inner_attn." in name for name in state)
+        found["MODEL.AIA.USE_AIA"] = bool(inner)
+    where = {"self" if name.startswith(encoder) else "cross" for name in inner}
+    if len(where) == 1:
+        found["MODEL.AIA.WHERE"] = where.pop()
     if "bottleneck.weight" in state and state["bottleneck.weight"].ndim == 4:
         found["a MODEL.BACKBONE.TYPE with channels"] = state["bottleneck.weight"].shape[1]
     return found
