@@ -98,4 +98,5 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, cfg: EasyDict, epoch: i
 
 def loss_weights(cfg: EasyDict) -> LossWeights:
     """The recipe's factors of the loss terms."""
-    return LossWeights(cfg.TRAIN.GIOU_WEIGHT, cfg.TRAIN.L1_WEIGHT, cfg.TRAIN.IOU_WEIGHT)
+    train = cfg.TRAIN
+    return LossWeights(train.GIOU_WEIGHT, train.L1_WEIGHT, train.IOU_WEIGHT, train.CORNER_WEIGHT)

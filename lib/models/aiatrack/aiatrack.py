@@ -31,6 +31,7 @@ class Prediction(NamedTuple):
 
     box_xyxy: Tensor  # (B, 4) in fractions of the crop
     iou: Tensor  # (B, P) on the scale of 2 * IoU - 1
+    corner_scores: Tensor  # (B, 2, H, W) float32 logits of the box's corners; cell i lies at i / W
 
 
 class AiATrack(nn.Module):
@@ -119,7 +120,9 @@ class AiATrack(nn.Module):
             for i in range(1, count)
         ]
         features = self.decode(frames[0], first, join_references(recent))
-        return Prediction(self.box_head(features), self.iou_head(features, proposals))
+        scores = self.box_head.score_maps(features)
+        box_xyxy = self.box_head.expected_box(scores)
+        return Prediction(box_xyxy, self.iou_head(features, proposals), scores)
 
 
 def join_references(references: list[References]) -> References:

@@ -33,8 +33,15 @@ class CornerHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 4) float32 xyxy in fractions of the crop; x2 < x1 can occur."""
-        corners = [self._soft_argmax(self.score_map(features, corner)) for corner in ("tl", "br")]
-        return torch.cat(corners, -1)
+        return self.expected_box(self.score_maps(features))
+
+    def score_maps(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, 2, H, W) float32 logits of the top left and bottom right corner."""
+        return torch.stack([self.score_map(features, c) for c in ("tl", "br")], 1).float()
+
+    def expected_box(self, scores: Tensor) -> Tensor:
+        """(B, 2, H, W) logits -> (B, 4) xyxy, the corners' expected positions."""
+        return torch.cat([self._soft_argmax(scores[:, 0]), self._soft_argmax(scores[:, 1])], -1)
 
     def score_map(self, features: Tensor, corner: str) -> Tensor:
         """(B, C, H, W) -> (B, H, W) logits of the "tl" or "br" corner."""

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.models.aiatrack.aiatrack import Prediction
 from lib.train.data.batch import Sample
 from lib.utils.box_ops import generalized_box_iou, is_inverted, xywh_to_xyxy
 
@@ -20,6 +21,7 @@ class LossWeights(NamedTuple):
     giou: float = 2.0
     l1: float = 5.0
     iou: float = 2.0
+    corner: float = 0.0  # not among the paper's: a start from random weights needs it
 
 
 class Outcome(NamedTuple):
@@ -58,24 +60,50 @@ class AIATRACKActor:
                 batch.reference_boxes,
                 batch.proposals,
             )
-        return self._losses(predicted.box_xyxy.float(), predicted.iou.float(), batch)
+        return self._losses(Prediction(*(value.float() for value in predicted)), batch)
 
-    def _losses(self, box_xyxy: Tensor, iou: Tensor, batch: Sample) -> Outcome:
-        """Compare (B, 4) boxes and (B, P) scores, both fp32, with the batch's truth."""
+    def _losses(self, predicted: Prediction, batch: Sample) -> Outcome:
+        """Compare what was predicted, in fp32, with the batch's truth."""
+        box_xyxy = predicted.box_xyxy
         truth_xyxy = xywh_to_xyxy(batch.search_box.float()).clamp(0, 1)  # (B, 4)
         giou, overlap = generalized_box_iou(box_xyxy, truth_xyxy)  # (B,) each
         giou_loss = (1 - giou).mean()
         l1_loss = F.l1_loss(box_xyxy, truth_xyxy)
-        iou_loss = F.mse_loss(iou, batch.proposal_iou.float())
+        iou_loss = F.mse_loss(predicted.iou, batch.proposal_iou.float())
         weights = self.weights
         loss = weights.giou * giou_loss + weights.l1 * l1_loss + weights.iou * iou_loss
+        corner_terms = {}
+        if weights.corner:
+            corner_terms["Ls/corner"] = corner_cross_entropy(predicted.corner_scores, truth_xyxy)
+            loss = loss + weights.corner * corner_terms["Ls/corner"]
         terms = {
             "Ls/total": loss,
             "Ls/giou": giou_loss,
             "Ls/l1": l1_loss,
             "Ls/iou": iou_loss,
+            **corner_terms,
             "IoU": overlap.mean(),
             "inverted": is_inverted(box_xyxy).float().mean(),
         }
         terms = {name: value.detach() for name, value in terms.items()}
         return Outcome(loss, terms, box_xyxy.detach())
+
+
+def corner_cross_entropy(scores: Tensor, truth_xyxy: Tensor) -> Tensor:
+    """Mean cross-entropy of corner maps with the truth, shared among the four cells around it.
+
+    The shares are bilinear, so that their expected position is the true corner: what the corner
+    head's soft-argmax reads off. Its own gradient is weak while its maps are flat.
+
+    Args:
+        scores: (B, 2, H, W) logits, cell i at i / W.
+        truth_xyxy: (B, 4) in [0, 1].
+    """
+    height, width = scores.shape[-2:]
+    corners = truth_xyxy.view(-1, 2, 2)  # (B, corner, xy)
+    columns = (corners[..., 0] * width).clamp(max=width - 1)[..., None]  # (B, 2, 1) cells
+    rows = (corners[..., 1] * height).clamp(max=height - 1)[..., None]
+    across = (1 - (columns - torch.arange(width, device=scores.device)).abs()).clamp(min=0)
+    down = (1 - (rows - torch.arange(height, device=scores.device)).abs()).clamp(min=0)
+    truth = down[..., None] * across[..., None, :]  # (B, 2, H, W), sums to 1
+    return -(truth * scores.flatten(2).log_softmax(-1).view_as(scores)).sum((-2, -1)).mean()
