@@ -81,7 +81,10 @@ def wire(
     fused = device.type == "cuda" if settings.fused is None else settings.fused
     optimizer = build_optimizer(model, cfg, fused=fused)
     net = _distribute(model, device)
-    return AIATRACKActor(net, loss_weights(cfg), DTYPES[settings.precision]), optimizer
+    actor = AIATRACKActor(
+        net, loss_weights(cfg), DTYPES[settings.precision], every_frame=cfg.TRAIN.EVERY_FRAME
+    )
+    return actor, optimizer
 
 
 def _distribute(model: nn.Module, device: torch.device) -> nn.Module:

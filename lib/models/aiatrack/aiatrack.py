@@ -29,9 +29,9 @@ class Encoded(NamedTuple):
 class Prediction(NamedTuple):
     """What training compares with the truth."""
 
-    box_xyxy: Tensor  # (B, 4) in fractions of the crop
+    box_xyxy: Tensor  # (B, 4) in fractions of the crop; (B*(1+R), 4) where every frame is sought
     iou: Tensor  # (B, P) on the scale of 2 * IoU - 1
-    corner_scores: Tensor  # (B, 2, H, W) float32 logits of the box's corners; cell i lies at i / W
+    corner_scores: Tensor  # (B, 2, H, W) or (B*(1+R), ...) float32 logits, cell i at i / W
 
 
 class AiATrack(nn.Module):
@@ -97,6 +97,7 @@ class AiATrack(nn.Module):
         reference_masks: Tensor,
         reference_boxes: Tensor,
         proposals: Tensor,
+        search_box: Tensor | None = None,
     ) -> Prediction:
         """One training step's forward: backbone and encoder run once on all B * (1 + R) crops.
 
@@ -106,11 +107,24 @@ class AiATrack(nn.Module):
                 one, R >= 2.
             reference_boxes: (B, R, 4) xywh.
             proposals: (B, P, 4) xywh, boxes to score.
+            search_box: (B, 4) xywh. If given, every frame is sought in turn by the others: 1+R
+                times as many boxes to learn from, of frames that are encoded anyway.
         """
         batch, count = references.shape[:2]
         images = torch.cat([search, references.transpose(0, 1).flatten(0, 1)])  # (B*(1+R), 3, S, S)
         masks = torch.cat([search_mask, reference_masks.transpose(0, 1).flatten(0, 1)])
         encoded = self.encode(images, masks)
+        if search_box is None:
+            features = self._seek_one(encoded, reference_boxes)
+        else:
+            features = self._seek_every(encoded, reference_boxes, search_box)
+        scores = self.box_head.score_maps(features)
+        box_xyxy = self.box_head.expected_box(scores)
+        return Prediction(box_xyxy, self.iou_head(features[:batch], proposals), scores)
+
+    def _seek_one(self, encoded: Encoded, reference_boxes: Tensor) -> Tensor:
+        """Decode the search frames: (B*(1+R), N, C), (B, R, 4) -> (B, C, H, W)."""
+        batch, count = reference_boxes.shape[:2]
         frames = [
             Encoded(*(x[i * batch : (i + 1) * batch] for x in encoded)) for i in range(count + 1)
         ]
@@ -119,10 +133,27 @@ class AiATrack(nn.Module):
             self.memorize(frames[1 + i], reference_boxes[:, i], long_term=False)
             for i in range(1, count)
         ]
-        features = self.decode(frames[0], first, join_references(recent))
-        scores = self.box_head.score_maps(features)
-        box_xyxy = self.box_head.expected_box(scores)
-        return Prediction(box_xyxy, self.iou_head(features, proposals), scores)
+        return self.decode(frames[0], first, join_references(recent))
+
+    def _seek_every(
+        self, encoded: Encoded, reference_boxes: Tensor, search_box: Tensor
+    ) -> Tensor:
+        """Decode all frames, the next being the first reference, those after it the recent ones.
+
+        (B*(1+R), N, C), (B, R, 4), (B, 4) -> (B*(1+R), C, H, W), the search frames in front.
+        """
+        batch, count = reference_boxes.shape[:2]
+        boxes = torch.cat([search_box, reference_boxes.transpose(0, 1).flatten(0, 1)])
+        memory = self.memorize(encoded, boxes)
+        recent = [_rolled(memory, i * batch) for i in range(2, count + 1)]
+        return self.decode(encoded, _rolled(memory, batch), join_references(recent))
+
+
+def _rolled(references: References, rows: int) -> References:
+    """Move the rows that come `rows` later to the front."""
+    long, short, inner_pos = references
+    long, short = (type(kv)(*(x.roll(-rows, 0) for x in kv)) for kv in (long, short))
+    return References(long, short, inner_pos.roll(-rows, 0))
 
 
 def join_references(references: list[References]) -> References:

@@ -29,23 +29,30 @@ class Outcome(NamedTuple):
 
     loss: Tensor  # scalar, with gradient
     terms: dict[str, Tensor]  # detached scalars by log name; the losses among them unweighted
-    box_xyxy: Tensor  # (B, 4) predicted boxes, detached, fractions of the crop
+    box_xyxy: Tensor  # (B, 4) predicted boxes of the search frames, detached, crop fractions
 
 
 class AIATRACKActor:
     """Runs a network on a batch and compares its predictions with the truth."""
 
     def __init__(
-        self, net: nn.Module, weights: LossWeights, autocast: torch.dtype | None = None
+        self,
+        net: nn.Module,
+        weights: LossWeights,
+        autocast: torch.dtype | None = None,
+        *,
+        every_frame: bool = False,
     ) -> None:
         """Keep the network, wrapped for distributed training or not.
 
         Args:
             autocast: dtype of the network's matrix products; None is fp32 throughout.
+            every_frame: learn the boxes of the references too, each sought by the other frames.
         """
         self.net = net
         self.weights = weights
         self.autocast = autocast
+        self.every_frame = every_frame
 
     def __call__(self, batch: Sample) -> Outcome:
         """Compute the loss of a batch that lies on the network's device."""
@@ -59,13 +66,17 @@ class AIATRACKActor:
                 batch.reference_masks,
                 batch.reference_boxes,
                 batch.proposals,
+                batch.search_box if self.every_frame else None,
             )
         return self._losses(Prediction(*(value.float() for value in predicted)), batch)
 
     def _losses(self, predicted: Prediction, batch: Sample) -> Outcome:
         """Compare what was predicted, in fp32, with the batch's truth."""
         box_xyxy = predicted.box_xyxy
-        truth_xyxy = xywh_to_xyxy(batch.search_box.float()).clamp(0, 1)  # (B, 4)
+        truth_xywh = batch.search_box  # (B, 4)
+        if self.every_frame:
+            truth_xywh = torch.cat([truth_xywh, batch.reference_boxes.transpose(0, 1).flatten(0, 1)])
+        truth_xyxy = xywh_to_xyxy(truth_xywh.float()).clamp(0, 1)
         giou, overlap = generalized_box_iou(box_xyxy, truth_xyxy)  # (B,) each
         giou_loss = (1 - giou).mean()
         l1_loss = F.l1_loss(box_xyxy, truth_xyxy)
@@ -86,7 +97,7 @@ class AIATRACKActor:
             "inverted": is_inverted(box_xyxy).float().mean(),
         }
         terms = {name: value.detach() for name, value in terms.items()}
-        return Outcome(loss, terms, box_xyxy.detach())
+        return Outcome(loss, terms, box_xyxy[: len(batch.search)].detach())
 
 
 def corner_cross_entropy(scores: Tensor, truth_xyxy: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from lib.utils.render import draw_frame
 # Faster, smaller and fainter targets than in `ClipOptions`, whose values are those of the demo's
 # clips: what is hard is to be seen often.
 HARD = ClipOptions(
-    length=60, object_size=(0.04, 0.45), speed=(0.01, 0.3), faint=0.3, grey=0.15, shake=0.25
+    length=60, object_size=(0.04, 0.3), speed=(0.01, 0.3), faint=0.3, grey=0.15, shake=0.25
 )
 SPACING = 3  # clip's frames from one that is offered to the next: annotating is not free
 CLIPS = 1_000_000
