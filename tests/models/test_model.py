@@ -63,6 +63,28 @@ def test_forward_is_encode_memorize_decode(tiny_model: AiATrack, references: int
 
 
 @torch.no_grad()
+def test_every_frame_is_sought_by_the_others(tiny_model: AiATrack) -> None:
+    x = random_inputs(2)
+    search_box = torch.tensor([[0.3, 0.4, 0.2, 0.3], [0.1, 0.2, 0.5, 0.4]])
+    every = tiny_model(**x, search_box=search_box)
+    assert every.box_xyxy.shape == (6, 4) and every.corner_scores.shape == (6, 2, GRID, GRID)
+    alone = tiny_model(**x)
+    torch.testing.assert_close(every.box_xyxy[:2], alone.box_xyxy)
+    torch.testing.assert_close(every.iou, alone.iou)
+    # The second reference is sought with the search frame first, the first reference recent.
+    frames, masks = x["references"], x["reference_masks"]
+    turned = dict(
+        search=frames[:, 1],
+        search_mask=masks[:, 1],
+        references=torch.stack([x["search"], frames[:, 0]], 1),
+        reference_masks=torch.stack([x["search_mask"], masks[:, 0]], 1),
+        reference_boxes=torch.stack([search_box, x["reference_boxes"][:, 0]], 1),
+        proposals=x["proposals"],
+    )
+    torch.testing.assert_close(every.box_xyxy[4:], tiny_model(**turned).box_xyxy)
+
+
+@torch.no_grad()
 def test_batched_is_single(tiny_model: AiATrack) -> None:
     x = random_inputs(3)
     together = tiny_model(**x)

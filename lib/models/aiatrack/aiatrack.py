@@ -110,7 +110,7 @@ class AiATrack(nn.Module):
             search_box: (B, 4) xywh. If given, every frame is sought in turn by the others: 1+R
                 times as many boxes to learn from, of frames that are encoded anyway.
         """
-        batch, count = references.shape[:2]
+        batch = len(search)
         images = torch.cat([search, references.transpose(0, 1).flatten(0, 1)])  # (B*(1+R), 3, S, S)
         masks = torch.cat([search_mask, reference_masks.transpose(0, 1).flatten(0, 1)])
         encoded = self.encode(images, masks)
@@ -135,9 +135,7 @@ class AiATrack(nn.Module):
         ]
         return self.decode(frames[0], first, join_references(recent))
 
-    def _seek_every(
-        self, encoded: Encoded, reference_boxes: Tensor, search_box: Tensor
-    ) -> Tensor:
+    def _seek_every(self, encoded: Encoded, reference_boxes: Tensor, search_box: Tensor) -> Tensor:
         """Decode all frames, the next being the first reference, those after it the recent ones.
 
         (B*(1+R), N, C), (B, R, 4), (B, 4) -> (B*(1+R), C, H, W), the search frames in front.

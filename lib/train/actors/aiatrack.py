@@ -75,7 +75,8 @@ class AIATRACKActor:
         box_xyxy = predicted.box_xyxy
         truth_xywh = batch.search_box  # (B, 4)
         if self.every_frame:
-            truth_xywh = torch.cat([truth_xywh, batch.reference_boxes.transpose(0, 1).flatten(0, 1)])
+            others = batch.reference_boxes.transpose(0, 1).flatten(0, 1)
+            truth_xywh = torch.cat([truth_xywh, others])  # (B*(1+R), 4)
         truth_xyxy = xywh_to_xyxy(truth_xywh.float()).clamp(0, 1)
         giou, overlap = generalized_box_iou(box_xyxy, truth_xyxy)  # (B,) each
         giou_loss = (1 - giou).mean()

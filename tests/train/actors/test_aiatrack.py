@@ -4,6 +4,7 @@ The figures are in tests/fixtures/golden_seed18.npz, keys train/*; weights and f
 tests/seeded.py. Bounds: the reference repeats itself to 1e-5 in losses and 2e-3 in gradient norms.
 """
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,8 @@ from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import Prediction
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.embedding import target_cells
-from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
+from lib.models.aiatrack.head import CornerHead
+from lib.train.actors.aiatrack import AIATRACKActor, LossWeights, corner_cross_entropy
 from lib.train.base_functions import build_optimizer
 from lib.utils.box_ops import xywh_to_xyxy
 from lib.utils.crop import Crop
@@ -113,11 +115,12 @@ class Fixed(nn.Module):
 
     def __init__(self, box_xyxy, iou):
         super().__init__()
+        self.scores = nn.Parameter(torch.zeros(len(box_xyxy), 2, 4, 4))
         self.box = nn.Parameter(torch.tensor(box_xyxy))
         self.iou = nn.Parameter(torch.tensor(iou))
 
     def forward(self, *_):
-        return Prediction(self.box, self.iou)
+        return Prediction(self.box, self.iou, self.scores)
 
 
 def small_batch(search_box, proposal_iou):
@@ -173,6 +176,52 @@ def test_iou_loss_reaches_the_decoder(stored, batch, released_names):
     actor = AIATRACKActor(model, LossWeights(giou=0.0, l1=0.0))
     actor(batch).loss.backward()
     assert model.transformer.decoder.norm.weight.grad.norm() > 1e-3
+
+
+def test_references_are_learnt_too_where_every_frame_is_sought():
+    """The truth of three predictions: the search frame's box, then those of the two references."""
+    boxes = [[0.1, 0.1, 0.3, 0.3], [0.2, 0.2, 0.5, 0.5], [0.4, 0.4, 0.6, 0.8]]  # xyxy
+    batch = small_batch([[0.1, 0.1, 0.2, 0.2]], [[0.0]])
+    batch.reference_boxes = torch.tensor([[[0.2, 0.2, 0.3, 0.3], [0.4, 0.4, 0.2, 0.4]]])
+    actor = AIATRACKActor(Fixed(boxes, [[0.0]]), LossWeights(), every_frame=True)
+    outcome = actor(batch)
+    assert outcome.loss.item() == pytest.approx(0, abs=1e-6)
+    assert outcome.box_xyxy.shape == (1, 4)  # of the search frames, which pictures are drawn of
+
+
+def test_corner_cross_entropy_by_hand():
+    # corners at (0.25, 0.5) and (0.625, 0.75) of 4 x 4 cells: cell (1, 2), and column 2.5 of row 3
+    truth = torch.tensor([[0.25, 0.5, 0.625, 0.75]])
+    flat = torch.zeros(1, 2, 4, 4)
+    assert corner_cross_entropy(flat, truth).item() == pytest.approx(math.log(16))
+    sure = flat.clone()
+    sure[0, 0, 2, 1] = 50
+    sure[0, 1, 3, 2:4] = 50  # half of it in either cell: its expected column is 2.5
+    assert corner_cross_entropy(sure, truth).item() == pytest.approx(math.log(2) / 2)
+
+
+def test_cross_entropy_teaches_what_the_corner_head_reads():
+    """Descending it alone brings the soft-argmax to the truth, the border's last half cell too."""
+    head = CornerHead(8, stride=16)
+    truth = torch.tensor([[0.11, 0.32, 0.47, 0.70], [0.0, 0.05, 0.99, 1.0]])
+    scores = torch.zeros(2, 2, 8, 8, requires_grad=True)
+    optimizer = torch.optim.Adam([scores], lr=0.3)
+    for _ in range(300):
+        optimizer.zero_grad()
+        corner_cross_entropy(scores, truth).backward()
+        optimizer.step()
+    reachable = truth.clamp(max=7 / 8)  # the last cell lies at 7/8
+    torch.testing.assert_close(head.expected_box(scores.detach()), reachable, atol=0.01, rtol=0)
+
+
+def test_corner_term_is_logged_and_weighed():
+    batch = small_batch([[0.4, 0.2, 0.4, 0.4]], [[0.0]])
+    net = Fixed([[0.2, 0.2, 0.6, 0.6]], [[0.0]])
+    without = AIATRACKActor(net, LossWeights())(batch)
+    with_it = AIATRACKActor(net, LossWeights(corner=0.5))(batch)
+    assert "Ls/corner" not in without.terms
+    assert with_it.terms["Ls/corner"].item() == pytest.approx(math.log(16))
+    assert (with_it.loss - without.loss).item() == pytest.approx(math.log(16) / 2)
 
 
 def test_losses_are_fp32_under_autocast():
