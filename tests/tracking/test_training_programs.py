@@ -1,5 +1,6 @@
 """Programs around trainings: retraining the demo weights, the ablation, bare weights."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,19 +40,28 @@ def shortened(name: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["demo_1", "demo_2", "demo"])
-def test_retraining_the_demo_weights(
-    name: str, train: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The recipes of README, "Demo weights", for a few steps."""
-    monkeypatch.setenv("AIATRACK_PHOTOGRAPHS_DIR", str(PHOTOGRAPHS))
-    recipe = shortened(name, tmp_path)
-    options = ["--precision", "bf16", "--channels-last", "--device", "cpu"]
-    status, _, errors = train("--config", recipe, *options, "--save-dir", tmp_path)
-    assert status == 0, errors
-    assert "COMPOSED: clips of 3 photographs" in errors
-    folder = tmp_path / "checkpoints" / "train" / "aiatrack" / name
+def test_retraining_the_demo_weights(tmp_path: Path) -> None:
+    """The command of README, "Demo weights", for a few steps; a second run goes on."""
+    recipe = shortened("demo", tmp_path)
+    script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
+    options = ["--config", str(recipe), "--save-dir", str(tmp_path), "--device", "cpu"]
+    for until in ("1", "2"):
+        command = ["bash", script, str(PHOTOGRAPHS), *options, "--until", until]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        assert "COMPOSED: clips of 3 photographs" in done.stderr
+    assert "resuming" in done.stderr
+    folder = tmp_path / "checkpoints" / "train" / "aiatrack" / "demo"
     assert (folder / "AIATRACK_ep0002.pth.tar").is_file()
+
+
+def test_retraining_needs_photographs(tmp_path: Path) -> None:
+    script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
+    done = subprocess.run(["bash", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "usage: bash tracking/train_demo.sh FOLDER" in done.stderr
+    command = ["bash", script, str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "none: no such folder" in done.stderr
 
 
 def test_ablation_of_a_tiny_recipe(ablation: Run, tmp_path: Path) -> None:

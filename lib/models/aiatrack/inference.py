@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from timm.layers import unfreeze_batch_norm_2d
 from torch import Tensor, nn
+from torch.fx import GraphModule
 from torch.fx.experimental.optimization import fuse
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
@@ -40,7 +41,7 @@ def prepare_for_inference(model: AiATrack) -> AiATrack:
     """Return a rearranged copy of a network, in evaluation mode; the original stays as it is."""
     model = copy.deepcopy(model).eval().requires_grad_(False)
     body = model.backbone[0].body
-    model.backbone[0].body = fuse(unfreeze_batch_norm_2d(body).eval())
+    model.backbone[0].body = trace_backbone(body)
     for module in list(model.modules()):
         if isinstance(module, nn.Sequential) and len(module) == 3:  # conv_bn_relu of the heads
             if isinstance(module[0], nn.Conv2d) and isinstance(module[1], nn.BatchNorm2d):
@@ -52,6 +53,17 @@ def prepare_for_inference(model: AiATrack) -> AiATrack:
     pooled.linear, pooled.bn = fuse_linear_bn_eval(pooled.linear, pooled.bn), nn.Identity()
     model.positions = CachedPositions(model.positions, model.grid)
     return model.to(memory_format=torch.channels_last)
+
+
+def trace_backbone(body: nn.Module) -> GraphModule:
+    """Trace convolutional layers into a graph, batch norm folded, without what does nothing."""
+    body = fuse(unfreeze_batch_norm_2d(body).eval())
+    for node in list(body.graph.nodes):
+        if node.op == "call_module" and isinstance(body.get_submodule(node.target), nn.Identity):
+            node.replace_all_uses_with(node.args[0])
+            body.graph.erase_node(node)
+    body.recompile()
+    return body
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

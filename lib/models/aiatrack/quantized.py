@@ -36,7 +36,7 @@ def quantize_network(model: AiATrack, crops: Tensor) -> AiATrack:
     backbone = model.backbone[0]
     with torch.inference_mode():
         images = ((crops - model.mean) / model.std).contiguous(memory_format=torch.channels_last)
-    backbone.body = quantize_graph(_without_identities(backbone.body), images)
+    backbone.body = quantize_graph(backbone.body, images)
     if computes_bf16_natively(torch.device("cpu")):
         model.backbone.append(Cast(torch.bfloat16))
         cast_behind_backbone(model, torch.bfloat16)
@@ -117,13 +117,3 @@ def _engine() -> Iterator[None]:
         yield
     finally:
         torch.backends.quantized.engine = before
-
-
-def _without_identities(body: GraphModule) -> GraphModule:
-    """Remove modules that do nothing, in place, so that convolution and ReLU are neighbours."""
-    for node in list(body.graph.nodes):
-        if node.op == "call_module" and isinstance(body.get_submodule(node.target), nn.Identity):
-            node.replace_all_uses_with(node.args[0])
-            body.graph.erase_node(node)
-    body.recompile()
-    return body

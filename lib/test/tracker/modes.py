@@ -1,7 +1,7 @@
 """Ways to run the network of a tracker, and which of them go together.
 
 Source: the rearranged network in fp32 is the default everywhere; everything else is asked for.
-Neighbours: lib/models/aiatrack/{inference,winograd,precision,quantized,compiled}.py each do one.
+Neighbours: {inference,winograd,packed,precision,quantized,compiled}.py of lib/models/aiatrack.
 """
 
 import logging
@@ -12,6 +12,7 @@ import torch
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.compiled import compile_network
 from lib.models.aiatrack.inference import prepare_for_inference
+from lib.models.aiatrack.packed import use_packed
 from lib.models.aiatrack.precision import cast_network, computes_bf16_natively
 from lib.models.aiatrack.quantized import check_int8, quantize_network
 from lib.models.aiatrack.winograd import use_winograd
@@ -73,12 +74,15 @@ def prepare_network(
     if mode.plain:
         return model
     model = prepare_for_inference(model)
+    traced = model.backbone[0].body
     if mode.precision == "int8":
         quantize_network(model, calibration_crops(params, mode.calibration))
     elif mode.precision in REDUCED:
         cast_network(model, REDUCED[mode.precision])
     elif device.type == "cpu" and not mode.compile:
         use_winograd(model)
+    if device.type == "cpu" and not mode.compile and mode.precision != "int8":
+        use_packed(traced)
     if mode.compile:
         compile_network(model.to(device), device, params.ensemble)
     return model
