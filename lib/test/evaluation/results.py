@@ -113,6 +113,11 @@ def time_file(folder: Path, name: str) -> Path:
     return folder / f"{name}_time.txt"
 
 
+def score_file(folder: Path, name: str) -> Path:
+    """Predicted IoU of a sequence, one a frame; results of others have none."""
+    return folder / f"{name}_score.txt"
+
+
 def _file_names(name: str) -> list[str]:
     """The files whose digests make a result count."""
     return [f"{name}.txt", f"{name}_box.txt", f"{name}_score.txt", f"{name}_time.txt"]

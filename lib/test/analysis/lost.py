@@ -1,0 +1,115 @@
+"""Below which score is a target lost? Measured on results that have scores beside their boxes.
+
+A frame is lost if the target cannot be seen, or if the box misses it: an overlap of LOST_OVERLAP or
+less. Of all thresholds the best is that of the greatest balanced accuracy: the mean of the share of
+lost frames that are below it and of the share of followed frames that are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.test.analysis.metrics import intersection_over_union
+from lib.test.evaluation.annotations import Annotations, Truth
+from lib.test.evaluation.results import box_file, score_file
+from lib.test.utils.load_text import load_boxes, load_column
+
+LOST_OVERLAP = 0.1
+THRESHOLDS = np.arange(101) / 100
+
+
+class Frames(NamedTuple):
+    """Scored frames, the first of each sequence left out."""
+
+    scores: np.ndarray  # (n,) predicted IoU in [0, 1]
+    lost: np.ndarray  # (n,) bool
+
+
+class Threshold(NamedTuple):
+    """What a threshold would come to."""
+
+    value: float
+    found: float  # share of the lost frames whose score is below it
+    kept: float  # share of the followed frames whose score is not
+
+    @property
+    def balanced(self) -> float:
+        """Balanced accuracy: 0.5 is chance."""
+        return (self.found + self.kept) / 2
+
+
+def judge(truth: Truth, boxes_xywh: np.ndarray, scores: np.ndarray) -> Frames:
+    """Say of each frame after the first whether the target was lost there.
+
+    Frames whose annotation has no box, though the target is not said to be hidden, are left out.
+
+    Args:
+        boxes_xywh: (n, 4) pixels. scores: (n,).
+
+    Raises:
+        ValueError: not as many boxes or scores as annotated frames.
+    """
+    if not len(boxes_xywh) == len(scores) == len(truth.boxes_xywh):
+        raise ValueError(
+            f"{truth.name}: {len(boxes_xywh)} boxes and {len(scores)} scores for "
+            f"{len(truth.boxes_xywh)} annotated frames"
+        )
+    has_box = (truth.boxes_xywh[:, 2:] > 0).all(1)
+    hidden = np.zeros(len(scores), bool) if truth.visible is None else ~truth.visible
+    missed = intersection_over_union(boxes_xywh, np.nan_to_num(truth.boxes_xywh)) <= LOST_OVERLAP
+    counts = (has_box | hidden) & (np.arange(len(scores)) > 0)
+    return Frames(scores[counts], (hidden | missed)[counts])
+
+
+def read_frames(annotations: Annotations, folder: Path) -> Frames:
+    """Judge all sequences of a test set that have results in a folder.
+
+    Raises:
+        FileNotFoundError: none has; or one has boxes but no scores, as official results have.
+        ValueError: see `judge`.
+    """
+    names = [name for name in annotations.names if box_file(folder, name).is_file()]
+    if not names:
+        raise FileNotFoundError(f"{folder}: no result of any sequence of {annotations.dataset}")
+    judged = [
+        judge(
+            annotations.read(name),
+            load_boxes(box_file(folder, name)),
+            load_column(score_file(folder, name)),
+        )
+        for name in names
+    ]
+    return join(judged)
+
+
+def join(parts: Iterable[Frames]) -> Frames:
+    """Put the frames of several sequences together."""
+    return Frames(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def weigh(frames: Frames, values: Iterable[float] = THRESHOLDS) -> list[Threshold]:
+    """Weigh thresholds, in the order given.
+
+    Raises:
+        ValueError: no frame is lost, or none is not: there is nothing to tell apart.
+    """
+    lost = int(frames.lost.sum())
+    if not 0 < lost < len(frames.lost):
+        raise ValueError(f"{lost} of {len(frames.lost)} frames are lost: nothing to tell apart")
+    below = [(value, frames.scores < value) for value in values]
+    return [
+        Threshold(float(value), float(b[frames.lost].mean()), float(1 - b[~frames.lost].mean()))
+        for value, b in below
+    ]
+
+
+def best(thresholds: Iterable[Threshold]) -> Threshold:
+    """The one of the greatest balanced accuracy; of equals, the middle one."""
+    thresholds = list(thresholds)
+    top = max(item.balanced for item in thresholds)
+    equals = [item for item in thresholds if item.balanced >= top - 1e-12]
+    return equals[len(equals) // 2]

@@ -1,0 +1,66 @@
+"""Measure below which score a target is lost, on results that lie there.
+
+    python tracking/test.py --param demo --dataset demo
+    python tracking/measure_lost.py --param demo --dataset demo
+
+prints, for some thresholds and the best one, how many lost frames are below it and how many
+followed ones are not; lost: hidden, or an overlap of 0.1 or less. The default of video_demo.py's
+--lost-below is what this says of the demo weights (README, "Track my video"); other weights want
+their own.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lib.test.analysis.lost import best, read_frames, weigh
+from lib.test.analysis.report import annotation_root
+from lib.test.evaluation.annotations import LAYOUTS, open_annotations
+from lib.test.evaluation.environment import results_root
+from lib.test.evaluation.results import find_results
+from lib.utils.program import run_program
+
+SHOWN = [k / 20 for k in range(2, 19)]
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--dataset", required=True, choices=list(LAYOUTS), metavar="NAME",
+        help=f"of {', '.join(LAYOUTS)}")  # fmt: skip
+    add("--tracker", default="aiatrack", help="(default: aiatrack)")
+    add("--param", default="baseline", help="recipe (default: baseline)")
+    add("--results", type=Path, metavar="DIR",
+        help="the folder of all results (default: test/tracking_results)")  # fmt: skip
+    add("--annotations", type=Path, metavar="DIR", help="the data set's folder")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Read, weigh, print."""
+    args = parse_arguments()
+    annotations = open_annotations(args.dataset, annotation_root(args.dataset, args.annotations))
+    base = (args.results or results_root()) / args.tracker / args.param
+    folder = find_results(base, args.dataset, annotations.names)
+    if folder is None:
+        raise FileNotFoundError(f"no results of {args.dataset} in {base}; run tracking/test.py")
+    frames = read_frames(annotations, folder)
+    thresholds = weigh(frames)
+    print(
+        f"{len(frames.lost)} frames, {int(frames.lost.sum())} of them lost; results of {folder}\n"
+    )
+    print("score below   lost found   followed kept   balanced")
+    for item in (*weigh(frames, SHOWN), chosen := best(thresholds)):
+        mark = "  <- best" if item is chosen else ""
+        shares = f"{item.found:12.3f} {item.kept:15.3f} {item.balanced:10.3f}"
+        print(f"{item.value:11.2f} {shares}{mark}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_program(main)
