@@ -7,6 +7,7 @@ the next frame.
 
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,9 +63,17 @@ def compile_network(model: AiATrack, device: torch.device, ensemble: int) -> AiA
 
 
 def use_cache() -> Path:
-    """Choose where compiled code is kept across runs, unless TORCHINDUCTOR_CACHE_DIR does."""
+    """Choose where compiled code is kept across runs, unless TORCHINDUCTOR_CACHE_DIR does.
+
+    torch 2.14 sets that variable itself when timm is imported, to a folder for temporary files,
+    which does not last: that counts as nothing said.
+    """
+    temporary = Path(tempfile.gettempdir()) / "torchinductor_"
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.setdefault(CACHE_VARIABLE, str(base / "aiatrack" / "inductor")))
+    said = os.environ.get(CACHE_VARIABLE, "")
+    if not said or said.startswith(str(temporary)):
+        os.environ[CACHE_VARIABLE] = str(base / "aiatrack" / "inductor")
+    return Path(os.environ[CACHE_VARIABLE])
 
 
 @torch.inference_mode()

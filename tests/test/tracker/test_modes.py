@@ -7,6 +7,7 @@ what the network computes of one frame, as a fraction of the norm; the paths in 
 import copy
 import logging
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,6 +174,8 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv(compiled.CACHE_VARIABLE, raising=False)
     assert compiled.use_cache() == tmp_path / "aiatrack" / "inductor"
+    monkeypatch.setenv(compiled.CACHE_VARIABLE, f"{tempfile.gettempdir()}/torchinductor_me")
+    assert compiled.use_cache() == tmp_path / "aiatrack" / "inductor"  # torch's own choice
     monkeypatch.setenv(compiled.CACHE_VARIABLE, "mine")
     assert compiled.use_cache() == Path("mine")
 
