@@ -62,11 +62,14 @@ class PhotoTextures:
     Segments of the label maps are the objects. The last `keep` photographs stay decoded.
     """
 
-    def __init__(self, folder: str | Path, keep: int = 64, part: str = "all") -> None:
+    def __init__(
+        self, folder: str | Path, keep: int = 64, part: str = "all", rectangles: float = 0.5
+    ) -> None:
         """List the folder; files are read, and checked, when they are drawn.
 
         Args:
             part: "all" photographs, or "train" or "val": every tenth by name is in "val" only.
+            rectangles: chance that `region` gives a rectangle instead of a segment.
 
         Raises:
             FileNotFoundError: no folder, no photograph in it, or one without its label map.
@@ -82,6 +85,7 @@ class PhotoTextures:
             if not path.with_suffix(".png").is_file():
                 raise FileNotFoundError(f"{path}: its label map {path.stem}.png is missing")
         self._keep = keep
+        self._rectangles = rectangles
         self._kept: dict[Path, tuple[np.ndarray, list[Region]]] = {}
 
     def canvas(self, generator: Generator) -> np.ndarray:
@@ -103,9 +107,9 @@ class PhotoTextures:
         return [_mirrored(generator, _cut(region)) for region in chosen]
 
     def region(self, generator: Generator) -> Region:
-        """Return a photograph and one of its segments, or as often a rectangle somewhere in it."""
+        """Return a photograph and one of its segments, or a rectangle somewhere in it."""
         photo, regions = self._draw(generator)
-        if generator.random() < 0.5:
+        if generator.random() < 1 - self._rectangles:
             return regions[generator.integers(len(regions))]
         return textured_rectangle(generator, photo)
 

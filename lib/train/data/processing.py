@@ -14,6 +14,7 @@ from easydict import EasyDict
 from lib.train.data.batch import PackedSample
 from lib.train.data.processing_utils import Jitter, draw_proposals, jitter_box
 from lib.train.data.transforms import (
+    FLIP,
     ChangedCrop,
     FrameChange,
     change_box,
@@ -38,6 +39,7 @@ class Windows(NamedTuple):
     factor: float  # side of the window over sqrt(box area)
     first: Jitter  # of the first reference
     others: Jitter  # of the second reference and the search frame
+    flip: float = FLIP  # chance that a crop is mirrored by itself
 
 
 def read_windows(cfg: EasyDict) -> Windows:
@@ -48,6 +50,7 @@ def read_windows(cfg: EasyDict) -> Windows:
         search.FACTOR,
         Jitter(template.CENTER_JITTER, template.SCALE_JITTER),
         Jitter(search.CENTER_JITTER, search.SCALE_JITTER),
+        cfg.DATA.CROP_FLIP,
     )
 
 
@@ -104,7 +107,7 @@ def _make_crop(
     # The network sees the mask at its stride; where that is all padding, the whole mask may not be.
     if cropped.mask[::STRIDE, ::STRIDE].all():
         raise UnusableSample(f"the window {window} of box {box.tolist()} shows padding only")
-    return change_crop(cropped, window.to_crop(box), draw_crop_change(generator))
+    return change_crop(cropped, window.to_crop(box), draw_crop_change(generator, windows.flip))
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -44,10 +44,10 @@ def draw_frame_change(generator: np.random.Generator) -> FrameChange:
     return FrameChange(bool(generator.random() < GREY), bool(generator.random() < FLIP))
 
 
-def draw_crop_change(generator: np.random.Generator) -> CropChange:
-    """Draw what happens to a crop: once a crop."""
+def draw_crop_change(generator: np.random.Generator, flip: float = FLIP) -> CropChange:
+    """Draw what happens to a crop, once a crop. flip: chance that it is mirrored by itself."""
     brightness = generator.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS)
-    return CropChange(float(brightness), bool(generator.random() < FLIP))
+    return CropChange(float(brightness), bool(generator.random() < flip))
 
 
 def change_box(box_xywh_image: np.ndarray, width: int, change: FrameChange) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError
 from lib.train.dataset.coco_seq import CocoSeq
-from lib.train.dataset.composed import Composed
+from lib.train.dataset.composed import HARD, IN_PLACE, Composed
 from lib.train.dataset.demo import Demo, make_demo
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.lasot import Lasot
@@ -74,11 +74,13 @@ class ComposedEntry(NamedTuple):
     part: str  # of the photographs
     seed: int
     made_up: bool = False  # pictures, instead of photographs
+    in_place: bool = False  # segments of photographs, cut from nothing
 
 
 COMPOSED: dict[str, ComposedEntry] = {
     "COMPOSED": ComposedEntry("train", seed=1),
     "COMPOSED_VAL": ComposedEntry("val", seed=2),
+    "COMPOSED_IN_PLACE": ComposedEntry("train", seed=5, in_place=True),
     "COMPOSED_MADE_UP": ComposedEntry("train", seed=3, made_up=True),
     "COMPOSED_MADE_UP_VAL": ComposedEntry("val", seed=4, made_up=True),
 }
@@ -120,10 +122,12 @@ def _build_composed(name: str, find: Callable[[str], DataPath]) -> Composed:
         return Composed(name, ProceduralTextures(), seed=entry.seed)
     root = find("photographs")
     try:
-        textures = PhotoTextures(root.path, keep=KEEP, part=entry.part)
+        rectangles = 0.0 if entry.in_place else 0.5
+        textures = PhotoTextures(root.path, KEEP, entry.part, rectangles)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{name}: {error} (from {root.source}). {root.hint()} COMPOSED_MADE_UP needs none."
         ) from error
     logger.info("%s: clips of %d photographs in %s", name, len(textures.photographs), root.path)
-    return Composed(name, textures, seed=entry.seed)
+    options = IN_PLACE if entry.in_place else HARD
+    return Composed(name, textures, seed=entry.seed, options=options)

@@ -4,6 +4,8 @@ Source: lib/utils/compose.py, from photographs with label maps or from made-up p
 number is a seed: the same number is the same clip, in every process and every run.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from lib.utils.compose import Annotation, ClipOptions, ClipPlan, Textures, annotate, plan_clip
@@ -14,6 +16,8 @@ from lib.utils.render import draw_frame
 HARD = ClipOptions(
     length=60, object_size=(0.04, 0.3), speed=(0.01, 0.3), faint=0.3, grey=0.15, shake=0.25
 )
+# Objects where they were photographed, their borders and surroundings real: only the camera moves.
+IN_PLACE = replace(HARD, region=1.0)
 SPACING = 3  # clip's frames from one that is offered to the next: annotating is not free
 CLIPS = 1_000_000
 LEAST_VISIBLE = 7  # of the frames offered

@@ -117,7 +117,7 @@ def test_first_reference_is_not_jittered() -> None:
 def test_each_stage_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing random but the proposals: the search crop is the window of the flipped frame."""
     monkeypatch.setattr(processing, "draw_frame_change", lambda g: FrameChange(False, True))
-    monkeypatch.setattr(processing, "draw_crop_change", lambda g: CropChange(1.0, False))
+    monkeypatch.setattr(processing, "draw_crop_change", lambda g, flip: CropChange(1.0, False))
     windows = WINDOWS._replace(others=Jitter(0, 0))
     frames = _frames()
     sample = _sample(frames, BOXES, windows, np.random.default_rng(0), "made")
