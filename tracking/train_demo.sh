@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
 # Train the demo weights as they were trained; README, "Demo weights". From FOLDER of photographs with
-# label maps, <name>.jpg and <name>.png. Goes on where it was stopped; options are train.py's.
+# label maps, <name>.jpg and <name>.png. Goes on where it was stopped. SAVE_DIR, where checkpoints and
+# logs go, is the project's folder unless given; options are train.py's, for both stages.
 #
-#   bash tracking/train_demo.sh FOLDER [OPTION ...]
+#   bash tracking/train_demo.sh FOLDER [SAVE_DIR] [OPTION ...]
 set -euo pipefail
 if [ $# -lt 1 ]; then
-  echo "usage: bash tracking/train_demo.sh FOLDER_OF_PHOTOGRAPHS [OPTION ...]" >&2
+  echo "usage: bash tracking/train_demo.sh FOLDER_OF_PHOTOGRAPHS [SAVE_DIR] [OPTION ...]" >&2
   exit 2
 fi
 if [ ! -d "$1" ]; then
   echo "train_demo.sh: $1: no such folder; photographs <name>.jpg with label maps <name>.png are needed" >&2
   exit 2
 fi
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 export AIATRACK_PHOTOGRAPHS_DIR="$(cd "$1" && pwd)"
 shift
-root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+save="$root"
+if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then
+  save="$1"
+  shift
+fi
 if [ -n "${VIRTUAL_ENV:-}" ]; then python=python; else python="$root/.venv/bin/python"; fi
 
 # Large pages make a step on a CPU a quarter faster. Both cores compute while the loading process
@@ -22,4 +28,11 @@ if [ -n "${VIRTUAL_ENV:-}" ]; then python=python; else python="$root/.venv/bin/p
 export THP_MEM_ALLOC_ENABLE="${THP_MEM_ALLOC_ENABLE:-1}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
-exec "$python" "$root/tracking/train.py" --config demo --precision bf16 --channels-last "$@"
+
+stage() { # recipe, options
+  "$python" "$root/tracking/train.py" --config "$1" --precision bf16 --channels-last \
+    --save-dir "$save" "${@:2}"
+}
+stage demo_wide --until 5 "$@"
+wide=("$save"/checkpoints/train/aiatrack/demo_wide/*.pth.tar)
+stage demo --init-from "${wide[-1]}" "$@"

@@ -42,17 +42,17 @@ def shortened(name: str, folder: Path) -> Path:
 
 def test_retraining_the_demo_weights(tmp_path: Path) -> None:
     """The command of README, "Demo weights", for a few steps; a second run goes on."""
-    recipe = shortened("demo", tmp_path)
     script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
-    options = ["--config", str(recipe), "--save-dir", str(tmp_path), "--device", "cpu"]
+    options = "--device cpu --samples 8 --batch-size 4 --workers 0 --until".split()
     for until in ("1", "2"):
-        command = ["bash", script, str(PHOTOGRAPHS), *options, "--until", until]
+        command = ["bash", script, str(PHOTOGRAPHS), str(tmp_path), *options, until]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        assert "COMPOSED: clips of 3 photographs" in done.stderr
-    assert "resuming" in done.stderr
-    folder = tmp_path / "checkpoints" / "train" / "aiatrack" / "demo"
-    assert (folder / "AIATRACK_ep0002.pth.tar").is_file()
+        assert "COMPOSED_IN_PLACE: clips of 3 photographs" in done.stderr
+    assert done.stderr.count("resuming after epoch 1") == 2
+    folder = tmp_path / "checkpoints" / "train" / "aiatrack"
+    assert (folder / "demo_wide" / "AIATRACK_ep0002.pth.tar").is_file()
+    assert (folder / "demo" / "AIATRACK_ep0002.pth.tar").is_file()
 
 
 def test_retraining_needs_photographs(tmp_path: Path) -> None:

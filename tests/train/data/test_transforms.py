@@ -47,6 +47,17 @@ def test_frequencies_of_crop_changes() -> None:
     assert np.mean([change.flip for change in drawn]) == pytest.approx(0.5, abs=0.02)
 
 
+def test_chance_of_mirrored_crops_is_the_recipes() -> None:
+    """Whatever the chance, as much is drawn: the rest of a sample stays the same."""
+    for chance in (0.0, 1.0):
+        generator, usual = np.random.default_rng(3), np.random.default_rng(3)
+        changes = [draw_crop_change(generator, chance) for _ in range(50)]
+        assert all(change.flip == bool(chance) for change in changes)
+        assert [c.brightness for c in changes] == [
+            draw_crop_change(usual).brightness for _ in range(50)
+        ]
+
+
 def test_nothing_drawn_changes_nothing() -> None:
     frame, box = _frame(), np.array([10.0, 5, 20, 12])
     nothing = FrameChange(grey=False, flip=False)
