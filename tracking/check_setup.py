@@ -29,11 +29,11 @@ try:
     from lib.test.utils.setup_weights import check_checkpoint, check_checkpoints, recipe_names
     from lib.train.admin.environment import FOLDERS as TRAIN_FOLDERS
     from lib.train.admin.environment import find_data
-    from lib.train.dataset import DATASETS, DatasetError, build_dataset
+    from lib.train.dataset import SETTINGS, DatasetError, build_dataset
 except ImportError as missing:
     sys.exit(f"FAIL  {missing}\n      -> bash install.sh")
 
-NEEDS = ["gpu", "pooling", *(f"weights:{r}" for r in recipe_names()), *FOLDERS, *DATASETS]
+NEEDS = ["gpu", "pooling", *(f"weights:{r}" for r in recipe_names()), *FOLDERS, *SETTINGS]
 WIDTH = 18  # of the column of subjects
 
 
@@ -60,7 +60,7 @@ def check_training_sets(need: set[str], full: bool) -> list[Finding]:
     """Look at every folder of training data once, and at each set in those that are there."""
     found = []
     for setting, folder in TRAIN_FOLDERS.items():
-        names = [name for name, entry in DATASETS.items() if entry.setting == setting]
+        names = [name for name, path in SETTINGS.items() if path == setting]
         place = find_data(setting)
         where = f"{place.path} (from {place.source.split(';')[0]})"
         if setting == "demo":

@@ -17,7 +17,7 @@ from lib.utils.compose import PhotoTextures, ProceduralTextures
 from lib.utils.paths import DataPath
 from lib.utils.store import Store, open_store
 
-__all__ = ["COMPOSED", "DATASETS", "BaseDataset", "DatasetError", "build_dataset"]
+__all__ = ["COMPOSED", "DATASETS", "SETTINGS", "BaseDataset", "DatasetError", "build_dataset"]
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,12 @@ COMPOSED: dict[str, ComposedEntry] = {
     "COMPOSED_IN_PLACE": ComposedEntry("train", seed=5, in_place=True),
     "COMPOSED_MADE_UP": ComposedEntry("train", seed=3, made_up=True),
     "COMPOSED_MADE_UP_VAL": ComposedEntry("val", seed=4, made_up=True),
+}
+
+
+# Which path each name is read from; those not here need none.
+SETTINGS = {name: entry.setting for name, entry in DATASETS.items()} | {
+    name: "photographs" for name, entry in COMPOSED.items() if not entry.made_up
 }
 
 
