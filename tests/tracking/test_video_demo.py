@@ -1,14 +1,11 @@
 """tracking/video_demo.py as users run it."""
 
 import json
-import logging
 import os
-import runpy
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -17,11 +14,10 @@ import pytest
 from seeded import seeded_box, seeded_frame
 
 from lib.test.utils.pictures import VideoWriter
+from tests.programs import Run, runner
 
 PROGRAM = Path(__file__).resolve().parents[2] / "tracking" / "video_demo.py"
 INIT = ",".join(map(str, seeded_box(0)))
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -46,21 +42,8 @@ def run(options: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
 
-    def start(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [str(PROGRAM), *options, *arguments])
-        monkeypatch.setattr(sys, "path", list(sys.path))
-        handler = logging.StreamHandler(sys.stderr)
-        logging.getLogger().addHandler(handler)
-        try:
-            runpy.run_path(str(PROGRAM), run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-        finally:
-            logging.getLogger().removeHandler(handler)
-        out, err = capfd.readouterr()
-        return (1, out, err + code) if isinstance(code, str) else (code, out, err)
-
-    return start
+    program = runner("video_demo.py", monkeypatch, capfd)
+    return lambda *arguments: program(*options, *arguments)
 
 
 def records(path: Path) -> list[dict]:
