@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Train the demo weights as they were trained; README, "Demo weights". From FOLDER of photographs with
 # label maps, <name>.jpg and <name>.png. Goes on where it was stopped. SAVE_DIR, where checkpoints and
-# logs go, is the project's folder unless given; options are train.py's, for both stages.
+# logs go, is the project's folder unless given; options are train.py's, for all stages.
 #
 #   bash tracking/train_demo.sh FOLDER [SAVE_DIR] [OPTION ...]
 set -euo pipefail
@@ -33,6 +33,10 @@ stage() { # recipe, options
   "$python" "$root/tracking/train.py" --config "$1" --precision bf16 --channels-last \
     --save-dir "$save" "${@:2}"
 }
+newest() { # recipe
+  local found=("$save/checkpoints/train/aiatrack/$1"/*.pth.tar)
+  echo "${found[-1]}"
+}
 stage demo_wide --until 5 "$@"
-wide=("$save"/checkpoints/train/aiatrack/demo_wide/*.pth.tar)
-stage demo --init-from "${wide[-1]}" "$@"
+stage demo_near --until 5 --init-from "$(newest demo_wide)" "$@"
+stage demo --init-from "$(newest demo_near)" "$@"

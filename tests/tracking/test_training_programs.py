@@ -48,11 +48,11 @@ def test_retraining_the_demo_weights(tmp_path: Path) -> None:
         command = ["bash", script, str(PHOTOGRAPHS), str(tmp_path), *options, until]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        assert "COMPOSED_IN_PLACE: clips of 3 photographs" in done.stderr
-    assert done.stderr.count("resuming after epoch 1") == 2
+        assert "COMPOSED_PARTS: clips of 3 photographs" in done.stderr
+    assert done.stderr.count("resuming after epoch 1") == 3
     folder = tmp_path / "checkpoints" / "train" / "aiatrack"
-    assert (folder / "demo_wide" / "AIATRACK_ep0002.pth.tar").is_file()
-    assert (folder / "demo" / "AIATRACK_ep0002.pth.tar").is_file()
+    for stage in ("demo_wide", "demo_near", "demo"):
+        assert (folder / stage / "AIATRACK_ep0002.pth.tar").is_file()
 
 
 def test_retraining_needs_photographs(tmp_path: Path) -> None:

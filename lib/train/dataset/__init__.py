@@ -74,13 +74,15 @@ class ComposedEntry(NamedTuple):
     part: str  # of the photographs
     seed: int
     made_up: bool = False  # pictures, instead of photographs
-    in_place: bool = False  # segments of photographs, cut from nothing
+    in_place: bool = False  # targets lie where they were photographed
+    rectangles: float = 0.5  # of the targets in place; the others are segments
 
 
 COMPOSED: dict[str, ComposedEntry] = {
     "COMPOSED": ComposedEntry("train", seed=1),
     "COMPOSED_VAL": ComposedEntry("val", seed=2),
-    "COMPOSED_IN_PLACE": ComposedEntry("train", seed=5, in_place=True),
+    "COMPOSED_IN_PLACE": ComposedEntry("train", seed=5, in_place=True, rectangles=0.0),
+    "COMPOSED_PARTS": ComposedEntry("train", seed=6, in_place=True, rectangles=1.0),
     "COMPOSED_MADE_UP": ComposedEntry("train", seed=3, made_up=True),
     "COMPOSED_MADE_UP_VAL": ComposedEntry("val", seed=4, made_up=True),
 }
@@ -128,8 +130,7 @@ def _build_composed(name: str, find: Callable[[str], DataPath]) -> Composed:
         return Composed(name, ProceduralTextures(), seed=entry.seed)
     root = find("photographs")
     try:
-        rectangles = 0.0 if entry.in_place else 0.5
-        textures = PhotoTextures(root.path, KEEP, entry.part, rectangles)
+        textures = PhotoTextures(root.path, KEEP, entry.part, entry.rectangles)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{name}: {error} (from {root.source}). {root.hint()} COMPOSED_MADE_UP needs none."
