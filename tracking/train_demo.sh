@@ -34,7 +34,7 @@ stage() { # recipe, options
     --save-dir "$save" "${@:2}"
 }
 newest() { # recipe
-  local found=("$save/checkpoints/train/aiatrack/$1"/*.pth.tar)
+  local found=("$save/checkpoints/train/aiatrack/$1"/AIATRACK_ep*.pth.tar)
   echo "${found[-1]}"
 }
 stage demo_wide --until 5 "$@"
