@@ -34,6 +34,7 @@ from lib.utils.image import read_rgb
 from lib.utils.layouts import WRITERS
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import run_program
+from lib.utils.textures import PARTS
 
 PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
 TRUTH = (255, 255, 255)
@@ -52,6 +53,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--seed", type=int, default=2026, help="of the clips (default: 2026)")
     add("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR",
         help="<name>.jpg with label maps <name>.png (default: assets/photographs)")  # fmt: skip
+    add("--part", choices=list(PARTS), default="all",
+        help="of them: val is what training on that folder leaves out (default: all)")  # fmt: skip
     add("--out", type=Path, default=PROJECT_ROOT / "demo", help="(default: demo/)")
     args = parser.parse_args()
     if args.clips < 1 or args.frames < 2:
@@ -61,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
     """Write clips under `root`, unless they are there, and open them as the demo test set."""
-    textures = PhotoTextures(args.photographs)
+    textures = PhotoTextures(args.photographs, part=args.part)
     options = ClipOptions(length=args.frames)
 
     def clips() -> Iterator[tuple[str, object]]:
@@ -95,7 +98,8 @@ def main() -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     spec = tracker_spec(args, "demo")
     tracker, provenance = spec.load(), make_provenance(spec)
-    name = f"{args.photographs.name}_seed{args.seed}_{args.clips}x{args.frames}"
+    part = "" if args.part == "all" else f"_{args.part}"
+    name = f"{args.photographs.name}{part}_seed{args.seed}_{args.clips}x{args.frames}"
     root = args.out / "clips" / name
     folder = ResultFolder(args.out / "results" / name, "aiatrack", Path(args.param).stem, "demo")
     sheet, video, seconds = [], [], []

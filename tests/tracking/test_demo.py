@@ -20,7 +20,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
 def test_demo_of_any_weights(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     base = ["--param", str(tiny_recipe), "--checkpoint", str(tiny_checkpoint), "--out", str(out)]
-    done = run(*base, "--clips", "2", "--frames", "8")
+    done = run(*base, "--clips", "2", "--frames", "8", "--part", "val")
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines()]
     assert [row[0] for row in rows if row and row[0] in ("clip_01", "clip_02", "all")] == [
@@ -30,7 +30,7 @@ def test_demo_of_any_weights(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path:
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 16
     assert cv2.imread(str(out / "contact_sheet.png")).shape[1] == 6 * 244
     assert (out / "success_otb.png").is_file()
-    results = out / "results" / "photographs_seed2026_2x8" / "aiatrack" / "tiny" / "demo"
+    results = out / "results" / "photographs_val_seed2026_2x8" / "aiatrack" / "tiny" / "demo"
     assert len((results / "clip_02.txt").read_text().splitlines()) == 8
 
 
