@@ -106,6 +106,8 @@ class OnnxNetwork(nn.Module):
         path = self._files[name]
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
+        # Between frames its threads would otherwise wait busily on the cores that others need.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             return runtime.InferenceSession(str(path), options, providers=self.providers)
         except Exception as error:  # ONNX Runtime's errors have no base of their own

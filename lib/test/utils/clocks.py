@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from lib.test.tracker.aiatrack import AiATrackTracker
 
@@ -79,7 +79,8 @@ class StageClock:
     def operations(self, image: np.ndarray) -> dict[str, int]:
         """Floating-point operations of each stage of a frame."""
         self._operations = defaultdict(int)
-        with FlopCounterMode(display=False) as counter:
+        packed = {torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops}
+        with FlopCounterMode(display=False, custom_mapping=packed) as counter:
             self._counter = counter
             self.tracker.track(image)
             self._counter = None
@@ -104,6 +105,12 @@ class StageClock:
     def _synchronise(self) -> None:
         if self._waits:
             torch.cuda.synchronize(self.tracker.device)
+
+
+def _packed_convolution_flops(x: Any, second: Any, third: Any, *_: Any, out_shape: Any) -> int:
+    """Count a convolution of lib/models/aiatrack/packed.py, from its arguments' shapes."""
+    has_addend = third is not None and len(third) == 4  # input, addend, weight; or input, weight
+    return conv_flop_count(x, third if has_addend else second, out_shape)
 
 
 class MatrixProduct:
