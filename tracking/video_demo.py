@@ -11,9 +11,9 @@ frame), target (from 1), box (x, y, w, h in pixels), score (predicted IoU in [0,
 box was given) and lost. Memory does not grow with the video. Ctrl-C ends with whole files up to
 that frame. With --show: q or Escape ends, r draws the boxes anew.
 
-lost means: score below --lost-below. The default, 0.3, is a convention and not a measurement: boxes
-with an IoU below 0.5 count as misses everywhere, and the network learns scores on boxes whose IoU
-is above 0.1, so that it seldom says less. Choose your own from the scores in the JSON lines.
+lost means: score below --lost-below. The default is the recipe's TEST.LOST_BELOW: for the demo
+weights what tracking/measure_lost.py measured (README, "Track my video"), elsewhere 0.3, a
+convention. Measure your own with that program, or choose it from the scores in the JSON lines.
 
 The MP4 plays at the source's rate; of a camera that is faster than the tracker it shows the frames
 that were tracked, and the JSON lines hold their true times.
@@ -34,10 +34,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
+from lib.config.aiatrack.config import load_config
 from lib.test.evaluation.display import NoScreenError
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
 from lib.test.utils.arguments import parse_box
-from lib.test.utils.follow import LOST_BELOW, RecordWriter, Summary, Targets, follow
+from lib.test.utils.follow import RecordWriter, Summary, Targets, follow
 from lib.test.utils.pictures import VideoWriter
 from lib.test.utils.screen import Screen
 from lib.test.utils.video import Frame, FrameSource, open_source
@@ -59,13 +60,13 @@ def parse_arguments() -> argparse.Namespace:
         help="box in the first frame, pixels; once a target; without it you draw it")  # fmt: skip
     add("--out", type=Path, help="video to write (default: demo/<source>.mp4); .jsonl beside it")
     add("--show", action="store_true", help="show the frames while tracking (needs a screen)")
-    add("--lost-below", type=float, default=LOST_BELOW, metavar="SCORE",
-        help=f"scores below this count as lost (default: {LOST_BELOW}, see above)")  # fmt: skip
+    add("--lost-below", type=float, metavar="SCORE",
+        help="scores below this count as lost (default: the recipe's, see above)")  # fmt: skip
     add("--fps", type=float, help="frames a second (default: what the source says, else 25)")
     add("--codec", default=VideoWriter.FALLBACK, help="of the MP4, four characters; such as avc1")
     add_tracker_arguments(parser)
     args = parser.parse_args()
-    if not 0 <= args.lost_below <= 1:
+    if args.lost_below is not None and not 0 <= args.lost_below <= 1:
         parser.error(f"--lost-below must be in [0, 1]; given: {args.lost_below}")
     if args.fps is not None and not 0 < args.fps <= 1000:
         parser.error(f"--fps must be above 0 and at most 1000; given: {args.fps}")
@@ -134,7 +135,10 @@ def main() -> int:
     with open_source(args.source, args.fps) as source:
         tracker = tracker_spec(args, "video").load()
         out = args.out or default_output(source.name)
-        targets = Targets(tracker, args.lost_below)
+        lost_below = args.lost_below
+        if lost_below is None:
+            lost_below = load_config(args.param).TEST.LOST_BELOW
+        targets = Targets(tracker, lost_below)
         with (
             VideoWriter(out, source.rate, args.codec) as video,
             RecordWriter(out.with_suffix(".jsonl")) as records,

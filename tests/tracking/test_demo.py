@@ -39,7 +39,7 @@ def test_demo_weights_follow_what_they_have_not_seen(tmp_path: Path) -> None:
     done = run("--clips", "3", "--frames", "30", "--device", "cpu", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
     overall = next(line.split() for line in done.stdout.splitlines() if line.startswith("all"))
-    assert float(overall[3]) > 45  # mean AUC
+    assert float(overall[3]) > 50  # mean AUC; measured: 56.5, and 70.1 on the demo's own 8 x 60
 
 
 def test_colours_of_the_video_are_those_of_the_frames(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from seeded import seeded_box, seeded_frame
 
 from lib.test.utils.pictures import VideoWriter
@@ -70,6 +71,18 @@ def test_two_targets(run: Run, clip: Path, tmp_path: Path) -> None:
     bgr = cv2.VideoCapture(str(out)).read()[1].astype(int)
     difference = abs(bgr[..., ::-1] - seeded_frame(0)).mean()
     assert difference < 0.7 * abs(bgr - seeded_frame(0)).mean()
+
+
+def test_lost_threshold_is_the_recipes(
+    run: Run, tiny_recipe: Path, clip: Path, tmp_path: Path
+) -> None:
+    recipe = yaml.safe_load(tiny_recipe.read_text())
+    recipe.setdefault("TEST", {})["LOST_BELOW"] = 1
+    (tmp_path / "strict.yaml").write_text(yaml.safe_dump(recipe))
+    options = ("--init", INIT, "--out", str(tmp_path / "a.mp4"))
+    strict = ("--param", str(tmp_path / "strict.yaml"))
+    assert "lost: target 1 in 9" in run(str(clip), *options, *strict)[1]
+    assert "lost: never" in run(str(clip), *options, *strict, "--lost-below", "0")[1]
 
 
 def test_each_target_is_tracked_as_if_alone(run: Run, clip: Path, tmp_path: Path) -> None:

@@ -211,7 +211,8 @@ def _check(cfg: EasyDict) -> None:
     for key in NOT_NEGATIVE:
         require(key, "0 or more", lambda value: value >= 0)
     require("MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", lambda value: 0 <= value < 1)
-    require("DATA.CROP_FLIP", "in [0, 1]", lambda value: 0 <= value <= 1)
+    for key in ("DATA.CROP_FLIP", "TEST.LOST_BELOW"):
+        require(key, "in [0, 1]", lambda value: 0 <= value <= 1)
     _check_dimensions(cfg, require)
     _check_lists(cfg, require)
 

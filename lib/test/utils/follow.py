@@ -20,11 +20,6 @@ from lib.test.utils.pictures import VideoWriter
 from lib.test.utils.video import Frame, VideoBrokenOffError
 from lib.utils.stopping import StopRequest
 
-# Predicted IoU below which a target counts as lost. A convention, not a measurement: boxes below an
-# IoU of 0.5 count as misses everywhere, and the head is trained on boxes with an IoU above 0.1, so
-# that it rarely says less; 0.3 lies between.
-LOST_BELOW = 0.3
-
 COLOURS = ((64, 255, 64), (255, 160, 32), (64, 160, 255), (255, 96, 255), (255, 255, 64))
 LOST_COLOUR = (255, 48, 48)
 
