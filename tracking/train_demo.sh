@@ -37,6 +37,7 @@ newest() { # recipe
   local found=("$save/checkpoints/train/aiatrack/$1"/AIATRACK_ep*.pth.tar)
   echo "${found[-1]}"
 }
-stage demo_wide --until 5 "$@"
-stage demo_near --until 5 --init-from "$(newest demo_wide)" "$@"
+stages="$root/experiments/aiatrack/demo_stages"
+stage "$stages/demo_wide.yaml" --until 5 "$@"
+stage "$stages/demo_near.yaml" --until 5 --init-from "$(newest demo_wide)" "$@"
 stage demo --init-from "$(newest demo_near)" "$@"
