@@ -21,7 +21,11 @@ import numpy as np
 import yaml
 
 from lib.config.aiatrack.config import EXPERIMENTS, load_config
-from lib.test.analysis.metrics import intersection_over_union, share_above
+from lib.test.analysis.metrics import (
+    SUCCESS_THRESHOLDS,
+    intersection_over_union,
+    share_above,
+)
 from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.tracker import load_tracker
 from lib.utils.compose import ClipOptions, PhotoTextures, compose_clip
@@ -36,7 +40,6 @@ VARIANTS = {  # of MODEL.AIA
     "none": {"USE_AIA": False},
 }
 PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
-THRESHOLDS = np.linspace(0, 1, 21)  # of overlap, as success plots have them
 SEED = 3000  # of the clips
 
 
@@ -109,7 +112,7 @@ def measure(args: argparse.Namespace, recipe: Path, checkpoint: Path) -> float:
         boxes = np.array([tracker.track(frame).box for frame in clip.frames[1:]])
         there = clip.boxes_xywh[1:, 2] > 0
         overlap = intersection_over_union(boxes[there], clip.boxes_xywh[1:][there])
-        areas.append(share_above(overlap, THRESHOLDS, len(overlap)).mean())
+        areas.append(share_above(overlap, SUCCESS_THRESHOLDS, len(overlap)).mean())
     return 100 * float(np.mean(areas))
 
 

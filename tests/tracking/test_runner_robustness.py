@@ -185,17 +185,22 @@ def test_a_worker_killed_by_a_signal_is_replaced(
     assert boxes(tmp_path) == expected
 
 
-def test_a_sequence_that_kills_two_workers_has_failed(
-    expected: dict, run, own: Path, tmp_path: Path
-) -> None:
-    held = HeldFrame(own / "a" / "0006.jpg")
-    process = run("--threads", "1")
+def kill_worker_twice(process: subprocess.Popen, held: HeldFrame) -> None:
+    """Kill the only worker each time it reads the frame that is held."""
     for _ in range(2):
         end = held.wait_for_reader()
         (worker,) = workers(process.pid)
         os.kill(worker, signal.SIGKILL)
         os.close(end)
         held.wait_until_left()
+
+
+def test_a_sequence_that_kills_two_workers_has_failed(
+    expected: dict, run, own: Path, tmp_path: Path
+) -> None:
+    held = HeldFrame(own / "a" / "0006.jpg")
+    process = run("--threads", "1")
+    kill_worker_twice(process, held)
     status, out, err = finish(process)
     assert status == 1 and "1 without a result: a" in out
     assert "its worker process died (by SIGKILL) for the second time" in err
@@ -214,12 +219,7 @@ def test_a_sequence_that_kills_its_worker_takes_no_other_of_its_batch_along(
     """After the first death each sequence of the batch is tried on its own."""
     held = HeldFrame(own / "b" / "0006.jpg")
     process = run("--threads", "1", "--batch", "3")
-    for _ in range(2):
-        end = held.wait_for_reader()
-        (worker,) = workers(process.pid)
-        os.kill(worker, signal.SIGKILL)
-        os.close(end)
-        held.wait_until_left()
+    kill_worker_twice(process, held)
     status, out, err = finish(process)
     assert status == 1 and "1 without a result: b" in out
     assert all(f"{name}: its worker process died (by SIGKILL); trying" in err for name in NAMES)

@@ -74,30 +74,21 @@ def fits(module: nn.Module) -> bool:
 
 def _replace(body: GraphModule, node: Node) -> None:
     """Replace a convolution, and what only its result goes into, by one module."""
-    last, inputs = node, list(node.args)
-    follower = _only_user(last)
+    replaced, inputs = [node], list(node.args)
+    follower = _only_user(node)
     if follower is not None and _is_addition(follower):
-        other = next(a for a in follower.args if a is not node)
-        last, inputs = follower, [*inputs, other]
-        follower = _only_user(last)
+        inputs.append(next(a for a in follower.args if a is not node))
+        replaced.append(follower)
+        follower = _only_user(follower)
     relu = follower is not None and _is_relu(body, follower)
-    last = follower if relu else last
+    replaced += [follower] if relu else []
     packed = PackedConv2d(body.get_submodule(node.target), relu=relu)
     body.set_submodule(node.target, packed)
-    with body.graph.inserting_after(last):
+    with body.graph.inserting_after(replaced[-1]):
         fused = body.graph.call_module(node.target, tuple(inputs))
-    last.replace_all_uses_with(fused)
-    for old in (last, *_between(node, last)):
+    replaced[-1].replace_all_uses_with(fused)
+    for old in reversed(replaced):
         body.graph.erase_node(old)
-
-
-def _between(first: Node, last: Node) -> list[Node]:
-    """The chain of nodes that ends before `last` and begins with `first`, the later ones first."""
-    chain, node = [], first
-    while node is not last:
-        chain.insert(0, node)
-        node = next(iter(node.users), last)
-    return chain
 
 
 def _only_user(node: Node) -> Node | None:

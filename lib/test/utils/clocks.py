@@ -79,7 +79,9 @@ class StageClock:
     def operations(self, image: np.ndarray) -> dict[str, int]:
         """Floating-point operations of each stage of a frame."""
         self._operations = defaultdict(int)
-        packed = {torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops}
+        packed = {}
+        if torch.backends.mkldnn.is_available():  # or there is no such operator
+            packed = {torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops}
         with FlopCounterMode(display=False, custom_mapping=packed) as counter:
             self._counter = counter
             self.tracker.track(image)

@@ -47,7 +47,8 @@ class AIATRACKActor:
 
         Args:
             autocast: dtype of the network's matrix products; None is fp32 throughout.
-            every_frame: learn the boxes of the references too, each sought by the other frames.
+            every_frame: learn the boxes of the references too, each sought by the other frames; the
+                terms logged are then means over all of them.
         """
         self.net = net
         self.weights = weights
