@@ -40,8 +40,11 @@ def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0
         x1, y1, x2, y2 = (box_xyxy.to(dtype) * scale).unbind(-1)  # (B, P) each
         weight_x = _bin_weights(x1, x2, size, features.shape[3])  # (B, P, size, W)
         weight_y = _bin_weights(y1, y2, size, features.shape[2])  # (B, P, size, H)
-        along_x = features[:, None] @ weight_x.transpose(-2, -1)[:, :, None]  # (B, P, C, H, size)
-        return weight_y[:, :, None] @ along_x  # (B, P, C, size, size)
+        # Few large products: a bin's weights of all cells are those of its row times its column.
+        weight = weight_y[..., :, None, :, None] * weight_x[..., None, :, None, :]
+        weight = weight.flatten(-2).flatten(1, 3)  # (B, P * size * size, H * W)
+        pooled = weight @ features.flatten(2).transpose(1, 2)  # (B, P * size * size, C)
+        return pooled.unflatten(1, (-1, size, size)).permute(0, 1, 4, 2, 3)
 
 
 @functools.cache
