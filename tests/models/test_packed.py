@@ -1,4 +1,4 @@
-"""Packed convolutions give the ordinary ones' numbers, whatever surrounds them in the graph."""
+"""Packed layers give the ordinary ones' numbers, whatever surrounds them in the graph."""
 
 import copy
 
@@ -8,9 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.fx import symbolic_trace
 
+from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.backbone import Backbone
-from lib.models.aiatrack.inference import trace_backbone
-from lib.models.aiatrack.packed import PackedConv2d, fits, use_packed
+from lib.models.aiatrack.inference import prepare_for_inference, trace_backbone
+from lib.models.aiatrack.packed import PackedConv2d, PackedLinear, fits, pack_graph, use_packed
+from lib.models.aiatrack.precision import computes_bf16_natively
+from lib.models.aiatrack.winograd import WinogradConv2d
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
@@ -47,20 +50,25 @@ def test_every_surrounding() -> None:
     x = torch.randn(2, 3, 17, 22)
     expected = block(x)
     before = len(block.graph.nodes)
-    use_packed(block)
+    pack_graph(block, winograd=False)
     packed = [m for m in block.modules() if isinstance(m, PackedConv2d)]
     assert len(packed) == 6 and before - len(block.graph.nodes) == 4  # 2 additions, 2 ReLUs
     torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "regnetx_002", "mobilenetv3_small_050"])
+OVERWRITING = {"resnet18": 5, "resnet50": 13, "regnetx_002": 6, "mobilenetv3_small_050": 7}
+
+
+@pytest.mark.parametrize("name", OVERWRITING)
 @torch.no_grad()
 def test_backbones_of_several_batches_and_sizes(name: str) -> None:
     """Weights are packed anew for another shape, and a batch is its rows."""
     torch.manual_seed(0)
     plain = trace_backbone(Backbone(name).body).to(memory_format=torch.channels_last)
     fast = copy.deepcopy(plain)
-    use_packed(fast)
+    pack_graph(fast, winograd=False)
+    overwriting = sum(isinstance(m, PackedConv2d) and m.overwrites for m in fast.modules())
+    assert overwriting == OVERWRITING[name]
     for shape in [(1, 3, 64, 64), (3, 3, 64, 64), (1, 3, 96, 96), (1, 3, 64, 64)]:
         x = torch.randn(shape)
         expected, got = plain(x)[-1], fast(x)[-1]
@@ -72,7 +80,8 @@ REFUSED = {
     "named padding": nn.Conv2d(8, 8, 3, padding="same"),
     "reflected": nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"),
     "double": nn.Conv2d(8, 8, 3).double(),
-    "no convolution": nn.Linear(8, 8),
+    "double linear": nn.Linear(8, 8).double(),
+    "transposed": nn.ConvTranspose2d(8, 8, 3),
 }
 
 
@@ -81,8 +90,93 @@ def test_what_it_does_not_fit(name: str) -> None:
     assert not fits(REFUSED[name])
 
 
+class Shared(nn.Module):
+    """An addend that is read again after the addition, and one of which a view is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(4, 4, 1) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        half = x[:, :2]
+        y = self.second(x) + x
+        z = self.third(y) + y
+        return torch.cat([z, half, y], 1)
+
+
+@torch.no_grad()
+def test_what_is_still_needed_is_not_overwritten() -> None:
+    torch.manual_seed(0)
+    graph = symbolic_trace(Shared().eval())
+    x = torch.randn(1, 4, 5, 6)
+    expected = graph(x)
+    pack_graph(graph, winograd=False)
+    assert sum(isinstance(m, PackedConv2d) for m in graph.modules()) == 3
+    torch.testing.assert_close(graph(x), expected)
+
+
+class FeedForward(nn.Module):
+    """Linear layers with a ReLU, an addition, both and neither."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down, self.both = nn.Linear(6, 9), nn.Linear(9, 6), nn.Linear(6, 6)
+        self.alone = nn.Linear(6, 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.down(F.relu(self.up(x)))
+        return self.alone(F.relu(self.both(x) + x))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_linear_layers_of_several_numbers_of_rows(dtype: torch.dtype) -> None:
+    if dtype is torch.bfloat16 and not computes_bf16_natively(torch.device("cpu")):
+        pytest.skip("this CPU has no bf16 instructions")
+    torch.manual_seed(0)
+    plain = symbolic_trace(FeedForward().eval().to(dtype))
+    fast = copy.deepcopy(plain)
+    before = len(fast.graph.nodes)
+    pack_graph(fast, winograd=False)
+    assert sum(isinstance(m, PackedLinear) for m in fast.modules()) == 4
+    assert before - len(fast.graph.nodes) == 3  # 1 ReLU, 2 additions
+    bound = {torch.float32: 1e-5, torch.bfloat16: 0.03}[dtype]
+    for shape in [(1, 5, 6), (3, 5, 6), (7, 6), (1, 5, 6)]:
+        x = torch.randn(shape).to(dtype)
+        torch.testing.assert_close(fast(x), plain(x), atol=bound, rtol=bound)
+
+
+@torch.no_grad()
+def test_whole_network(tiny_model: AiATrack) -> None:
+    """What is replaced where; the numbers are those of the parity tests of every mode."""
+    fast = prepare_for_inference(tiny_model)
+    use_packed(fast, winograd=True)
+    kinds = (nn.Conv2d, PackedConv2d, WinogradConv2d, nn.Linear, PackedLinear)
+    parts = {"backbone": fast.backbone, "encoder": fast.transformer.encoder, "box": fast.box_head}
+    found = {
+        name: [k.__name__ for k in kinds if any(type(m) is k for m in part.modules())]
+        for name, part in parts.items()
+    }
+    assert found == {
+        "backbone": ["PackedConv2d"],
+        "encoder": ["PackedLinear"],
+        "box": ["Conv2d", "PackedConv2d"],  # the last one, which is not in a sequence
+    }
+    assert type(fast.bottleneck) is PackedConv2d
+    decoder = fast.transformer.decoder.layers[0]
+    encoded = fast.encode(torch.rand(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.bool))
+    projected = decoder.project(encoded.tokens, encoded.tokens, long_term=True)
+    expected = tiny_model.transformer.decoder.project(
+        encoded.tokens, encoded.tokens, long_term=True
+    )
+    for a, b in zip(projected, expected, strict=True):
+        torch.testing.assert_close(a.key, b.key, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(a.value, b.value, atol=1e-5, rtol=1e-5)
+
+
 def test_without_onednn_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     block = symbolic_trace(Block())
-    use_packed(block)
+    pack_graph(block, winograd=True)
     assert not any(isinstance(m, PackedConv2d) for m in block.modules())

@@ -26,29 +26,29 @@ import math
 
 import torch
 import torch.nn.functional as F
-from timm.layers import unfreeze_batch_norm_2d
+from timm.layers import BatchNormAct2d, unfreeze_batch_norm_2d
 from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.fx.experimental.optimization import fuse
-from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention, KeyValue
 from lib.models.aiatrack.position_encoding import PositionEncodings
 
+FUSES_BF16 = torch.cpu._is_amx_tile_supported()
+
 
 def prepare_for_inference(model: AiATrack) -> AiATrack:
     """Return a rearranged copy of a network, in evaluation mode; the original stays as it is."""
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    body = model.backbone[0].body
-    model.backbone[0].body = trace_backbone(body)
+    model.backbone[0].body = trace_backbone(model.backbone[0].body)
     for module in list(model.modules()):
-        if isinstance(module, nn.Sequential) and len(module) == 3:  # conv_bn_relu of the heads
-            if isinstance(module[0], nn.Conv2d) and isinstance(module[1], nn.BatchNorm2d):
-                module[0], module[1] = fuse_conv_bn_eval(module[0], module[1]), nn.Identity()
         for name, child in list(module.named_children()):
             if isinstance(child, AiAAttention) and child.inner_attn is not None:
                 setattr(module, name, FactoredAiAAttention(child))
+            elif module in (model.box_head, model.iou_head) and isinstance(child, nn.Sequential):
+                setattr(module, name, trace(child))
     pooled = model.iou_head.fc
     pooled.linear, pooled.bn = fuse_linear_bn_eval(pooled.linear, pooled.bn), nn.Identity()
     model.positions = CachedPositions(model.positions, model.grid)
@@ -56,26 +56,44 @@ def prepare_for_inference(model: AiATrack) -> AiATrack:
 
 
 def trace_backbone(body: nn.Module) -> GraphModule:
-    """Trace convolutional layers into a graph, batch norm folded, without what does nothing."""
-    body = fuse(unfreeze_batch_norm_2d(body).eval())
-    for node in list(body.graph.nodes):
-        if node.op == "call_module" and isinstance(body.get_submodule(node.target), nn.Identity):
+    """Trace a timm network; its batch norms, frozen and with an activation or not, are folded."""
+    body = unfreeze_batch_norm_2d(body)
+    for module in list(body.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, BatchNormAct2d):
+                norm = nn.BatchNorm2d(child.num_features, child.eps)
+                norm.load_state_dict(child.state_dict())
+                setattr(module, name, nn.Sequential(norm, child.act))
+    return trace(body)
+
+
+def trace(module: nn.Module) -> GraphModule:
+    """Trace layers into a graph, batch norm folded, without what does nothing in evaluation."""
+    traced = fuse(module.eval())
+    for node in list(traced.graph.nodes):
+        if node.op == "call_module" and isinstance(
+            traced.get_submodule(node.target), nn.Identity | nn.Dropout
+        ):
             node.replace_all_uses_with(node.args[0])
-            body.graph.erase_node(node)
-    body.recompile()
-    return body
+            traced.graph.erase_node(node)
+    traced.recompile()
+    return traced
 
 
+@torch.fx.wrap
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention without a scale; (..., N, e), (..., M, e), (..., M, d) -> (..., N, d).
+    """Attention without a scale; (..., N, e), (..., M, e), (..., M, d) -> (..., N, d), d <= e.
 
-    The CPU's fused kernel is slower than two products where widths differ, because it would need
-    padding, and in bf16, because it computes in fp32.
+    The CPU's fused kernel wants widths that agree, at which two products of fp32 are faster. In
+    bf16 it is several times faster than they are with AMX, without which it computes in fp32.
     """
-    usual = query.shape[-1] == value.shape[-1] and query.dtype == torch.float32
-    if query.device.type == "cpu" and not usual:
-        return (query @ key.transpose(-2, -1)).softmax(-1) @ value
-    return F.scaled_dot_product_attention(query, key, value, scale=1.0)
+    width = value.shape[-1]
+    if query.device.type == "cpu":
+        exact = query.dtype == torch.float32
+        if (exact and width < query.shape[-1]) or (not exact and not FUSES_BF16):
+            return (query @ key.transpose(-2, -1)).softmax(-1) @ value
+        value = F.pad(value, (0, query.shape[-1] - width))
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0)[..., :width]
 
 
 class FactoredAiAAttention(nn.Module):
@@ -90,7 +108,9 @@ class FactoredAiAAttention(nn.Module):
         inner_scale = 1 / math.sqrt(projection.q_proj_weight.shape[0])
         q_weight, k_weight, v_weight = plain.in_proj_weight.chunk(3)
         q_bias, k_bias, v_bias = plain.in_proj_bias.chunk(3)
-        residual = torch.eye(self.tokens) + projection.out_proj.weight
+        mix = (torch.eye(self.tokens) + projection.out_proj.weight) * inner.feat_norm2.weight
+        # It meets queries without their mean, and values that are short of sqrt(N).
+        mix = (mix - mix.mean(1, keepdim=True)) * math.sqrt(self.tokens)  # (N, N)
         buffers = {
             "q_weight": q_weight * scale,
             "q_bias": q_bias * scale,
@@ -98,14 +118,13 @@ class FactoredAiAAttention(nn.Module):
             "k_bias": k_bias,
             "v_weight": v_weight,
             "v_bias": v_bias,
-            "corr_weight": inner.corr_proj.weight,  # (D, N)
             "corr_bias": inner.corr_proj.bias,
             # (2D, D): inner queries, scaled, and inner keys in one product
             "inner_weight": torch.cat(
                 [projection.q_proj_weight * inner_scale, projection.k_proj_weight]
             ),
             "inner_bias": torch.cat([projection.q_proj_bias * inner_scale, projection.k_proj_bias]),
-            "mix_weight": residual * inner.feat_norm2.weight,  # (N, N): (I + W_out) diag(g)
+            "query_weight": torch.cat([mix, inner.corr_proj.weight]),  # (N + D, N)
         }
         for name, value in buffers.items():
             self.register_buffer(name, value.detach().clone(), persistent=False)
@@ -123,23 +142,26 @@ class FactoredAiAAttention(nn.Module):
     def forward(self, query: Tensor, memory: KeyValue, inner_pos: Tensor) -> Tensor:
         """As `AiAAttention.forward`: (B, N, C), R frames of keys, (B, R*N, D) -> (B, N, C)."""
         q = self._split_heads(F.linear(query, self.q_weight, self.q_bias))  # (B, h, N, d)
-        centred = q - q.mean(-2, keepdim=True)
-        u = self._attend_inside(q, centred, memory.key, inner_pos)  # (B, h, R*N, d)
-        t = self.mix_weight @ centred  # (B, h, N, d)
+        t, projection = (self.query_weight @ q).tensor_split([self.tokens], -2)  # over all queries
+        u = self._attend_inside(q, projection, memory.key, inner_pos)  # (B, h, R*N, d)
         # The refined map is [K U] [Q T]^T.
         attended = _attend(
             torch.cat([q, t], -1), torch.cat([memory.key, u], -1), memory.value
         )  # (B, h, N, d)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
-    def _attend_inside(self, q: Tensor, centred: Tensor, key: Tensor, inner_pos: Tensor) -> Tensor:
-        """U = P (K / s) of each frame on its own: (B, h, R*N, d)."""
-        covariance = centred.transpose(-2, -1) @ centred / self.tokens  # (B, h, d, d)
-        variance = ((key @ covariance) * key).sum(-1, keepdim=True)  # of each key's column
-        values = key * (variance + self.eps).rsqrt()
-        projected = (
-            key @ (self.corr_weight @ q).transpose(-2, -1) + self.corr_bias
-        )  # (B, h, R*N, D)
+    def _attend_inside(
+        self, q: Tensor, projection: Tensor, key: Tensor, inner_pos: Tensor
+    ) -> Tensor:
+        """U = P (K / s) of each frame on its own, over sqrt(N): (B, h, R*N, d).
+
+        Args:
+            projection: W Q, (B, h, D, d).
+        """
+        scatter = q.transpose(-2, -1) @ (q - q.mean(-2, keepdim=True))  # N times the covariance
+        variance = ((key @ scatter) * key).sum(-1, keepdim=True)  # N times that of a key's column
+        values = key * (variance + self.tokens * self.eps).rsqrt()
+        projected = key @ projection.transpose(-2, -1) + self.corr_bias  # (B, h, R*N, D)
         z = self.norm(projected) + inner_pos[:, None]
         inner_q, inner_k = F.linear(z, self.inner_weight, self.inner_bias).chunk(2, -1)
         frames = [self._split_frames(x) for x in (inner_q, inner_k, values)]

@@ -15,18 +15,24 @@ from torch import Tensor, nn
 OUT, KERNEL = 4, 3
 TILE = OUT + KERNEL - 1
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))  # and infinity
-WORTHWHILE = 128  # input channels: with fewer, the transforms cost what the products save
+# With fewer, transforms cost what products save, or reading the weights does, four times as many.
+WORTHWHILE = 128  # input channels
+ENOUGH = 20  # tiles
 
 
 class WinogradConv2d(nn.Module):
-    """A 3x3 convolution of stride 1 and padding 1, with bias."""
+    """A 3x3 convolution of stride 1 and padding 1, with bias, then a ReLU where one follows."""
 
-    def __init__(self, direct: nn.Conv2d) -> None:
-        """Take the weights of a convolution that `fits` accepts."""
+    def __init__(self, plain: nn.Conv2d, direct: nn.Module, *, relu: bool = False) -> None:
+        """Take the weights of a convolution that `fits` accepts.
+
+        Args:
+            direct: what computes small maps, ReLU included.
+        """
         super().__init__()
         kernel, data, result = _transforms()
-        weight = torch.einsum("ij,ocjk,lk->ilco", kernel, direct.weight.double(), kernel)
-        bias = torch.zeros(direct.out_channels) if direct.bias is None else direct.bias
+        weight = torch.einsum("ij,ocjk,lk->ilco", kernel, plain.weight.double(), kernel)
+        bias = torch.zeros(plain.out_channels) if plain.bias is None else plain.bias
         buffers = {
             "weight": weight.flatten(0, 1),  # (36, C_in, C_out)
             "bias": bias,
@@ -36,30 +42,28 @@ class WinogradConv2d(nn.Module):
         for name, value in buffers.items():
             value = value.detach().float().contiguous()
             self.register_buffer(name, value, persistent=False)
+        self.relu = relu
+        self.direct = direct
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) -> (B, C_out, H, W), channels last."""
         batch, channels, height, width = x.shape
         rows, columns = -(-height // OUT), -(-width // OUT)
+        if batch * rows * columns < ENOUGH:
+            return self.direct(x)
         below, right = rows * OUT - height, columns * OUT - width
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, right + 1, 1, below + 1))
-        tiles = padded.unfold(1, TILE, OUT).unfold(2, TILE, OUT)  # (B, rows, columns, C, 6, 6)
-        tiles = tiles.permute(4, 5, 0, 1, 2, 3).reshape(TILE**2, -1)
-        products = (self.data @ tiles).view(TILE**2, -1, channels) @ self.weight
-        y = self.result @ products.flatten(1)  # (16, B * rows * columns * C_out)
+        tiles = padded.unfold(1, TILE, OUT).unfold(2, TILE, OUT)  # (B, rows, columns, C_in, 6, 6)
+        tiles = tiles.permute(0, 1, 2, 4, 5, 3).reshape(-1, TILE**2, channels)
+        products = (self.data @ tiles).transpose(0, 1) @ self.weight  # (36, tiles, C_out)
+        y = self.result @ products.flatten(1)  # (16, tiles * C_out)
         y = y.view(OUT, OUT, batch, rows, columns, -1).permute(2, 3, 0, 4, 1, 5)
         out = x.new_empty(y.shape)
         torch.add(y, self.bias, out=out)  # one pass puts the pixels in order as well
+        if self.relu:
+            out.relu_()
         out = out.view(batch, rows * OUT, columns * OUT, -1)
         return out[:, :height, :width].permute(0, 3, 1, 2)
-
-
-def use_winograd(model: nn.Module) -> None:
-    """Replace, in place, the convolutions for which it pays."""
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if fits(child):
-                setattr(module, name, WinogradConv2d(child))
 
 
 def fits(module: nn.Module) -> bool:

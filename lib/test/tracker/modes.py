@@ -15,7 +15,6 @@ from lib.models.aiatrack.inference import prepare_for_inference
 from lib.models.aiatrack.packed import use_packed
 from lib.models.aiatrack.precision import cast_network, computes_bf16_natively
 from lib.models.aiatrack.quantized import check_int8, quantize_network
-from lib.models.aiatrack.winograd import use_winograd
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.calibration import calibration_crops
 
@@ -74,15 +73,12 @@ def prepare_network(
     if mode.plain:
         return model
     model = prepare_for_inference(model)
-    traced = model.backbone[0].body
     if mode.precision == "int8":
         quantize_network(model, calibration_crops(params, mode.calibration))
     elif mode.precision in REDUCED:
         cast_network(model, REDUCED[mode.precision])
-    elif device.type == "cpu" and not mode.compile:
-        use_winograd(model)
-    if device.type == "cpu" and not mode.compile and mode.precision != "int8":
-        use_packed(traced)
+    if device.type == "cpu" and not mode.compile:
+        use_packed(model, winograd=mode.precision == "fp32")
     if mode.compile:
         compile_network(model.to(device), device, params.ensemble)
     return model

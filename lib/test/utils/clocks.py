@@ -1,5 +1,6 @@
 """Clocks: of the stages of a tracker's frames, and of a matrix product to compare with."""
 
+import math
 import statistics
 import time
 from array import array
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_flop_count
 
 from lib.test.tracker.aiatrack import AiATrackTracker
 
@@ -79,10 +80,14 @@ class StageClock:
     def operations(self, image: np.ndarray) -> dict[str, int]:
         """Floating-point operations of each stage of a frame."""
         self._operations = defaultdict(int)
-        packed = {}
-        if torch.backends.mkldnn.is_available():  # or there is no such operator
-            packed = {torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops}
-        with FlopCounterMode(display=False, custom_mapping=packed) as counter:
+        uncounted = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+        if torch.backends.mkldnn.is_available():  # or there are no such operators
+            uncounted |= {
+                torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops,
+                torch.ops.mkldnn._convolution_pointwise_: _adding_convolution_flops,
+                torch.ops.mkldnn._linear_pointwise: _packed_linear_flops,
+            }
+        with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
             self._counter = counter
             self.tracker.track(image)
             self._counter = None
@@ -109,10 +114,25 @@ class StageClock:
             torch.cuda.synchronize(self.tracker.device)
 
 
+def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """Count the CPU's fused attention, from its arguments' shapes."""
+    return sdpa_flop_count(query, key, value)
+
+
 def _packed_convolution_flops(x: Any, second: Any, third: Any, *_: Any, out_shape: Any) -> int:
     """Count a convolution of lib/models/aiatrack/packed.py, from its arguments' shapes."""
     has_addend = third is not None and len(third) == 4  # input, addend, weight; or input, weight
     return conv_flop_count(x, third if has_addend else second, out_shape)
+
+
+def _adding_convolution_flops(_: Any, x: Any, weight: Any, *__: Any, out_shape: Any) -> int:
+    """Count a convolution that overwrites its addend, the first argument."""
+    return conv_flop_count(x, weight, out_shape)
+
+
+def _packed_linear_flops(x: Any, *_: Any, out_shape: Any) -> int:
+    """Count a linear layer of lib/models/aiatrack/packed.py."""
+    return 2 * math.prod(x) * out_shape[-1]
 
 
 class MatrixProduct:

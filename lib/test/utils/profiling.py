@@ -24,6 +24,7 @@ from lib.utils.compose import ClipOptions, ProceduralTextures, plan_clip, render
 
 WARM_UP = 4  # frames
 PRODUCTS = 100  # frames, at most, that a matrix product is measured with
+TURN = 5  # frames that a mode runs in a row: a tracker's caches hold its own network
 CLIP = 6  # frames that are composed; they are shown to and fro
 
 MODES = {
@@ -117,17 +118,20 @@ def profile_tracking(
 def _take_turns(
     clocks: dict[str, StageClock], product: MatrixProduct, video: list[np.ndarray], frames: int
 ) -> dict[str, dict[str, float]]:
-    """Track frames with each clock in turn; medians over frames of two ratios, for each mode."""
+    """Track some frames with each clock in turn; medians over frames of two ratios, per mode."""
     first = next(iter(clocks))
     speedups: dict[str, list[float]] = defaultdict(list)
     to_product: dict[str, list[float]] = defaultdict(list)
-    for t in range(frames):
-        seconds = {name: clock.frame(video[t % len(video)]) for name, clock in clocks.items()}
-        matrix = product.seconds() if t < PRODUCTS else None
-        for name, value in seconds.items():
-            speedups[name].append(seconds[first] / value)
-            if matrix is not None:
-                to_product[name].append(value / matrix)
+    for start in range(0, frames, TURN):
+        turn = range(start, min(start + TURN, frames))
+        seconds = {
+            name: [clock.frame(video[t % len(video)]) for t in turn]
+            for name, clock in clocks.items()
+        }
+        matrix = [product.seconds() for t in turn if t < PRODUCTS]
+        for name, values in seconds.items():
+            speedups[name] += [a / b for a, b in zip(seconds[first], values, strict=True)]
+            to_product[name] += [a / b for a, b in zip(values, matrix, strict=False)]
     named = {f"speedup over {first}": speedups, "over matrix product": to_product}
     return {n: {k: statistics.median(v) for k, v in r.items()} for n, r in named.items()}
 
