@@ -5,19 +5,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.models.aiatrack.prroi_pool import prroi_pool
+from lib.models.aiatrack.prroi_pool import Pooling, prroi_pool, prroi_pool_in_one_product
 
 
-def pool_rois(features: Tensor, rois: Tensor, size: int) -> Tensor:
+def pool_rois(features: Tensor, rois: Tensor, size: int, pool: Pooling = prroi_pool) -> Tensor:
     """Pool (K, 5) boxes that name their image first, as the fixture has them."""
     images = rois[:, 0].long()
-    return prroi_pool(features[images], rois[:, None, 1:], size)[:, 0]
+    return pool(features[images], rois[:, None, 1:], size)[:, 0]
 
 
-def test_matches_the_reference(golden: dict) -> None:
+@pytest.mark.parametrize("pool", [prroi_pool, prroi_pool_in_one_product])
+def test_matches_the_reference(golden: dict, pool: Pooling) -> None:
     features = torch.from_numpy(golden["prroi/features"]).requires_grad_()
     rois = torch.from_numpy(golden["prroi/rois"]).requires_grad_()
-    out = pool_rois(features, rois, 4)
+    out = pool_rois(features, rois, 4, pool)
     (out * torch.from_numpy(golden["prroi/weights"])).sum().backward()
     for got, key in (
         (out.detach(), "out"),
@@ -27,6 +28,21 @@ def test_matches_the_reference(golden: dict) -> None:
         expected = golden[f"prroi/{key}"]
         atol = 1e-5 * abs(expected).max()
         np.testing.assert_allclose(got.numpy(), expected, rtol=1e-4, atol=atol, err_msg=key)
+
+
+def test_in_one_product() -> None:
+    """Several images and boxes, maps in either order of memory, boxes partly or wholly outside."""
+    draw = torch.Generator().manual_seed(2)
+    features = torch.randn(2, 3, 5, 7, generator=draw, dtype=torch.float64)
+    corners = torch.rand(2, 4, 2, generator=draw, dtype=torch.float64) * 1.4 - 0.2
+    boxes = torch.cat([corners, corners + torch.randn(2, 4, 2, generator=draw) / 2], -1)
+    expected = prroi_pool(features, boxes, 3, 6.0)
+    assert 0 < (expected == 0).all(-1).all(-1).all(-1).sum() < 8  # inverted boxes, and others
+    for layout in (torch.contiguous_format, torch.channels_last):
+        got = prroi_pool_in_one_product(features.contiguous(memory_format=layout), boxes, 3, 6.0)
+        torch.testing.assert_close(got, expected, atol=1e-13, rtol=0)
+    low = prroi_pool_in_one_product(features.bfloat16(), boxes.float(), 3, 6.0)
+    assert low.dtype == torch.float32 and torch.allclose(low.double(), expected, atol=0.02)
 
 
 def test_gradients_are_exact() -> None:

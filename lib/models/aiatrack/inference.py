@@ -35,6 +35,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention, KeyValue
 from lib.models.aiatrack.position_encoding import PositionEncodings
+from lib.models.aiatrack.prroi_pool import prroi_pool, prroi_pool_in_one_product
 
 FUSES_BF16 = torch.cpu._is_amx_tile_supported()
 
@@ -51,6 +52,8 @@ def prepare_for_inference(model: AiATrack) -> AiATrack:
                 setattr(module, name, trace(child))
     pooled = model.iou_head.fc
     pooled.linear, pooled.bn = fuse_linear_bn_eval(pooled.linear, pooled.bn), nn.Identity()
+    if model.iou_head.pool is prroi_pool:
+        model.iou_head.pool = prroi_pool_in_one_product
     model.positions = CachedPositions(model.positions, model.grid)
     return model.to(memory_format=torch.channels_last)
 

@@ -34,13 +34,22 @@ def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0
         (B, P, C, size, size) float32 (float64 for float64 features). A box with x2 <= x1 or y2 <=
         y1 gives zeros.
     """
-    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     with torch.autocast(features.device.type, enabled=False):
-        features = features.to(dtype)
-        x1, y1, x2, y2 = (box_xyxy.to(dtype) * scale).unbind(-1)  # (B, P) each
-        weight_x = _bin_weights(x1, x2, size, features.shape[3])  # (B, P, size, W)
-        weight_y = _bin_weights(y1, y2, size, features.shape[2])  # (B, P, size, H)
-        # Few large products: a bin's weights of all cells are those of its row times its column.
+        features, weight_y, weight_x = _factors(features, box_xyxy, size, scale)
+        along_x = features[:, None] @ weight_x.transpose(-2, -1)[:, :, None]  # (B, P, C, H, size)
+        return weight_y[:, :, None] @ along_x  # (B, P, C, size, size)
+
+
+def prroi_pool_in_one_product(
+    features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0
+) -> Tensor:
+    """Pool as `prroi_pool` does, up to rounding, several times faster on a CPU.
+
+    For tracking: training keeps the other order of sums, and with it losses that are on record.
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        features, weight_y, weight_x = _factors(features, box_xyxy, size, scale)
+        # A bin's weights of all cells are those of its row times those of its column.
         weight = weight_y[..., :, None, :, None] * weight_x[..., None, :, None, :]
         weight = weight.flatten(-2).flatten(1, 3)  # (B, P * size * size, H * W)
         pooled = weight @ features.flatten(2).transpose(1, 2)  # (B, P * size * size, C)
@@ -66,6 +75,17 @@ def load_cuda_pooling() -> Pooling:
             "`bash install.sh --cuda`, or use the closed form, which needs nothing built"
         )
     return extension.prroi_pool
+
+
+def _factors(
+    features: Tensor, box_xyxy: Tensor, size: int, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Features of the type to compute in; weights (B, P, size, H) of rows, (B, P, size, W)."""
+    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
+    x1, y1, x2, y2 = (box_xyxy.to(dtype) * scale).unbind(-1)  # (B, P) each
+    weight_x = _bin_weights(x1, x2, size, features.shape[3])
+    weight_y = _bin_weights(y1, y2, size, features.shape[2])
+    return features.to(dtype), weight_y, weight_x
 
 
 def _bin_weights(start: Tensor, end: Tensor, bins: int, cells: int) -> Tensor:
