@@ -24,7 +24,7 @@ def test_figures_fit_each_other(
         operations = dict(report["GFLOP"][name])
         assert operations.pop("frame") == pytest.approx(sum(operations.values()))
         plain = report["GFLOP"]["plain"]
-        for stage in ("backbone", "heads", "memory"):  # packed layers are counted as plain ones
+        for stage in ("backbone", "memory"):  # packed layers are counted as plain ones
             assert operations[stage] == pytest.approx(plain[stage]) and plain[stage] > 0
         times = report["milliseconds"][name]
         assert all(stage["p50"] >= 0 for stage in times.values())
