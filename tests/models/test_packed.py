@@ -8,12 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.fx import symbolic_trace
 
-from lib.models.aiatrack.aiatrack import AiATrack
+from lib.config.aiatrack.config import make_config
+from lib.models.aiatrack.aiatrack import AiATrack, join_references
 from lib.models.aiatrack.backbone import Backbone
+from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.inference import prepare_for_inference, trace_backbone
 from lib.models.aiatrack.packed import PackedConv2d, PackedLinear, fits, pack_graph, use_packed
 from lib.models.aiatrack.precision import computes_bf16_natively
 from lib.models.aiatrack.winograd import WinogradConv2d
+from tests.conftest import TINY
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN"
@@ -173,6 +176,33 @@ def test_whole_network(tiny_model: AiATrack) -> None:
     for a, b in zip(projected, expected, strict=True):
         torch.testing.assert_close(a.key, b.key, atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(a.value, b.value, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("aia", [{"USE_AIA": False}, {"WHERE": "self"}, {"WHERE": "cross"}])
+@torch.no_grad()
+def test_plain_attention_is_traced_too(aia: dict) -> None:
+    """Recipes without inner attention, in some places or all, keep plain attention there."""
+    cfg = make_config(TINY)
+    for key, value in aia.items():
+        setattr(cfg.MODEL.AIA, key, value)
+    torch.manual_seed(0)
+    plain = build_aiatrack(cfg).eval()
+    fast = prepare_for_inference(plain)
+    use_packed(fast, winograd=True)
+    image, mask = torch.rand(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.bool)
+    box = torch.tensor([[0.2, 0.3, 0.4, 0.3]])
+    found = []
+    for model in (plain, fast):
+        encoded = model.encode(image, mask)
+        first = model.memorize(encoded, box)
+        found.append(model.decode(encoded, first, join_references([first] * 3)))
+    torch.testing.assert_close(found[1], found[0], atol=1e-5, rtol=1e-5)
+
+
+def test_bf16_is_left_to_torch_where_onednn_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    assert not fits(nn.Linear(8, 8).bfloat16()) and not fits(nn.Conv2d(8, 8, 1).bfloat16())
+    assert fits(nn.Linear(8, 8)) and fits(nn.Conv2d(8, 8, 1))
 
 
 def test_without_onednn_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib.models.aiatrack.winograd import ENOUGH, WinogradConv2d, fits
+from lib.models.aiatrack.winograd import FEWEST_TILES, WinogradConv2d, fits
 
 SHAPES = [  # batch, channels in and out, height, width
     (1, 128, 64, 20, 20),  # whole tiles
@@ -46,7 +46,7 @@ def test_few_tiles_are_computed_directly() -> None:
     plain = nn.Conv2d(128, 8, 3, padding=1)
     direct = nn.Sequential(copy.deepcopy(plain), nn.ReLU())
     fast = WinogradConv2d(plain, direct, relu=True)
-    few, enough = (torch.randn(1, 128, 4, 4 * tiles) for tiles in (ENOUGH - 1, ENOUGH))
+    few, enough = (torch.randn(1, 128, 4, 4 * tiles) for tiles in (FEWEST_TILES - 1, FEWEST_TILES))
     assert torch.equal(fast(few), direct(few))
     assert not torch.equal(fast(enough), direct(enough))  # other last bits
 

@@ -95,7 +95,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         exact = query.dtype == torch.float32
         if (exact and width < query.shape[-1]) or (not exact and not FUSES_BF16):
             return (query @ key.transpose(-2, -1)).softmax(-1) @ value
-        value = F.pad(value, (0, query.shape[-1] - width))
+        if width < query.shape[-1]:
+            value = F.pad(value, (0, query.shape[-1] - width))
     return F.scaled_dot_product_attention(query, key, value, scale=1.0)[..., :width]
 
 

@@ -15,6 +15,7 @@ from torch.fx import GraphModule, Node
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.inference import trace
+from lib.models.aiatrack.precision import computes_bf16_natively
 from lib.models.aiatrack.transformer import DecoderLayer, References
 from lib.models.aiatrack.winograd import WinogradConv2d
 from lib.models.aiatrack.winograd import fits as fits_winograd
@@ -23,7 +24,25 @@ ADDITIONS = (operator.add, operator.iadd, torch.add)
 RELUS = (F.relu, torch.relu, "relu", "relu_")
 
 
-class PackedConv2d(nn.Module):
+class _Packed(nn.Module):
+    """A layer whose weights are kept in the order that suits one shape of input."""
+
+    def __init__(self, plain: nn.Conv2d | nn.Linear) -> None:
+        super().__init__()
+        self.weight, self.bias = plain.weight, plain.bias
+        self._last: tuple[torch.Size, Tensor] | None = None
+
+    def _pack(self, shape: torch.Size) -> Tensor:
+        """Weights for an input's shape: those of the last call, or made anew."""
+        if self._last is None or self._last[0] != shape:
+            self._last = (shape, self._reorder(shape))
+        return self._last[1]
+
+    def _reorder(self, shape: torch.Size) -> Tensor:
+        raise NotImplementedError
+
+
+class PackedConv2d(_Packed):
     """A convolution, then an addition and a ReLU where they follow it."""
 
     def __init__(self, plain: nn.Conv2d, *, relu: bool = False, overwrites: bool = False) -> None:
@@ -32,12 +51,10 @@ class PackedConv2d(nn.Module):
         Args:
             overwrites: the sum is written where the addend was, which nothing else needs any more.
         """
-        super().__init__()
+        super().__init__(plain)
         self.geometry = (plain.padding, plain.stride, plain.dilation, plain.groups)
-        self.weight, self.bias = plain.weight, plain.bias
         self.after = ("relu" if relu else None, [], None)
         self.overwrites = overwrites
-        self._packed: tuple[torch.Size, Tensor] | None = None
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """(B, C_in, H, W) -> (B, C_out, H', W'); `other` of that shape is added before the ReLU."""
@@ -51,41 +68,29 @@ class PackedConv2d(nn.Module):
             return torch.ops.mkldnn._convolution_pointwise_.binary(other, x, *weights, *added)
         return torch.ops.mkldnn._convolution_pointwise.binary(x, other, *weights, *added)
 
-    def _pack(self, shape: torch.Size) -> Tensor:
-        """Weights in the order that suits an input's shape: that of the last call, or anew."""
-        packed = self._packed
-        if packed is None or packed[0] != shape:
-            pack = torch.ops.mkldnn._reorder_convolution_weight
-            packed = self._packed = (shape, pack(self.weight, *self.geometry, list(shape)))
-        return packed[1]
+    def _reorder(self, shape: torch.Size) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(
+            self.weight, *self.geometry, list(shape)
+        )
 
 
-class PackedLinear(nn.Module):
+class PackedLinear(_Packed):
     """A linear layer, then an addition or a ReLU where one follows it."""
 
     def __init__(self, plain: nn.Linear, *, relu: bool = False) -> None:
         """Take a linear layer that `fits` accepts."""
-        super().__init__()
-        self.weight, self.bias = plain.weight, plain.bias
+        super().__init__(plain)
         self.after = "relu" if relu else "none"
-        self._packed: tuple[int, Tensor] | None = None
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """(..., C_in) -> (..., C_out), to which `other` of that shape is added."""
-        weights = (self._pack(x.shape[:-1].numel()), self.bias)
+        weights = (self._pack(x.shape), self.bias)
         if other is None:
             return torch.ops.mkldnn._linear_pointwise(x, *weights, self.after, [], None)
         return torch.ops.mkldnn._linear_pointwise.binary(x, other, *weights, "add")
 
-    def _pack(self, rows: int) -> Tensor:
-        """Weights in the order that suits a number of rows: that of the last call, or anew."""
-        packed = self._packed
-        if packed is None or packed[0] != rows:
-            packed = self._packed = (
-                rows,
-                torch.ops.mkldnn._reorder_linear_weight(self.weight, rows),
-            )
-        return packed[1]
+    def _reorder(self, shape: torch.Size) -> Tensor:
+        return torch.ops.mkldnn._reorder_linear_weight(self.weight, shape[:-1].numel())
 
 
 class TracedDecoderLayer(nn.Module):
@@ -137,13 +142,20 @@ def pack_graph(graph: GraphModule, *, winograd: bool) -> None:
 
 def fits(module: nn.Module) -> bool:
     """Whether a module is a layer that there is a packed one of, here."""
-    if type(module) not in PACKED or module.weight.dtype not in (torch.float32, torch.bfloat16):
+    if type(module) not in PACKED or not _computes(module.weight.dtype):
         return False
     if isinstance(module, nn.Conv2d) and (
         module.padding_mode != "zeros" or isinstance(module.padding, str)
     ):
         return False
     return torch.backends.mkldnn.is_available()
+
+
+def _computes(dtype: torch.dtype) -> bool:
+    """Whether oneDNN computes in a type on this CPU; without instructions for bf16 it refuses."""
+    if dtype == torch.bfloat16:
+        return computes_bf16_natively(torch.device("cpu"))
+    return dtype == torch.float32
 
 
 def _replace(graph: GraphModule, node: Node, layer: nn.Module, *, winograd: bool) -> None:

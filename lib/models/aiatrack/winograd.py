@@ -16,8 +16,8 @@ OUT, KERNEL = 4, 3
 TILE = OUT + KERNEL - 1
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))  # and infinity
 # With fewer, transforms cost what products save, or reading the weights does, four times as many.
-WORTHWHILE = 128  # input channels
-ENOUGH = 20  # tiles
+FEWEST_CHANNELS = 128  # of the input
+FEWEST_TILES = 20  # of the whole batch
 
 
 class WinogradConv2d(nn.Module):
@@ -49,7 +49,7 @@ class WinogradConv2d(nn.Module):
         """(B, C_in, H, W) -> (B, C_out, H, W), channels last."""
         batch, channels, height, width = x.shape
         rows, columns = -(-height // OUT), -(-width // OUT)
-        if batch * rows * columns < ENOUGH:
+        if batch * rows * columns < FEWEST_TILES:
             return self.direct(x)
         below, right = rows * OUT - height, columns * OUT - width
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, right + 1, 1, below + 1))
@@ -75,7 +75,7 @@ def fits(module: nn.Module) -> bool:
         and module.padding == (1, 1)
         and module.padding_mode == "zeros"
         and module.groups == 1
-        and module.in_channels >= WORTHWHILE
+        and module.in_channels >= FEWEST_CHANNELS
     )
 
 

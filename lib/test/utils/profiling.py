@@ -129,7 +129,7 @@ def _take_turns(
             for name, clock in clocks.items()
         }
         matrix = [product.seconds() for t in turn if t < PRODUCTS]
-        for name, values in seconds.items():
+        for name, values in seconds.items():  # there may be fewer products than frames
             speedups[name] += [a / b for a, b in zip(seconds[first], values, strict=True)]
             to_product[name] += [a / b for a, b in zip(values, matrix, strict=False)]
     named = {f"speedup over {first}": speedups, "over matrix product": to_product}
