@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 
 from lib.config.aiatrack.config import EXPERIMENTS, load_config
+from lib.synthetic.compose import ClipOptions, PhotoTextures, compose_clip
 from lib.test.analysis.metrics import (
     SUCCESS_THRESHOLDS,
     intersection_over_union,
@@ -28,7 +29,6 @@ from lib.test.analysis.metrics import (
 )
 from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.tracker import load_tracker
-from lib.utils.compose import ClipOptions, PhotoTextures, compose_clip
 from lib.utils.files import atomic_write_text
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import run_program

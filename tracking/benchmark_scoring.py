@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import score
 from lib.test.evaluation.annotations import Truth, open_annotations
-from lib.test.utils.load_text import load_boxes
 
 FRAMES = 685_360  # of LaSOT's test set
 SIZE = (1280, 720)

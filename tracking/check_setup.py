@@ -23,10 +23,10 @@ try:
     from tqdm import tqdm
 
     from lib.test.evaluation.environment import FOLDERS
-    from lib.test.utils import setup_check
-    from lib.test.utils.setup_check import FAIL, NOTE, OK, WARN, Finding
-    from lib.test.utils.setup_data import check_test_set
-    from lib.test.utils.setup_weights import check_checkpoint, check_checkpoints, recipe_names
+    from lib.tools.setup import machine as setup_check
+    from lib.tools.setup.data import check_test_set
+    from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
+    from lib.tools.setup.weights import check_checkpoint, check_checkpoints, recipe_names
     from lib.train.admin.environment import FOLDERS as TRAIN_FOLDERS
     from lib.train.admin.environment import find_data
     from lib.train.dataset import SETTINGS, DatasetError, build_dataset

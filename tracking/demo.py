@@ -17,24 +17,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from lib.synthetic.compose import ClipOptions, PhotoTextures, compose_clip
+from lib.synthetic.layouts import WRITERS
+from lib.synthetic.textures import PARTS
 from lib.test.analysis.extract_results import Run
 from lib.test.analysis.plot_results import plot_all
 from lib.test.analysis.report import make_report
 from lib.test.analysis.tables import overall_rows, sequence_rows, to_text
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import open_dataset
-from lib.test.evaluation.display import draw_box
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 from lib.test.evaluation.tracker import run_sequence
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
-from lib.test.utils.pictures import write_contact_sheet, write_video
-from lib.utils.compose import ClipOptions, PhotoTextures, compose_clip
+from lib.tools.video.display import draw_box
+from lib.tools.video.pictures import write_contact_sheet, write_video
 from lib.utils.image import read_rgb
-from lib.utils.layouts import WRITERS
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import run_program
-from lib.utils.textures import PARTS
 
 PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
 TRUTH = (255, 255, 255)

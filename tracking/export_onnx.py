@@ -4,11 +4,11 @@
     python tracking/export_onnx.py --param demo --dataset lasot --out onnx/demo_lasot
     python tracking/export_onnx.py --check-sequence clip.mp4 --init 200,150,60,80 --frames 100
 
-remember.onnx turns a frame and its box into the keys and values of a reference; track.onnx turns a
+memorize.onnx turns a frame and its box into the keys and values of a reference; track.onnx turns a
 frame and such references into box, score and the frame's own keys and values, so that no frame
 passes the backbone twice. Shapes are static: one target, and as many short-term references as
 TEST.HYPER of --dataset, or --hyper, says. Inputs and outputs are named and explained in
-lib/models/aiatrack/onnx_graphs.py; the files need nothing but an ONNX runtime.
+lib/models/aiatrack/onnx/graphs.py; the files need nothing but an ONNX runtime.
 
 Every output is compared with the plain PyTorch network's; where they differ nothing is written and
 the exit status is 1. With --check-sequence a clip is tracked by both as well: boxes must agree
@@ -26,23 +26,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.onnx_export import (
+from lib.models.aiatrack.onnx.export import (
     OPSET,
     example_inputs,
     export_graph,
     rearranged_for_export,
     require_packages,
 )
-from lib.models.aiatrack.onnx_graphs import GRAPHS, GraphFacts, network_settings
+from lib.models.aiatrack.onnx.graphs import GRAPHS, GraphFacts, network_settings
+from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
 from lib.models.aiatrack.weights import load_weights
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hyper
 from lib.test.tracker.load import TrackerSpec, load_tracker
-from lib.test.tracker.onnx_network import OnnxNetwork, import_onnxruntime
 from lib.test.tracker.onnx_tracker import default_folder, load_onnx_tracker
-from lib.test.utils.arguments import parse_box
-from lib.test.utils.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
-from lib.test.utils.video import open_source
+from lib.tools.arguments import parse_box
+from lib.tools.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
+from lib.tools.video.sources import open_source
 from lib.utils.program import run_program
 
 

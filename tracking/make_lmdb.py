@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.utils.store import LMDB_SUFFIX, pack
+from lib.io.store import LMDB_SUFFIX, pack_lmdb
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
         parser.error(f"{target} exists; give --overwrite to replace it")
     with tqdm(unit="B", unit_scale=True, desc=f"packing {folder.name}") as bar:
         try:
-            count = pack(folder, target, progress=bar.update)
+            count = pack_lmdb(folder, target, progress=bar.update)
         except (FileNotFoundError, ValueError) as error:
             parser.error(str(error))
     print(f"{target}: {count} files, {target.stat().st_size / 2**20:.1f} MiB")

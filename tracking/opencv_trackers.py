@@ -20,7 +20,7 @@ from lib.test.evaluation.datasets import LAYOUTS, open_dataset, select_names
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.tracker import run_sequence
-from lib.test.tracker.opencv import OpenCVTracker, opencv_trackers
+from lib.tools.opencv_trackers import OpenCVTracker, opencv_trackers
 from lib.utils.program import run_program
 
 

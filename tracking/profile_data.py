@@ -16,15 +16,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.config.aiatrack.config import load_config
-from lib.train.admin.environment import find_data
-from lib.train.data.processing import read_windows
-from lib.train.data.profiling import (
+from lib.tools.profiling.data import (
     profile_half_size,
     profile_opening,
     profile_samples,
     profile_worker,
     write_clips,
 )
+from lib.train.admin.environment import find_data
+from lib.train.data.processing import read_search_config
 from lib.train.dataset import build_dataset
 from lib.utils.image import jpeg_decoder
 from lib.utils.paths import DataPath
@@ -60,7 +60,7 @@ def show_opening(folder: Path, sequences: int) -> None:
 def show_samples(folder: Path, arguments: argparse.Namespace) -> None:
     """Print samples a second, the parts, and what half-size decoding would change."""
     cfg = load_config(arguments.config)
-    windows, gap = read_windows(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL
+    windows, gap = read_search_config(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL
     find = find_data
     if not arguments.datasets:
         print(f"composing clips of {arguments.width}x{arguments.height} ...")

@@ -33,9 +33,9 @@ from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
 from lib.test.tracker.load import TrackerSpec, choose_device
 from lib.test.tracker.modes import Mode
-from lib.test.utils.clocks import STAGES
-from lib.test.utils.profiling import MODES, parse_modes, profile_tracking
-from lib.train import profiling as training
+from lib.tools.profiling import training
+from lib.tools.profiling.timers import STAGES
+from lib.tools.profiling.tracking import MODES, parse_modes, profile_tracking
 from lib.utils.files import atomic_write_text
 from lib.utils.program import run_program
 

@@ -25,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.test.evaluation import local
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import LAYOUTS, TestSet, open_dataset, select_names
-from lib.test.evaluation.display import Display
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.job import Job
 from lib.test.evaluation.progress import Failure
@@ -34,6 +33,7 @@ from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.running import Summary, run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
+from lib.tools.video.display import Display
 from lib.utils.program import run_program
 
 

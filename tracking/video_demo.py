@@ -35,13 +35,13 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.config.aiatrack.config import load_config
-from lib.test.evaluation.display import NoScreenError
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
-from lib.test.utils.arguments import parse_box
-from lib.test.utils.follow import RecordWriter, Summary, Targets, follow
-from lib.test.utils.pictures import VideoWriter
-from lib.test.utils.screen import Screen
-from lib.test.utils.video import Frame, FrameSource, open_source
+from lib.tools.arguments import parse_box
+from lib.tools.video.display import NoScreenError
+from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
+from lib.tools.video.pictures import VideoWriter
+from lib.tools.video.screen import Screen
+from lib.tools.video.sources import Frame, FrameSource, open_source
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import run_program
 from lib.utils.stopping import StopRequest

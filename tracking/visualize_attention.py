@@ -24,16 +24,16 @@ from tqdm import tqdm
 
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker import load_tracker
-from lib.test.utils.arguments import parse_box, parse_point
-from lib.test.utils.attention_figure import draw_view
-from lib.test.utils.attention_maps import (
+from lib.tools.arguments import parse_box, parse_point
+from lib.tools.attention.figure import draw_view
+from lib.tools.attention.maps import (
     AttentionRecorder,
     AttentionView,
     attention_views,
     watched_attentions,
 )
-from lib.test.utils.pictures import write_picture, write_video
-from lib.test.utils.video import FrameSource, open_source
+from lib.tools.video.pictures import write_picture, write_video
+from lib.tools.video.sources import FrameSource, open_source
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import run_program
 

@@ -1,6 +1,6 @@
-"""From a recipe to the parts of a training: network with its starting weights, optimizer, rates.
+"""From a recipe to the parts of a training: network with starting weights, samples, optimizer.
 
-Source: spec section 4. Used by train_script.py; the data are lib/train/data's.
+Source: spec section 4. Used by train_script.py.
 """
 
 import logging
@@ -15,7 +15,11 @@ from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import load_weights
 from lib.train.actors.aiatrack import LossWeights
+from lib.train.admin.environment import find_data
 from lib.train.backbone_weights import load_backbone_weights
+from lib.train.data.processing import read_search_config
+from lib.train.data.sampler import TrackingSampler
+from lib.train.dataset import build_dataset
 from lib.utils import distributed
 
 logger = logging.getLogger(__name__)
@@ -50,6 +54,26 @@ def build_network(
                 cfg.TRAIN.FREEZE_BACKBONE_BN,
             )
     return model
+
+
+def build_sampler(cfg: EasyDict, part: str = "TRAIN") -> TrackingSampler:
+    """Open the data sets of a recipe's part.
+
+    Args:
+        part: "TRAIN", or "VAL" for the held-out sequences. Sets of ratio 0 are not opened.
+
+    Raises:
+        ValueError, FileNotFoundError, DatasetError: see `build_dataset` and `TrackingSampler`.
+    """
+    names, ratios = cfg.DATA[part].DATASETS_NAME, cfg.DATA[part].DATASETS_RATIO
+    if len(names) != len(ratios):
+        raise ValueError(
+            f"DATA.{part}.DATASETS_RATIO {list(ratios)} needs a number for each of {list(names)}"
+        )
+    wanted = [(name, ratio) for name, ratio in zip(names, ratios, strict=True) if ratio]
+    datasets = [build_dataset(name, find_data) for name, _ in wanted]
+    shares = [ratio for _, ratio in wanted]
+    return TrackingSampler(datasets, shares, read_search_config(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL)
 
 
 def build_optimizer(model: nn.Module, cfg: EasyDict, *, fused: bool = False) -> torch.optim.AdamW:

@@ -11,18 +11,18 @@ from collections.abc import Callable
 import torch
 
 from lib.train.admin.settings import Settings
-from lib.train.train_script import MakeSources, recipe_sources, train
-from lib.train.trainers.signals import Stopped
+from lib.train.train_script import BuildSamplers, recipe_samplers, train
 from lib.utils import distributed
+from lib.utils.stopping import Stopped
 
 logger = logging.getLogger(__name__)
 
 
-def run(settings: Settings, make_sources: MakeSources = recipe_sources) -> dict[str, float]:
+def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> dict[str, float]:
     """Train in this process.
 
     Args:
-        make_sources: what samples are drawn from; the recipe's data sets unless told otherwise.
+        build_samplers: what samples are drawn from; the recipe's data sets unless told otherwise.
 
     Returns:
         Means of the last validation, or of the last epoch; empty if there was nothing to do.
@@ -35,7 +35,7 @@ def run(settings: Settings, make_sources: MakeSources = recipe_sources) -> dict[
     with distributed.process_group(device):
         close_log = _open_log(settings)
         try:
-            return train(settings, device, make_sources)
+            return train(settings, device, build_samplers)
         except Stopped as stopped:
             logger.warning("%s", stopped)
             raise SystemExit(128 + stopped.signal_number) from None

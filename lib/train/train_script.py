@@ -13,9 +13,8 @@ from torch import nn
 
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin.settings import Settings
-from lib.train.base_functions import build_network, build_optimizer, loss_weights
-from lib.train.data.build import build_sampler
-from lib.train.data.loader import Loader, SampleSource, build_loader
+from lib.train.base_functions import build_network, build_optimizer, build_sampler, loss_weights
+from lib.train.data.loader import Loader, Sampler, build_loader
 from lib.train.trainers.base_trainer import Parts
 from lib.train.trainers.ltr_trainer import LTRTrainer
 from lib.utils import distributed
@@ -23,19 +22,21 @@ from lib.utils import distributed
 logger = logging.getLogger(__name__)
 
 # Recipe -> what training samples are drawn from, and what validation samples, if anything.
-MakeSources = Callable[[EasyDict], tuple[SampleSource, SampleSource | None]]
+BuildSamplers = Callable[[EasyDict], tuple[Sampler, Sampler | None]]
 
 DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 VAL_SEED = 2**32 - 1  # added, so that no training sample is drawn as a validation sample is
 RECIPE_BATCH = 120  # 15 on each of 8 GPUs: what the published learning rate is for
 
 
-def recipe_sources(cfg: EasyDict) -> tuple[SampleSource, SampleSource | None]:
+def recipe_samplers(cfg: EasyDict) -> tuple[Sampler, Sampler | None]:
     """Open the data sets of a recipe: its training sets and its held-out ones, if it names any."""
     return build_sampler(cfg), build_sampler(cfg, "VAL") if cfg.DATA.VAL.DATASETS_NAME else None
 
 
-def train(settings: Settings, device: torch.device, make_sources: MakeSources) -> dict[str, float]:
+def train(
+    settings: Settings, device: torch.device, build_samplers: BuildSamplers
+) -> dict[str, float]:
     """Train a recipe in this process, together with the others of its group.
 
     Returns:
@@ -47,7 +48,7 @@ def train(settings: Settings, device: torch.device, make_sources: MakeSources) -
     torch.manual_seed(settings.seed)
     model = build_network(cfg, settings.init_from, settings.backbone_weights).to(device)
     _log_plan(cfg, settings, model, device)
-    train_loader, val_loader = _loaders(cfg, settings, device, make_sources)
+    train_loader, val_loader = _loaders(cfg, settings, device, build_samplers)
     actor, optimizer = wire(model, cfg, settings, device)
     parts = Parts(model, actor, optimizer, train_loader, val_loader)
     trainer = LTRTrainer(parts, cfg, settings, device)
@@ -98,13 +99,13 @@ def _distribute(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _loaders(
-    cfg: EasyDict, settings: Settings, device: torch.device, make_sources: MakeSources
+    cfg: EasyDict, settings: Settings, device: torch.device, build_samplers: BuildSamplers
 ) -> tuple[Loader, Loader | None]:
     """Loaders of training and validation batches on this rank."""
-    with distributed.one_first():  # which makes the caches that the others then read
-        train_source, val_source = make_sources(cfg)
+    with distributed.local_main_first():  # which makes the caches that the others then read
+        train_source, val_source = build_samplers(cfg)
 
-    def loader(source: SampleSource, seed: int, length: int, batch_size: int) -> Loader:
+    def loader(source: Sampler, seed: int, length: int, batch_size: int) -> Loader:
         return build_loader(
             source,
             batch_size=batch_size,

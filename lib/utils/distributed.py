@@ -71,7 +71,7 @@ def mean(values: Tensor) -> Tensor:
     return total / world_size()
 
 
-def any_true(flag: bool, device: torch.device) -> bool:
+def all_reduce_any(flag: bool, device: torch.device) -> bool:
     """Whether any process says True; every process must call it."""
     if world_size() == 1:
         return flag
@@ -81,7 +81,7 @@ def any_true(flag: bool, device: torch.device) -> bool:
 
 
 @contextlib.contextmanager
-def one_first() -> Iterator[None]:
+def local_main_first() -> Iterator[None]:
     """Let one process of each machine through the block first, then its others."""
     if world_size() > 1 and local_rank() > 0:
         dist.barrier()
@@ -90,7 +90,7 @@ def one_first() -> Iterator[None]:
         dist.barrier()
 
 
-def from_main(make: Callable[[], Result]) -> Result:
+def broadcast_from_main(make: Callable[[], Result]) -> Result:
     """Let the main process call `make` and hand its result, picklable, to all others.
 
     So that only the first machine has to hold checkpoints. If `make` raises there, the launcher

@@ -7,12 +7,15 @@ jpeg4py (libturbojpeg) is used when it works on this machine, OpenCV otherwise.
 import ctypes.util
 import functools
 import logging
+import re
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 logger = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
 class ImageError(ValueError):
@@ -135,3 +138,13 @@ def _load_jpeg4py():
 def jpeg_decoder() -> str:
     """Name of the JPEG decoder in use on this machine: "jpeg4py" or "OpenCV"."""
     return "OpenCV" if _load_jpeg4py() is None else "jpeg4py"
+
+
+def is_image_name(name: str) -> bool:
+    """True for a file name that ends like an image."""
+    return not name.startswith(".") and any(name.lower().endswith(s) for s in IMAGE_SUFFIXES)
+
+
+def by_number(name: str) -> list:
+    """Sorting key that counts the numbers in a name as numbers: 9.jpg before 10.jpg."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

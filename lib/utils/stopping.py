@@ -41,3 +41,12 @@ class StopRequest:
             logger.warning("%s: stopping after this step", signal.Signals(number).name)
         elif self._second_interrupts:
             raise KeyboardInterrupt
+
+
+class Stopped(Exception):
+    """Training was asked to stop and has saved; `signal_number` says by which signal."""
+
+    def __init__(self, signal_number: int) -> None:
+        """Keep the number; an exit status is 128 plus it."""
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}; the state is saved")
+        self.signal_number = signal_number

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import AiATrack, Encoded, join_references
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded, concat_references
 from lib.models.aiatrack.attention import AiAAttention, KeyValue
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.embedding import target_cells
@@ -47,7 +47,7 @@ def step_by_step(model: AiATrack, x: dict[str, Tensor]) -> tuple[Tensor, Tensor]
         )
         for i in range(x["references"].shape[1])
     ]
-    features = model.decode(search, memory[0], join_references(memory[1:]))
+    features = model.decode(search, memory[0], concat_references(memory[1:]))
     return model.box_head(features), model.iou_head(features, x["proposals"])
 
 
@@ -99,7 +99,7 @@ def test_cached_is_uncached(tiny_model: AiATrack) -> None:
     """References remembered one by one equal keys and values projected in one go."""
     frames = [Encoded(torch.randn(1, 16, 32), torch.randn(1, 16, 16)) for _ in range(3)]
     boxes = torch.tensor([[[0.1, 0.2, 0.5, 0.4]], [[0.3, 0.3, 0.3, 0.6]], [[0, 0, 1, 1.0]]])
-    cached = join_references(
+    cached = concat_references(
         [tiny_model.memorize(f, b) for f, b in zip(frames, boxes, strict=True)]
     )
     tokens = torch.cat([f.tokens for f in frames], 1)
@@ -233,7 +233,7 @@ def track_arguments(tiny_model: AiATrack) -> tuple[Tensor, ...]:
             tiny_model.encode(x["references"][:, 0], x["reference_masks"][:, 0]),
             x["reference_boxes"][:, 0],
         )
-    recent = join_references([reference, reference])
+    recent = concat_references([reference, reference])
     return (
         *(x["search"], x["search_mask"]),
         *(*reference.long, reference.inner_pos),

@@ -9,7 +9,7 @@ import torch
 from seeded import seeded_box, seeded_frame
 from torch import Tensor
 
-from lib.models.aiatrack.aiatrack import AiATrack, Encoded, join_references
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded, concat_references
 from lib.models.aiatrack.position_encoding import sine_position_encoding
 from lib.utils.crop import Crop
 
@@ -45,7 +45,7 @@ def features(seeded_model: AiATrack, encoded: dict, golden: dict) -> Tensor:
     box = torch.tensor([[column, row, column_end - column, row_end - row]])
     with torch.inference_mode():
         ref, search = (seeded_model.memorize(encoded[name], box) for name in INPUTS)
-        return seeded_model.decode(encoded["search"], ref, join_references([ref, search, ref]))
+        return seeded_model.decode(encoded["search"], ref, concat_references([ref, search, ref]))
 
 
 def test_state_dict_is_the_released_one(seeded_model: AiATrack, released_names: dict) -> None:

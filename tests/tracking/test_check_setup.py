@@ -17,10 +17,11 @@ from lib.models.aiatrack.weights import released_contents
 from lib.test.evaluation.annotations import read_names
 from lib.test.evaluation.environment import FOLDERS
 from lib.test.tracker.aiatrack import AiATrackTracker
-from lib.test.utils import self_test, setup_check
-from lib.test.utils.self_test import DATA, run_self_test, track_clip
-from lib.test.utils.setup_data import check_test_set
-from lib.test.utils.setup_weights import check_checkpoint, check_checkpoints
+from lib.tools.setup import machine as setup_check
+from lib.tools.setup import self_test
+from lib.tools.setup.data import check_test_set
+from lib.tools.setup.self_test import DATA, run_self_test, track_clip
+from lib.tools.setup.weights import check_checkpoint, check_checkpoints
 from lib.utils.checkpoint import save_checkpoint
 
 PROGRAM = Path(__file__).resolve().parents[2] / "tracking" / "check_setup.py"

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lib.utils.layouts import write_got10k
-from lib.utils.store import LmdbStore
+from lib.io.store import LmdbStore
+from lib.synthetic.layouts import write_got10k
 from tests.train.made import make_clip
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.test.utils.pictures import write_contact_sheet, write_video
+from lib.tools.video.pictures import write_contact_sheet, write_video
 
 ROOT = Path(__file__).resolve().parents[2]
 

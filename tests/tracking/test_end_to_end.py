@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.utils.compose import Clip, ClipOptions, ProceduralTextures, compose_clip
-from lib.utils.layouts import WRITERS
+from lib.synthetic.compose import Clip, ClipOptions, ProceduralTextures, compose_clip
+from lib.synthetic.layouts import WRITERS
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = {"demo": (9, 8, 7), "trackingnet": (6, 5), "got10k": (6, 5)}

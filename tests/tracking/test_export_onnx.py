@@ -14,12 +14,12 @@ from programs import TRACKING, runner
 from seeded import seeded_box, seeded_frame
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack import onnx_export
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.onnx_graphs import INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.onnx import export as onnx_export
+from lib.models.aiatrack.onnx.graphs import INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.onnx.session import OnnxError, OnnxNetwork, choose_providers
 from lib.models.aiatrack.weights import released_contents
 from lib.test.tracker.load import load_tracker
-from lib.test.tracker.onnx_network import OnnxError, OnnxNetwork, choose_providers
 from lib.test.tracker.onnx_tracker import OnnxTracker, load_onnx_tracker
 from lib.utils.checkpoint import save_checkpoint
 from lib.utils.image import read_rgb
@@ -75,7 +75,7 @@ def pair(folder: Path, weights: Path, tiny_recipe: Path) -> tuple:
 
 def test_what_it_says(export: tuple[Path, str]) -> None:
     folder, text = export
-    assert sorted(p.name for p in folder.iterdir()) == ["remember.onnx", "track.onnx"]
+    assert sorted(p.name for p in folder.iterdir()) == ["memorize.onnx", "track.onnx"]
     assert "track.onnx: opset 18" in text and "short_key (1, 2, 48, 16)" in text
     assert "track.box" in text and "(0.0001 is allowed)" in text
     assert "4 frames of" in text and "(0.05 is allowed)" in text and "times as fast" in text
@@ -120,7 +120,7 @@ def test_boxes_are_pytorchs_on_a_real_sequence(pair: tuple, shared: Path) -> Non
 def test_several_targets(pair: tuple) -> None:
     """Together they are tracked as alone."""
     one = pair[1]
-    trackers = [one, one.another(), one.another()]
+    trackers = [one, one.for_new_target(), one.for_new_target()]
     boxes = [seeded_box(0), [10, 20, 30, 30], [200, 100, 50, 50]]
     alone, together = [], []
     for tracker, box in zip(trackers, boxes, strict=True):
@@ -129,8 +129,8 @@ def test_several_targets(pair: tuple) -> None:
     for tracker, box in zip(trackers, boxes, strict=True):
         tracker.initialize(seeded_frame(0), box)
     for t in range(1, 5):
-        looks = [tracker.look(seeded_frame(t)) for tracker in trackers]
-        together.append(one.find(trackers, looks))
+        looks = [tracker.crop_search_region(seeded_frame(t)) for tracker in trackers]
+        together.append(one.track_batch(trackers, looks))
     assert [list(outputs) for outputs in zip(*together, strict=True)] == alone
 
 
@@ -149,26 +149,26 @@ def test_files_for_something_else(folder: Path, tiny_recipe: Path, tmp_path: Pat
 
 
 def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no .*remember.onnx; write it with `python track"):
+    with pytest.raises(FileNotFoundError, match=r"no .*memorize.onnx; write it with `python track"):
         OnnxNetwork(tmp_path, "cpu")
-    for name in ("remember.onnx", "track.onnx"):
+    for name in ("memorize.onnx", "track.onnx"):
         (tmp_path / name).write_bytes(b"no graph")
     with pytest.raises(OnnxError, match=r"(remember|track).onnx: ONNX Runtime cannot read it"):
         OnnxNetwork(tmp_path, "cpu")
     shutil.copy(folder / "track.onnx", tmp_path / "track.onnx")
-    shutil.copy(folder / "track.onnx", tmp_path / "remember.onnx")
-    with pytest.raises(OnnxError, match=r"remember.onnx holds the graph 'track'"):
+    shutil.copy(folder / "track.onnx", tmp_path / "memorize.onnx")
+    with pytest.raises(OnnxError, match=r"memorize.onnx holds the graph 'track'"):
         OnnxNetwork(tmp_path, "cpu")
-    write_facts(folder / "remember.onnx", tmp_path / "remember.onnx", None)
-    with pytest.raises(OnnxError, match=r"remember.onnx was not written by `python tracking/exp"):
+    write_facts(folder / "memorize.onnx", tmp_path / "memorize.onnx", None)
+    with pytest.raises(OnnxError, match=r"memorize.onnx was not written by `python tracking/exp"):
         OnnxNetwork(tmp_path, "cpu")
-    facts = {"graph": "remember", "recipe": "tiny", "settings": {}, "ensemble": 3, "origin": {}}
+    facts = {"graph": "memorize", "recipe": "tiny", "settings": {}, "ensemble": 3, "origin": {}}
     made = GraphFacts(**facts)
-    write_facts(folder / "remember.onnx", tmp_path / "remember.onnx", made.to_text())
-    with pytest.raises(OnnxError, match=r"remember.onnx and track.onnx come from two exports"):
+    write_facts(folder / "memorize.onnx", tmp_path / "memorize.onnx", made.to_text())
+    with pytest.raises(OnnxError, match=r"memorize.onnx and track.onnx come from two exports"):
         OnnxNetwork(tmp_path, "cpu")
-    for text in (made._replace(format=2).to_text(), '{"graph": "remember"}'):
-        write_facts(folder / "remember.onnx", tmp_path / "remember.onnx", text)
+    for text in (made._replace(format=2).to_text(), '{"graph": "memorize"}'):
+        write_facts(folder / "memorize.onnx", tmp_path / "memorize.onnx", text)
         with pytest.raises(OnnxError, match=r"facts of .*format .*; export again"):
             OnnxNetwork(tmp_path, "cpu")
 

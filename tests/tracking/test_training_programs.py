@@ -48,7 +48,7 @@ def test_retraining_the_demo_weights(tmp_path: Path) -> None:
         command = ["bash", script, str(PHOTOGRAPHS), str(tmp_path), *options, until]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        assert "COMPOSED_PARTS: clips of 3 photographs" in done.stderr
+        assert "SYNTHETIC_PARTS: clips of 3 photographs" in done.stderr
     assert done.stderr.count("resuming after epoch 1") == 3
     folder = tmp_path / "checkpoints" / "train" / "aiatrack"
     for stage in ("demo_wide", "demo_near", "demo"):
@@ -66,8 +66,8 @@ def test_retraining_needs_photographs(tmp_path: Path) -> None:
 
 def test_ablation_of_a_tiny_recipe(ablation: Run, tmp_path: Path) -> None:
     recipe = shortened("quick", tmp_path)
-    text = recipe.read_text().replace("DEMO_VAL", "COMPOSED_MADE_UP_VAL")
-    recipe.write_text(text.replace("DEMO", "COMPOSED_MADE_UP"))
+    text = recipe.read_text().replace("DEMO_VAL", "SYNTHETIC_PROCEDURAL_VAL")
+    recipe.write_text(text.replace("DEMO", "SYNTHETIC_PROCEDURAL"))
     options = ["--seeds", "5", "--epochs", "1", "--device", "cpu", "--clips", "1"]
     status, out, errors = ablation("--config", recipe, *options, "--save-dir", tmp_path / "all")
     assert status == 0, errors

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from seeded import seeded_box, seeded_frame
 
-from lib.test.utils.pictures import VideoWriter
+from lib.tools.video.pictures import VideoWriter
 from tests.programs import Run, runner
 
 PROGRAM = Path(__file__).resolve().parents[2] / "tracking" / "video_demo.py"

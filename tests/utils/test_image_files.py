@@ -1,6 +1,6 @@
 """Names of images and the order of frames."""
 
-from lib.utils.image_files import by_number, is_image_name
+from lib.utils.image import by_number, is_image_name
 
 
 def test_names() -> None:

@@ -133,7 +133,7 @@ class AiATrack(nn.Module):
             self.memorize(frames[1 + i], reference_boxes[:, i], long_term=False)
             for i in range(1, count)
         ]
-        return self.decode(frames[0], first, join_references(recent))
+        return self.decode(frames[0], first, concat_references(recent))
 
     def _seek_every(self, encoded: Encoded, reference_boxes: Tensor, search_box: Tensor) -> Tensor:
         """Decode all frames, the next being the first reference, those after it the recent ones.
@@ -144,7 +144,7 @@ class AiATrack(nn.Module):
         boxes = torch.cat([search_box, reference_boxes.transpose(0, 1).flatten(0, 1)])
         memory = self.memorize(encoded, boxes)
         recent = [_rolled(memory, i * batch) for i in range(2, count + 1)]
-        return self.decode(encoded, _rolled(memory, batch), join_references(recent))
+        return self.decode(encoded, _rolled(memory, batch), concat_references(recent))
 
 
 def _rolled(references: References, rows: int) -> References:
@@ -154,7 +154,7 @@ def _rolled(references: References, rows: int) -> References:
     return References(long, short, inner_pos.roll(-rows, 0))
 
 
-def join_references(references: list[References]) -> References:
+def concat_references(references: list[References]) -> References:
     """Put short-term references of the same targets one after another along the token axis."""
     key = torch.cat([r.short.key for r in references], 2)
     value = torch.cat([r.short.value for r in references], 2)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import SequenceScore, score
 from lib.test.evaluation.annotations import Annotations, Truth
 from lib.test.evaluation.results import box_file, find_results
-from lib.test.utils.load_text import load_boxes
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from lib.io.load_text import load_boxes
+from lib.io.video_file import read_frame
 from lib.test.analysis import metrics
 from lib.test.analysis.extract_results import Evaluation, common_sequences, figures
 from lib.test.analysis.report import Report, annotation_root
@@ -20,8 +22,6 @@ from lib.test.evaluation.annotations import open_annotations
 from lib.test.evaluation.data import Sequence as Frames
 from lib.test.evaluation.datasets import TestSet, open_dataset
 from lib.test.evaluation.results import box_file
-from lib.test.utils.load_text import load_boxes
-from lib.utils.video_file import read_frame
 
 SEQUENCES = 8  # shown for one protocol
 TILES = 6  # frames of each

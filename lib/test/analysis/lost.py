@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.load_text import load_boxes, load_column
 from lib.test.analysis.metrics import intersection_over_union
 from lib.test.evaluation.annotations import Annotations, Truth
 from lib.test.evaluation.results import box_file, score_file
-from lib.test.utils.load_text import load_boxes, load_column
 
 LOST_OVERLAP = 0.1
 THRESHOLDS = np.arange(101) / 100

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.test.utils.load_text import load_boxes, load_column
-from lib.utils.own_data import OwnSequence, own_boxes, own_sequences
-from lib.utils.store import FolderStore
+from lib.io.load_text import load_boxes, load_column
+from lib.io.own_data import OwnSequence, own_boxes, own_sequences
+from lib.io.store import FolderStore
 
 TABLES = Path(__file__).parent / "sequences"
 
@@ -167,7 +167,7 @@ def _read_trackingnet_sequence(dataset: str, folder: Path, name: str) -> Truth:
 
 
 def _open_own(dataset: str, root: Path) -> Annotations:
-    """Own data: what lib/utils/own_data.py lists."""
+    """Own data: what lib/io/own_data.py lists."""
     store = FolderStore(root)
     sequences = own_sequences(store)
     if not sequences:

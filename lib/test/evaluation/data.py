@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.utils.video_file import Frame
+from lib.io.video_file import Frame
 
 
 class Sequence(NamedTuple):

@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.load_text import load_boxes
+from lib.io.own_data import OwnSequence, check_boxes, own_boxes, own_frames, own_sequences
+from lib.io.store import FolderStore
+from lib.io.video_file import is_video_name, video_frames
 from lib.test.evaluation.annotations import read_names, read_rows
 from lib.test.evaluation.data import Sequence, SequenceError
 from lib.test.evaluation.environment import dataset_path
-from lib.test.utils.load_text import load_boxes
-from lib.utils.image_files import by_number, is_image_name
-from lib.utils.own_data import OwnSequence, check_boxes, own_boxes, own_frames, own_sequences
-from lib.utils.store import FolderStore
-from lib.utils.video_file import is_video_name, video_frames
+from lib.utils.image import by_number, is_image_name
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ def _load_got10k(root: Path, dataset: str, name: str) -> Sequence:
 
 
 def _open_own(root: Path, dataset: str) -> TestSet:
-    """Own data: what lib/utils/own_data.py lists."""
+    """Own data: what lib/io/own_data.py lists."""
     store = FolderStore(root)
     sequences = own_sequences(store)
     return TestSet(

@@ -56,7 +56,7 @@ def track_and_save(
     Yields:
         Each sequence as it ends; a traceback if it has failed.
     """
-    trackers = [tracker, *(tracker.another() for _ in range(job.batch - 1))]
+    trackers = [tracker, *(tracker.for_new_target() for _ in range(job.batch - 1))]
     for run in track_together(trackers, sequences, _Reporter(tell, also)):
         yield Ended(run.sequence, _save(run, job))
 

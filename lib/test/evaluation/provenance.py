@@ -9,10 +9,10 @@ import torch
 from easydict import EasyDict
 
 from lib.config.aiatrack.config import load_config
+from lib.models.aiatrack.onnx.session import choose_providers, import_onnxruntime, onnx_files
 from lib.test.evaluation.results import Provenance
 from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.tracker.load import TrackerSpec, choose_device
-from lib.test.tracker.onnx_network import choose_providers, import_onnxruntime, onnx_files
 from lib.test.tracker.onnx_tracker import default_folder
 from lib.utils.paths import PROJECT_ROOT
 

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from lib.io.video_file import read_frame
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import SequenceResult
 from lib.test.tracker import BatchTracker, Output
-from lib.utils.video_file import read_frame
 
 
 class SequenceRun:
@@ -61,10 +61,10 @@ class SequenceRun:
         self._read_ahead(1)
         return image
 
-    def look(self) -> tuple[np.ndarray, object]:
+    def crop_search_region(self) -> tuple[np.ndarray, object]:
         """Return the next frame and what the tracker takes from it; start reading the one after."""
         image = self.ahead.result()
-        view = self.tracker.look(image)
+        view = self.tracker.crop_search_region(image)
         self._read_ahead(len(self.outputs) + 1)
         return image, view
 
@@ -111,7 +111,7 @@ def track_together(
     over the number of sequences in that step.
 
     Args:
-        trackers: sharing a network (`BatchTracker.another`).
+        trackers: sharing a network (`BatchTracker.for_new_target`).
         sequences: asked for the next one whenever a tracker is free.
         on_frame: called after each frame of each sequence with the run and the RGB image.
 
@@ -143,13 +143,15 @@ def _step(runs: list[SequenceRun], pool: Executor, on_frame: OnFrame | None) -> 
     wait([run.ahead for run in runs])
     start = time.perf_counter()
     seen = []
-    for run, looked in [(run, pool.submit(run.look)) for run in runs]:
+    for run, looked in [(run, pool.submit(run.crop_search_region)) for run in runs]:
         with run.boundary():
             seen.append((run, *looked.result()))
     if not seen:
         return
     try:
-        outputs = seen[0][0].tracker.find([run.tracker for run, *_ in seen], [s[2] for s in seen])
+        outputs = seen[0][0].tracker.track_batch(
+            [run.tracker for run, *_ in seen], [s[2] for s in seen]
+        )
     except Exception as error:  # of the joint step, and so of each sequence in it
         for run, *_ in seen:
             run.failure = error

@@ -1,9 +1,8 @@
 """AiATrack on a video: one frame in, one box out; several targets at once where wanted.
 
 Source: spec section 3. The network computes, the memory remembers, this file steps. Trackers that
-share a network (`another`) step together through one pass of it (`find`); one alone is a batch of
-one. Batched boxes equal those one by one up to the rounding of fp32 (kernels sum in another order):
-far below the 0.05 pixels that parity allows, but not always to the bit.
+share a network (`for_new_target`) step together in one pass of it (`track_batch`); one alone is a
+batch of one. x
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +16,13 @@ from lib.models.aiatrack.aiatrack import AiATrack, Encoded
 from lib.models.aiatrack.transformer import References
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.basetracker import Output
-from lib.test.tracker.memory import ReferenceMemory, join_rows, split_rows
+from lib.test.tracker.memory import ReferenceMemory, stack_references, unbind_references
 from lib.utils.box_ops import clip_xywh_image, xyxy_to_xywh
 from lib.utils.crop import Crop, CropImage
 from lib.utils.image import check_rgb
 
 
-class View(NamedTuple):
+class SearchRegion(NamedTuple):
     """What a tracker sees of a frame."""
 
     crop: Crop  # the window
@@ -31,7 +30,7 @@ class View(NamedTuple):
     frame_size: tuple[int, int]  # width, height of the whole frame, pixels
 
 
-class Found(NamedTuple):
+class NetworkOutput(NamedTuple):
     """What the network says about B views."""
 
     box_crop: Tensor  # (B, 4) xywh in fractions of the windows
@@ -51,7 +50,7 @@ class AiATrackTracker:
         self.box: list[float] = []  # x, y, w, h in image pixels, of the last frame
         self.raw_score = float("nan")  # of the last frame, as the IoU head gives it
 
-    def another(self) -> "AiATrackTracker":
+    def for_new_target(self) -> "AiATrackTracker":
         """Make a tracker for another target around the same network."""
         return type(self)(self.model, self.params, self.device)
 
@@ -70,9 +69,9 @@ class AiATrackTracker:
         check_rgb(image)
         box = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
         view = self._view(image, box)
-        with self._exact():
+        with self._without_tf32():
             box_crop = self._tensor(view.crop.to_crop(box)[None])
-            first = self._remember_first(*self._tensors([view]), box_crop)
+            first = self._memorize_first(*self._tensors([view]), box_crop)
         self.memory = ReferenceMemory(first, self.params.capacity, self.params.ensemble)
         self.box = [float(v) for v in box]
 
@@ -86,10 +85,10 @@ class AiATrackTracker:
         Raises:
             RuntimeError: `initialize` was not called. TypeError, ValueError: not such an image.
         """
-        return self.find([self], [self.look(image)])[0]
+        return self.track_batch([self], [self.crop_search_region(image)])[0]
 
-    def look(self, image: np.ndarray) -> View:
-        """Cut the window to search out of the next frame; `find` takes it from there.
+    def crop_search_region(self, image: np.ndarray) -> SearchRegion:
+        """Cut the window to search out of the next frame; `track_batch` takes it from there.
 
         Whatever can be wrong with one target's frame shows here, before it joins others, and
         several trackers may look in several threads.
@@ -104,62 +103,66 @@ class AiATrackTracker:
 
     @staticmethod
     @torch.inference_mode()
-    def find(trackers: Sequence["AiATrackTracker"], views: Sequence[View]) -> list[Output]:
+    def track_batch(
+        trackers: Sequence["AiATrackTracker"], views: Sequence[SearchRegion]
+    ) -> list[Output]:
         """Find the targets of several trackers in one pass of the network that they share.
 
         Args:
-            trackers: made by `another` of one of them; each at most once.
-            views: what each sees (`look`), in the same order.
+            trackers: made by `for_new_target` of one of them; each at most once.
+            views: what each sees (`crop_search_region`), in the same order.
 
         Raises:
             ValueError: trackers of different networks or settings.
         """
         lead = trackers[0]
         if any(t.model is not lead.model or t.params != lead.params for t in trackers):
-            raise ValueError("trackers can step together if all are `another` of the first one")
-        first = join_rows([t.memory.first for t in trackers])
-        recent = join_rows([t.memory.recent for t in trackers])
-        with lead._exact():
+            raise ValueError("trackers can step together only if they share network and settings")
+        first = stack_references([t.memory.first for t in trackers])
+        recent = stack_references([t.memory.recent for t in trackers])
+        with lead._without_tf32():
             found = lead._search(*lead._tensors(views), first, recent)
             rows = torch.cat([found.box_crop, found.score], 1).double().cpu().numpy()  # (B, 5)
             sure = [i for i, row in enumerate(rows) if row[4] > lead.params.threshold]
             for i, references in zip(sure, lead._memorize(found, sure), strict=True):
-                trackers[i].memory.remember(references)
-        return [t._take(v, row) for t, v, row in zip(trackers, views, rows, strict=True)]
+                trackers[i].memory.memorize(references)
+        return [t._update_state(v, row) for t, v, row in zip(trackers, views, rows, strict=True)]
 
-    def _view(self, image: np.ndarray, box: Sequence[float] | np.ndarray) -> View:
+    def _view(self, image: np.ndarray, box: Sequence[float] | np.ndarray) -> SearchRegion:
         """Lay the window around a box (xywh, image pixels) and cut it out."""
         crop = Crop.around(box, self.params.search_factor, self.params.search_size)
-        return View(crop, crop.cut(image), (image.shape[1], image.shape[0]))
+        return SearchRegion(crop, crop.cut(image), (image.shape[1], image.shape[0]))
 
-    def _remember_first(self, image: Tensor, mask: Tensor, box_crop: Tensor) -> References:
+    def _memorize_first(self, image: Tensor, mask: Tensor, box_crop: Tensor) -> References:
         """References of the first frame, (1, 3, S, S) and (1, S, S), and its (1, 4) xywh box."""
         return self.model.memorize(self.model.encode(image, mask), box_crop)
 
-    def _search(self, image: Tensor, mask: Tensor, first: References, recent: References) -> Found:
+    def _search(
+        self, image: Tensor, mask: Tensor, first: References, recent: References
+    ) -> NetworkOutput:
         """Boxes and scores in B windows, (B, 3, S, S) and (B, S, S), with B rows of references."""
         encoded = self.model.encode(image, mask)
         features = self.model.decode(encoded, first, recent)
         box_crop = xyxy_to_xywh(self.model.box_head(features))  # (B, 4)
-        return Found(box_crop, self.model.iou_head(features, box_crop[:, None]), encoded)
+        return NetworkOutput(box_crop, self.model.iou_head(features, box_crop[:, None]), encoded)
 
-    def _memorize(self, found: Found, rows: list[int]) -> list[References]:
+    def _memorize(self, found: NetworkOutput, rows: list[int]) -> list[References]:
         """Turn some rows of what was found into references, each with memory of its own."""
         if not rows:
             return []
         encoded, box_crop = found.encoded, found.box_crop
         if len(rows) < len(box_crop):
             encoded, box_crop = Encoded(*(x[rows] for x in encoded)), box_crop[rows]
-        return split_rows(self.model.memorize(encoded, box_crop, long_term=False), len(rows))
+        return unbind_references(self.model.memorize(encoded, box_crop, long_term=False), len(rows))
 
-    def _take(self, view: View, row: np.ndarray) -> Output:
+    def _update_state(self, view: SearchRegion, row: np.ndarray) -> Output:
         """Note where the target is; row: x, y, w, h in fractions of the window, raw score."""
         box = view.crop.to_image(row[:4])
         self.box = clip_xywh_image(box, *view.frame_size).tolist()
         self.raw_score = float(row[4])
         return Output(list(self.box), min(max((self.raw_score + 1) / 2, 0.0), 1.0))
 
-    def _tensors(self, views: Sequence[View]) -> tuple[Tensor, Tensor]:
+    def _tensors(self, views: Sequence[SearchRegion]) -> tuple[Tensor, Tensor]:
         """Put B views on the device: images (B, 3, S, S) in [0, 1], masks (B, S, S)."""
         pixels = torch.from_numpy(np.stack([v.cut.image for v in views])).to(self.device)
         masks = torch.from_numpy(np.stack([v.cut.mask for v in views])).to(self.device)
@@ -170,7 +173,7 @@ class AiATrackTracker:
         """Copy an array to the device as float32."""
         return torch.from_numpy(array).float().to(self.device)
 
-    def _exact(self) -> Any:
+    def _without_tf32(self) -> Any:
         """Keep cuDNN's convolutions in fp32: TF32, its default, moves boxes."""
         return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 

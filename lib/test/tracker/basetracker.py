@@ -31,15 +31,15 @@ class BaseTracker(Protocol):
 class BatchTracker(BaseTracker, Protocol):
     """A tracker whose next frame can be worked on together with that of others.
 
-    `track(image)` is the same as `find([self], [look(image)])[0]`.
+    `track(image)` is the same as `track_batch([self], [crop_search_region(image)])[0]`.
     """
 
-    def another(self) -> "BatchTracker":
+    def for_new_target(self) -> "BatchTracker":
         """Make a tracker for another target that can step together with this one."""
 
-    def look(self, image: np.ndarray) -> Any:
+    def crop_search_region(self, image: np.ndarray) -> Any:
         """Take from the next frame, (H, W, 3) uint8 RGB, what this target needs of it."""
 
     @staticmethod
-    def find(trackers: Sequence["BatchTracker"], views: Sequence[Any]) -> list[Output]:
+    def track_batch(trackers: Sequence["BatchTracker"], views: Sequence[Any]) -> list[Output]:
         """Find the targets of several trackers in what each has taken from its frame."""

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.synthetic.compose import ClipOptions, ProceduralTextures, plan_clip, render
 from lib.test.parameter.aiatrack import TrackerParams
-from lib.utils.compose import ClipOptions, ProceduralTextures, plan_clip, render
 from lib.utils.crop import Crop
-from lib.utils.image import read_rgb
-from lib.utils.image_files import by_number, is_image_name
+from lib.utils.image import by_number, is_image_name, read_rgb
 
 CROPS = 8
 SEED = 18

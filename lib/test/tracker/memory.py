@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from lib.models.aiatrack.aiatrack import join_references
+from lib.models.aiatrack.aiatrack import concat_references
 from lib.models.aiatrack.transformer import References
 
 Nested = TypeVar("Nested")  # a tensor, a NamedTuple of such, or None
@@ -36,7 +36,7 @@ class ReferenceMemory:
         """Frames remembered."""
         return len(self._entries)
 
-    def remember(self, references: References) -> None:
+    def memorize(self, references: References) -> None:
         """Add a frame; at capacity the oldest that is not the first one goes."""
         if len(self._entries) >= self.capacity:
             del self._entries[1]
@@ -52,10 +52,10 @@ class ReferenceMemory:
         """Spread the short-term places over the entries, the newest always among them."""
         last = len(self._entries) - 1
         indices = [last * (i + 1) // self.ensemble for i in range(self.ensemble)]
-        return join_references([self._entries[i] for i in indices])
+        return concat_references([self._entries[i] for i in indices])
 
 
-def join_rows(items: list[Nested]) -> Nested:
+def stack_references(items: list[Nested]) -> Nested:
     """Put the references of several videos below each other, along the first axis of each tensor.
 
     One alone is passed on as it is.
@@ -65,14 +65,14 @@ def join_rows(items: list[Nested]) -> Nested:
         return item
     if isinstance(item, Tensor):
         return torch.cat(items)
-    return type(item)(*(join_rows(list(parts)) for parts in zip(*items, strict=True)))
+    return type(item)(*(stack_references(list(parts)) for parts in zip(*items, strict=True)))
 
 
-def split_rows(item: Nested, count: int) -> list[Nested]:
-    """Undo `join_rows`. Rows are copied, so that none keeps the memory of the others alive."""
+def unbind_references(item: Nested, count: int) -> list[Nested]:
+    """Undo `stack_references`; rows are copied, so that none keeps the others alive."""
     if item is None or count == 1:
         return [item] * count
     if isinstance(item, Tensor):
         return [row.clone() for row in item.split(1)]
-    parts = (split_rows(part, count) for part in item)
+    parts = (unbind_references(part, count) for part in item)
     return [type(item)(*row) for row in zip(*parts, strict=True)]

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.compiled import compile_network
-from lib.models.aiatrack.inference import prepare_for_inference
-from lib.models.aiatrack.packed import use_packed
-from lib.models.aiatrack.precision import cast_network, computes_bf16_natively
-from lib.models.aiatrack.quantized import check_int8, quantize_network
+from lib.models.aiatrack.fast.compiled import compile_network
+from lib.models.aiatrack.fast.factored import prepare_for_inference
+from lib.models.aiatrack.fast.precision import cast_network, computes_bf16_natively
+from lib.models.aiatrack.fast.prepacked import prepack
+from lib.models.aiatrack.fast.quantized import check_int8, quantize_network
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.calibration import calibration_crops
 
@@ -78,7 +78,7 @@ def prepare_network(
     elif mode.precision in REDUCED:
         cast_network(model, REDUCED[mode.precision])
     if device.type == "cpu" and not mode.compile:
-        use_packed(model, winograd=mode.precision == "fp32")
+        prepack(model, winograd=mode.precision == "fp32")
     if mode.compile:
         compile_network(model.to(device), device, params.ensemble)
     return model

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from lib.config.aiatrack.config import load_config
-from lib.models.aiatrack.onnx_graphs import network_settings
+from lib.models.aiatrack.onnx.graphs import network_settings
+from lib.models.aiatrack.onnx.session import OnnxNetwork
 from lib.models.aiatrack.transformer import References
 from lib.test.parameter.aiatrack import make_params
-from lib.test.tracker.aiatrack import AiATrackTracker, Found
-from lib.test.tracker.memory import join_rows, split_rows
-from lib.test.tracker.onnx_network import OnnxNetwork
+from lib.test.tracker.aiatrack import AiATrackTracker, NetworkOutput
+from lib.test.tracker.memory import stack_references, unbind_references
 from lib.utils.paths import PROJECT_ROOT
 
 
@@ -22,19 +22,23 @@ class OnnxTracker(AiATrackTracker):
     """Follows one target; `model` is an `OnnxNetwork`. Of several targets one is tracked at a
     time."""
 
-    def _remember_first(self, image: Tensor, mask: Tensor, box_crop: Tensor) -> References:
+    def _memorize_first(self, image: Tensor, mask: Tensor, box_crop: Tensor) -> References:
         """As the base."""
-        return self.model.remember(image, mask, box_crop)
+        return self.model.memorize(image, mask, box_crop)
 
-    def _search(self, image: Tensor, mask: Tensor, first: References, recent: References) -> Found:
+    def _search(
+        self, image: Tensor, mask: Tensor, first: References, recent: References
+    ) -> NetworkOutput:
         """As the base; what was found holds the frames' own references already."""
         count = len(image)
-        split = zip(*(split_rows(x, count) for x in (image, mask, first, recent)), strict=True)
-        return join_rows([self.model.track(*row) for row in split])
+        split = zip(
+            *(unbind_references(x, count) for x in (image, mask, first, recent)), strict=True
+        )
+        return stack_references([NetworkOutput(*self.model.track(*row)) for row in split])
 
-    def _memorize(self, found: Found, rows: list[int]) -> list[References]:
+    def _memorize(self, found: NetworkOutput, rows: list[int]) -> list[References]:
         """As the base."""
-        own = split_rows(found.encoded, len(found.box_crop))
+        own = unbind_references(found.encoded, len(found.box_crop))
         return [own[i] for i in rows]
 
 
@@ -56,7 +60,7 @@ def load_onnx_tracker(
     Args:
         config, dataset, hyper: see `lib.test.tracker.load.load_tracker`.
         device: "auto", "cpu", "cuda" or "cuda:<index>", where ONNX Runtime computes.
-        folder: with remember.onnx and track.onnx; None: `default_folder`.
+        folder: with memorize.onnx and track.onnx; None: `default_folder`.
 
     Raises:
         FileNotFoundError, ConfigError, OnnxError, ValueError, RuntimeError: what is wrong with

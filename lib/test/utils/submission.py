@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.io.load_text import load_boxes, load_column
 from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file
-from lib.test.utils.load_text import load_boxes, load_column
 from lib.test.utils.submission_check import GOT10K, Layout, SubmissionError, check
 from lib.utils.files import atomic_path
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.synthetic.compose import ClipOptions, ClipPlan, ProceduralTextures, plan_clip, render
+from lib.synthetic.layout_files import write_image
+from lib.synthetic.render import SOLID, Area
 from lib.test.vot.regions import tight_box
-from lib.utils.compose import ClipOptions, ClipPlan, ProceduralTextures, plan_clip, render
 from lib.utils.files import atomic_write_text
-from lib.utils.layout_files import write_image
-from lib.utils.render import SOLID, Area
 
 TIMEOUT = 600  # seconds that the toolkit waits for an answer; the first one loads the network
 IDENTIFIER = "aiatrack"

@@ -3,9 +3,9 @@
 Used by lib/train/data/sampler.py to open data sets; each path comes with the setting that gave it.
 """
 
+from lib.io.store import LMDB_SUFFIX
 from lib.train.admin import local
 from lib.utils.paths import DataPath, data_path
-from lib.utils.store import LMDB_SUFFIX
 
 FOLDERS = {  # setting: folder under the common root
     "lasot": "LaSOT",

@@ -30,7 +30,7 @@ class Sample(NamedTuple):
         return _move(self, device, non_blocking)
 
 
-class PackedSample(NamedTuple):
+class CompactSample(NamedTuple):
     """A sample as it is drawn and sent: its crops are bytes, a quarter of what floats take."""
 
     crops: Tensor  # (R + 1, S, S, 3) uint8 RGB, in temporal order: the search frame is the last
@@ -64,7 +64,7 @@ class PackedSample(NamedTuple):
         )
 
 
-Kind = TypeVar("Kind", Sample, PackedSample)
+Kind = TypeVar("Kind", Sample, CompactSample)
 
 
 def _move(sample: Kind, device: torch.device | str, non_blocking: bool) -> Kind:

@@ -15,9 +15,9 @@ from typing import Protocol
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from lib.train.data.batch import PackedSample, Sample
+from lib.train.data.batch import CompactSample, Sample
 
 logger = logging.getLogger(__name__)
 
@@ -30,26 +30,26 @@ class BrokenDataError(RuntimeError):
     """Too many images could not be read."""
 
 
-class SampleSource(Protocol):
+class Sampler(Protocol):
     """Draws samples; `lib/train/data/sampler.py` is one."""
 
-    def draw(self, generator: np.random.Generator) -> Sample | PackedSample:
+    def draw(self, generator: np.random.Generator) -> Sample | CompactSample:
         """Draw one sample with the randomness of `generator`."""
         ...
 
 
-class _Drawn(Dataset):
+class SampledDataset(Dataset):
     """A source as a map from (epoch, number) to a sample."""
 
-    def __init__(self, source: SampleSource, seed: int) -> None:
+    def __init__(self, source: Sampler, seed: int) -> None:
         self._source = source
         self._seed = seed
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample | PackedSample:
+    def __getitem__(self, key: tuple[int, int]) -> Sample | CompactSample:
         return self._source.draw(np.random.default_rng((self._seed, *key)))
 
 
-class _Numbers(Sampler):
+class EpochBatchSampler(torch.utils.data.Sampler):
     """The (epoch, number) keys of this rank's batches.
 
     A global batch is `world_size * batch_size` consecutive numbers; rank r takes the r-th part.
@@ -80,7 +80,7 @@ class Loader:
     its own.
     """
 
-    def __init__(self, numbers: _Numbers, loader: DataLoader) -> None:
+    def __init__(self, numbers: EpochBatchSampler, loader: DataLoader) -> None:
         self._numbers = numbers
         self._loader = loader
         self.delivered = 0  # samples since the start
@@ -101,7 +101,7 @@ class Loader:
         self._numbers.epoch = epoch
         self._numbers.first_batch = first_batch
 
-    def __iter__(self) -> Iterator[Sample | PackedSample]:
+    def __iter__(self) -> Iterator[Sample | CompactSample]:
         """Yield batches: what the source draws, its tensors with the batch axis in front.
 
         Raises:
@@ -112,7 +112,7 @@ class Loader:
             yield batch
         self._judge(1)
 
-    def _count(self, batch: Sample | PackedSample) -> None:
+    def _count(self, batch: Sample | CompactSample) -> None:
         """Add a batch to the counts; log each unreadable image once."""
         self.delivered += len(batch.source)
         self.rejected += int(batch.rejected.sum())
@@ -135,7 +135,7 @@ class Loader:
 
 
 def build_loader(
-    source: SampleSource,
+    source: Sampler,
     *,
     batch_size: int,
     workers: int,
@@ -168,9 +168,9 @@ def build_loader(
             f"an epoch of {epoch_length} samples does not fill one batch of {batch_size} on each "
             f"of {world_size} processes; lower the batch size or raise DATA.TRAIN.SAMPLE_PER_EPOCH"
         )
-    numbers = _Numbers(batch_size, rank, world_size, epoch_length)
+    numbers = EpochBatchSampler(batch_size, rank, world_size, epoch_length)
     loader = DataLoader(
-        _Drawn(source, seed),
+        SampledDataset(source, seed),
         batch_sampler=numbers,
         num_workers=workers,
         pin_memory=pin_memory,

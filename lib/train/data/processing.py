@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from easydict import EasyDict
 
-from lib.train.data.batch import PackedSample
+from lib.train.data.batch import CompactSample
 from lib.train.data.processing_utils import Jitter, draw_proposals, jitter_box
 from lib.train.data.transforms import (
     FLIP,
@@ -32,7 +32,7 @@ class UnusableSample(ValueError):
     """A draw without anything to learn from; another one is to be made."""
 
 
-class Windows(NamedTuple):
+class SearchConfig(NamedTuple):
     """How windows are laid."""
 
     size: int  # S, pixels of the crop
@@ -42,10 +42,10 @@ class Windows(NamedTuple):
     flip: float = FLIP  # chance that a crop is mirrored by itself
 
 
-def read_windows(cfg: EasyDict) -> Windows:
+def read_search_config(cfg: EasyDict) -> SearchConfig:
     """Take the windows from a recipe."""
     search, template = cfg.DATA.SEARCH, cfg.DATA.TEMPLATE
-    return Windows(
+    return SearchConfig(
         search.SIZE,
         search.FACTOR,
         Jitter(template.CENTER_JITTER, template.SCALE_JITTER),
@@ -57,10 +57,10 @@ def read_windows(cfg: EasyDict) -> Windows:
 def make_sample(
     frames: Sequence[np.ndarray],
     boxes_xywh_image: np.ndarray,
-    windows: Windows,
+    windows: SearchConfig,
     generator: np.random.Generator,
     source: str,
-) -> PackedSample:
+) -> CompactSample:
     """Make a sample of two references and a search frame, in temporal order.
 
     Args:
@@ -78,7 +78,7 @@ def make_sample(
         for frame, box, jitter in zip(frames, boxes_xywh_image, jitters, strict=True)
     ]
     proposals = draw_proposals(views[-1].box_xywh, generator)
-    return PackedSample(
+    return CompactSample(
         crops=torch.from_numpy(np.stack([view.image for view in views])),
         scales=torch.from_numpy(np.stack([view.scale for view in views])),
         masks=torch.from_numpy(np.stack([view.mask for view in views])),
@@ -93,7 +93,7 @@ def _make_crop(
     frame: np.ndarray,
     box_xywh_image: np.ndarray,
     change: FrameChange,
-    windows: Windows,
+    windows: SearchConfig,
     jitter: Jitter,
     generator: np.random.Generator,
 ) -> ChangedCrop:

@@ -9,8 +9,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from lib.train.data.batch import PackedSample
-from lib.train.data.processing import UnusableSample, Windows, make_sample
+from lib.train.data.batch import CompactSample
+from lib.train.data.processing import SearchConfig, UnusableSample, make_sample
 from lib.utils.image import ImageError
 
 LEAST_LENGTH = 20  # frames of a video
@@ -48,7 +48,7 @@ class TrackingDataset(Protocol):
         ...
 
 
-class Draw(NamedTuple):
+class FrameTriplet(NamedTuple):
     """Three frames of a sequence: two references, then the search frame."""
 
     dataset: TrackingDataset
@@ -68,7 +68,7 @@ class TrackingSampler:
         self,
         datasets: Sequence[TrackingDataset],
         ratios: Sequence[float],
-        windows: Windows,
+        windows: SearchConfig,
         max_gap: int,
     ) -> None:
         """Find the sequences that can be sampled.
@@ -92,7 +92,7 @@ class TrackingSampler:
         self._windows = windows
         self._max_gap = max_gap
 
-    def draw(self, generator: np.random.Generator) -> PackedSample:
+    def draw(self, generator: np.random.Generator) -> CompactSample:
         """Draw until a sample can be made.
 
         Raises:
@@ -115,17 +115,17 @@ class TrackingSampler:
             f"{len(rejected)} without a usable window, for example {last}"
         )
 
-    def draw_frames(self, generator: np.random.Generator) -> Draw:
+    def draw_frames(self, generator: np.random.Generator) -> FrameTriplet:
         """Draw a data set, a sequence and its frames."""
         which = int(generator.choice(len(self._shares), p=self._shares))
         dataset, usable = self._datasets[which], self._usable[which]
         sequence = int(usable[generator.integers(len(usable))])
         if not dataset.is_video:
-            return Draw(dataset, sequence, (0, 0, 0))
+            return FrameTriplet(dataset, sequence, (0, 0, 0))
         frames = draw_causal_frames(dataset.visible(sequence), self._max_gap, generator)
-        return Draw(dataset, sequence, frames)
+        return FrameTriplet(dataset, sequence, frames)
 
-    def _make(self, drawn: Draw, generator: np.random.Generator) -> PackedSample:
+    def _make(self, drawn: FrameTriplet, generator: np.random.Generator) -> CompactSample:
         """Read what was drawn, each frame once, and process it."""
         read = {
             frame: drawn.dataset.read_frame(drawn.sequence, frame)

@@ -31,7 +31,7 @@ class CropChange(NamedTuple):
 
 
 class ChangedCrop(NamedTuple):
-    """One crop as it is sent to where the network is; see PackedSample."""
+    """One crop as it is sent to where the network is; see CompactSample."""
 
     image: np.ndarray  # (S, S, 3) uint8 RGB
     scale: np.float32  # brightness / 255

@@ -4,20 +4,20 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lib.io.store import Store, open_store
+from lib.synthetic.compose import PhotoTextures, ProceduralTextures
 from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError
 from lib.train.dataset.coco_seq import CocoSeq
-from lib.train.dataset.composed import HARD, IN_PLACE, Composed
 from lib.train.dataset.demo import Demo, make_demo
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.lasot import Lasot
 from lib.train.dataset.own_video import OwnVideo
 from lib.train.dataset.splits import got10k_names, read_split, trackingnet_names
+from lib.train.dataset.synthetic import HARD, IN_PLACE, SyntheticClips
 from lib.train.dataset.tracking_net import TrackingNet
-from lib.utils.compose import PhotoTextures, ProceduralTextures
 from lib.utils.paths import DataPath
-from lib.utils.store import Store, open_store
 
-__all__ = ["COMPOSED", "DATASETS", "SETTINGS", "BaseDataset", "DatasetError", "build_dataset"]
+__all__ = ["DATASETS", "SETTINGS", "SYNTHETIC", "BaseDataset", "DatasetError", "build_dataset"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ DATASETS: dict[str, Entry] = {
 KEEP = 500  # decoded photographs in each loading process, half a megabyte each
 
 
-class ComposedEntry(NamedTuple):
+class SyntheticEntry(NamedTuple):
     """How a name becomes clips that are composed while training."""
 
     part: str  # of the photographs
@@ -78,27 +78,27 @@ class ComposedEntry(NamedTuple):
     rectangles: float = 0.5  # of the targets in place; the others are segments
 
 
-COMPOSED: dict[str, ComposedEntry] = {
-    "COMPOSED": ComposedEntry("train", seed=1),
-    "COMPOSED_VAL": ComposedEntry("val", seed=2),
-    "COMPOSED_IN_PLACE": ComposedEntry("train", seed=5, in_place=True, rectangles=0.0),
-    "COMPOSED_PARTS": ComposedEntry("train", seed=6, in_place=True, rectangles=1.0),
-    "COMPOSED_MADE_UP": ComposedEntry("train", seed=3, made_up=True),
-    "COMPOSED_MADE_UP_VAL": ComposedEntry("val", seed=4, made_up=True),
+SYNTHETIC: dict[str, SyntheticEntry] = {
+    "SYNTHETIC": SyntheticEntry("train", seed=1),
+    "SYNTHETIC_VAL": SyntheticEntry("val", seed=2),
+    "SYNTHETIC_IN_PLACE": SyntheticEntry("train", seed=5, in_place=True, rectangles=0.0),
+    "SYNTHETIC_PARTS": SyntheticEntry("train", seed=6, in_place=True, rectangles=1.0),
+    "SYNTHETIC_PROCEDURAL": SyntheticEntry("train", seed=3, made_up=True),
+    "SYNTHETIC_PROCEDURAL_VAL": SyntheticEntry("val", seed=4, made_up=True),
 }
 
 
 # Which path each name is read from; those not here need none.
 SETTINGS = {name: entry.setting for name, entry in DATASETS.items()} | {
-    name: "photographs" for name, entry in COMPOSED.items() if not entry.made_up
+    name: "photographs" for name, entry in SYNTHETIC.items() if not entry.made_up
 }
 
 
-def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | Composed:
+def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | SyntheticClips:
     """Open a data set by its name in a recipe. Demo data that are not there are made.
 
     Args:
-        name: a key of DATASETS or COMPOSED.
+        name: a key of DATASETS or SYNTHETIC.
         find: gives the path for a setting, such as `lib.train.admin.environment.find_data`.
 
     Raises:
@@ -106,10 +106,10 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | C
         FileNotFoundError: the data, or a part of them, are not where the settings say.
         DatasetError: annotations and frames do not fit together.
     """
-    if name in COMPOSED:
+    if name in SYNTHETIC:
         return _build_composed(name, find)
     if name not in DATASETS:
-        raise ValueError(f"no data set {name!r}; there are: {', '.join([*DATASETS, *COMPOSED])}")
+        raise ValueError(f"no data set {name!r}; there are: {', '.join([*DATASETS, *SYNTHETIC])}")
     entry = DATASETS[name]
     root = find(entry.setting)
     if entry.setting == "demo":
@@ -122,19 +122,19 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | C
     return dataset
 
 
-def _build_composed(name: str, find: Callable[[str], DataPath]) -> Composed:
+def _build_composed(name: str, find: Callable[[str], DataPath]) -> SyntheticClips:
     """Open clips composed while training, of photographs that are there or of made-up pictures."""
-    entry = COMPOSED[name]
+    entry = SYNTHETIC[name]
     if entry.made_up:
         logger.info("%s: clips of made-up pictures", name)
-        return Composed(name, ProceduralTextures(), seed=entry.seed)
+        return SyntheticClips(name, ProceduralTextures(), seed=entry.seed)
     root = find("photographs")
     try:
         textures = PhotoTextures(root.path, KEEP, entry.part, entry.rectangles)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{name}: {error} (from {root.source}). {root.hint()} COMPOSED_MADE_UP needs none."
+            f"{name}: {error} (from {root.source}). {root.hint()} SYNTHETIC_PROCEDURAL needs none."
         ) from error
     logger.info("%s: clips of %d photographs in %s", name, len(textures.photographs), root.path)
     options = IN_PLACE if entry.in_place else HARD
-    return Composed(name, textures, seed=entry.seed, options=options)
+    return SyntheticClips(name, textures, seed=entry.seed, options=options)

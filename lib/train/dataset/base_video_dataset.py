@@ -12,10 +12,10 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from lib.io.load_text import parse_table
+from lib.io.store import Store
 from lib.train.dataset.index import SequenceIndex, open_index
-from lib.utils.image_files import is_image_name
-from lib.utils.number_table import parse_table
-from lib.utils.store import Store
+from lib.utils.image import is_image_name
 
 logger = logging.getLogger(__name__)
 

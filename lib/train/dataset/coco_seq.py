@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from lib.io.store import Store
 from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError, has_area
 from lib.train.dataset.index import SequenceIndex
-from lib.utils.store import Store
 
 
 class CocoSeq(BaseDataset):

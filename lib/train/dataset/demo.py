@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.store import Store
+from lib.synthetic.compose import Clip, ClipOptions, ProceduralTextures, Textures, compose_clip
+from lib.synthetic.layouts import write_got10k
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.splits import got10k_names
-from lib.utils.compose import Clip, ClipOptions, ProceduralTextures, Textures, compose_clip
-from lib.utils.layouts import write_got10k
-from lib.utils.store import Store
 
 logger = logging.getLogger(__name__)
 

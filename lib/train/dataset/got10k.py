@@ -5,6 +5,7 @@ Source: spec section 7. Frames are numbered from 1; `list.txt` names the sequenc
 
 from collections.abc import Sequence
 
+from lib.io.store import Store
 from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
@@ -13,7 +14,6 @@ from lib.train.dataset.base_video_dataset import (
     read_boxes,
     read_flags,
 )
-from lib.utils.store import Store
 
 TEXTS = ("groundtruth.txt", "absence.label", "cover.label")
 

@@ -1,6 +1,6 @@
 """Annotations of a whole data set as a few arrays, cached on disk so that text is parsed once.
 
-Where the cache lies and when it is made anew is lib/utils/array_cache.py's to say.
+Where the cache lies and when it is made anew is lib/io/array_cache.py's to say.
 """
 
 import logging
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.utils.array_cache import cached_arrays
+from lib.io.array_cache import cached_arrays
 
 logger = logging.getLogger(__name__)
 

@@ -1,12 +1,15 @@
 """Your own videos: folders of frames, video files, a CSV of both, or COCO with videos.
 
-What may lie where is said in lib/utils/own_data.py, which testing reads with too.
+What may lie where is said in lib/io/own_data.py, which testing reads with too.
 """
 
 from collections.abc import Iterable
 
 import numpy as np
 
+from lib.io.own_data import check_boxes, own_boxes, own_frames, own_lists, own_sequences
+from lib.io.store import Store
+from lib.io.video_file import OpenVideos, is_video_name
 from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
@@ -14,9 +17,6 @@ from lib.train.dataset.base_video_dataset import (
     FrameFiles,
     has_area,
 )
-from lib.utils.own_data import check_boxes, own_boxes, own_frames, own_lists, own_sequences
-from lib.utils.store import Store
-from lib.utils.video_file import OpenVideos, is_video_name
 
 
 class OwnVideo(BaseVideoDataset):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from lib.io.store import Store
 from lib.train.dataset.base_video_dataset import DatasetError
-from lib.utils.store import Store
 
 SPECS = Path(__file__).resolve().parents[1] / "data_specs"
 

@@ -20,10 +20,9 @@ from lib.train.admin.stats import Stats
 from lib.train.base_functions import set_learning_rates
 from lib.train.data.loader import Loader
 from lib.train.trainers.checkpoints import CheckpointFolder, check_resumable, plain
-from lib.train.trainers.signals import Stopped
 from lib.utils import distributed
 from lib.utils.checkpoint import CheckpointError
-from lib.utils.stopping import StopRequest
+from lib.utils.stopping import Stopped, StopRequest
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +98,7 @@ class BaseTrainer:
         Raises:
             CheckpointError: no good one among those there, or one of another recipe.
         """
-        found = distributed.from_main(self._find)
+        found = distributed.broadcast_from_main(self._find)
         if found is None:
             return False
         path, contents = found
@@ -125,7 +124,7 @@ class BaseTrainer:
             Stopped: after saving.
         """
         told = self.stop.signal_number
-        if not distributed.any_true(told is not None, self.device):
+        if not distributed.all_reduce_any(told is not None, self.device):
             return
         if self.batches_done:
             self.save()

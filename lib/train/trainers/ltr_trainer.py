@@ -20,7 +20,7 @@ from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.admin.tensorboard import TensorboardWriter
-from lib.train.data.batch import PackedSample, Sample
+from lib.train.data.batch import CompactSample, Sample
 from lib.train.trainers.base_trainer import BaseTrainer, Parts
 from lib.train.trainers.step import NonFiniteStep, floats, update_weights
 from lib.utils import distributed
@@ -118,7 +118,7 @@ class LTRTrainer(BaseTrainer):
         if update == 0 and (epoch == 1 or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
             self.writer.batch("train/batch", group[-1], done.box_xyxy, epoch)
 
-    def _to_device(self, batch: Sample | PackedSample) -> Sample:
+    def _to_device(self, batch: Sample | CompactSample) -> Sample:
         """Move a batch, from pinned memory without waiting, and unpack it there."""
         return batch.to(self.device, non_blocking=True)
 

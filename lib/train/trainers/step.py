@@ -1,7 +1,7 @@
 """One update of the weights: losses, gradients, clipping, optimizer; every number checked first.
 
 Source: spec section 4. Used by ltr_trainer.py for each group of batches, and by
-lib/train/profiling.py, which measures it.
+lib/tools/profiling/training.py, which measures it.
 """
 
 import contextlib

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.io.load_text import load_boxes, load_column
 from lib.test.analysis.prediction import carry_forward
 from lib.test.analysis.protocols import PROTOCOLS, default_protocol, score
 from lib.test.evaluation.annotations import Truth
-from lib.test.utils.load_text import load_boxes, load_column
 
 LASOT40 = Path(__file__).resolve().parents[4] / "shared" / "lasot40"
 BOX = [100.0, 100.0, 50.0, 50.0]

@@ -42,7 +42,7 @@ def trackers(tiny_model: AiATrack) -> list[AiATrackTracker]:
     """As many as are tracked at a time."""
     params = make_params(make_config(TINY), "otb", (4, 2, -1e9))
     lead = AiATrackTracker(tiny_model, params, torch.device("cpu"))
-    return [lead, *(lead.another() for _ in range(BATCH - 1))]
+    return [lead, *(lead.for_new_target() for _ in range(BATCH - 1))]
 
 
 def boxes_alone(tracker: AiATrackTracker, sequences: list[Sequence]) -> dict[str, np.ndarray]:
@@ -62,13 +62,13 @@ def test_lengths_that_differ(
     trackers: list[AiATrackTracker], sequences: list[Sequence], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = boxes_alone(trackers[0], sequences)
-    sizes, find = [], AiATrackTracker.find
+    sizes, find = [], AiATrackTracker.track_batch
 
     def counting(together: list, views: list) -> list:
         sizes.append(len(together))
         return find(together, views)
 
-    monkeypatch.setattr(AiATrackTracker, "find", staticmethod(counting))
+    monkeypatch.setattr(AiATrackTracker, "track_batch", staticmethod(counting))
     runs = list(track_together(trackers, sequences))
     # c has one frame; d takes its place at once, e that of b after 4 steps, and ends 3 steps later.
     assert [run.sequence.name for run in runs] == ["c", "b", "d", "e", "a"]
@@ -107,7 +107,7 @@ def test_a_step_that_fails_is_a_failure_of_all_in_it(
     trackers: list[AiATrackTracker], sequences: list[Sequence], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = boxes_alone(trackers[0], sequences)
-    steps, find = [], AiATrackTracker.find
+    steps, find = [], AiATrackTracker.track_batch
 
     def failing(together: list, views: list) -> list:
         steps.append(len(together))
@@ -115,7 +115,7 @@ def test_a_step_that_fails_is_a_failure_of_all_in_it(
             raise RuntimeError("out of memory")
         return find(together, views)
 
-    monkeypatch.setattr(AiATrackTracker, "find", staticmethod(failing))
+    monkeypatch.setattr(AiATrackTracker, "track_batch", staticmethod(failing))
     runs = {run.sequence.name: run for run in track_together(trackers, sequences)}
     for name in ("a", "b", "d"):
         with pytest.raises(RuntimeError, match="out of memory"):

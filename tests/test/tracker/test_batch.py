@@ -9,11 +9,11 @@ from seeded import seeded_box, seeded_frame
 
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.inference import prepare_for_inference
+from lib.models.aiatrack.fast.factored import prepare_for_inference
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
-from lib.test.tracker.memory import join_rows, split_rows
+from lib.test.tracker.memory import stack_references, unbind_references
 from tests.conftest import TINY
 
 # First frame and box of each target; the second one's window is padded, the last one's is not.
@@ -25,7 +25,7 @@ def make_trackers(model: AiATrack, threshold: float) -> list[AiATrackTracker]:
     """A tracker a target, all around one network."""
     params = make_params(make_config(TINY), "otb", (4, 3, threshold))
     lead = AiATrackTracker(model, params, torch.device("cpu"))
-    return [lead, *(lead.another() for _ in STARTS[1:])]
+    return [lead, *(lead.for_new_target() for _ in STARTS[1:])]
 
 
 def track_alone(trackers: list[AiATrackTracker]) -> np.ndarray:
@@ -46,8 +46,11 @@ def track_as_batch(trackers: list[AiATrackTracker]) -> np.ndarray:
         tracker.initialize(seeded_frame(first), box)
     for t in range(1, FRAMES):
         looks = zip(trackers, STARTS, strict=True)
-        views = [tracker.look(seeded_frame((first + t) % 10)) for tracker, (first, _) in looks]
-        outputs = AiATrackTracker.find(trackers, views)
+        views = [
+            tracker.crop_search_region(seeded_frame((first + t) % 10))
+            for tracker, (first, _) in looks
+        ]
+        outputs = AiATrackTracker.track_batch(trackers, views)
         rows += [
             [*output.box, tracker.raw_score, len(tracker.memory)]
             for output, tracker in zip(outputs, trackers, strict=True)
@@ -71,12 +74,12 @@ def test_loop_of_the_reference_in_company(golden: dict, seeded_checkpoint: Path)
     capacity, ensemble, threshold = golden["track_all/hyper"].tolist()
     hyper = (int(capacity), int(ensemble), threshold)
     tracker = load_tracker("baseline", seeded_checkpoint, device="cpu", hyper=hyper)
-    other = tracker.another()
+    other = tracker.for_new_target()
     tracker.initialize(seeded_frame(0), golden["track_all/init"])
     other.initialize(seeded_frame(0), [200, 30, 60, 40])
     for t, box in enumerate(golden["track_all/boxes"][:4], 1):
-        views = [x.look(seeded_frame(t)) for x in (other, tracker)]
-        output = tracker.find([other, tracker], views)[1]
+        views = [x.crop_search_region(seeded_frame(t)) for x in (other, tracker)]
+        output = tracker.track_batch([other, tracker], views)[1]
         np.testing.assert_allclose(output.box, box, atol=0.05, err_msg=f"frame {t}")
         assert tracker.raw_score == pytest.approx(golden["track_all/pred_iou"][t - 1], abs=1e-3)
 
@@ -102,9 +105,9 @@ def test_each_keeps_its_own_memory_and_no_more(tiny_model: AiATrack) -> None:
 
 def test_rows_are_joined_and_split() -> None:
     rows = [torch.full((1, 2), float(i)) for i in range(3)]
-    joined = join_rows([(row, None) for row in rows][:1])
+    joined = stack_references([(row, None) for row in rows][:1])
     assert joined[0] is rows[0]
-    back = split_rows(torch.cat(rows), 3)
+    back = unbind_references(torch.cat(rows), 3)
     assert [row.tolist() for row in back] == [[[0, 0]], [[1, 1]], [[2, 2]]]
     assert all(row.untyped_storage().nbytes() == 8 for row in back)  # 2 values of 4 bytes
 
@@ -113,6 +116,6 @@ def test_only_trackers_of_one_network(tiny_model: AiATrack) -> None:
     one, stranger = make_trackers(tiny_model, 0)[0], make_trackers(tiny_model, 1)[0]
     for tracker in (one, stranger):
         tracker.initialize(seeded_frame(0), seeded_box(0))
-    views = [tracker.look(seeded_frame(1)) for tracker in (one, stranger)]
-    with pytest.raises(ValueError, match="if all are `another` of the first one"):
-        AiATrackTracker.find([one, stranger], views)
+    views = [tracker.crop_search_region(seeded_frame(1)) for tracker in (one, stranger)]
+    with pytest.raises(ValueError, match="only if they share network and settings"):
+        AiATrackTracker.track_batch([one, stranger], views)

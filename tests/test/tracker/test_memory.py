@@ -41,17 +41,17 @@ def test_places_are_spread_and_end_with_the_newest() -> None:
         [2, 4, 6],
     ]
     for number, places in enumerate(expected, 1):
-        memory.remember(frame(number))
+        memory.memorize(frame(number))
         assert seen(memory) == places
 
 
 def test_at_capacity_the_oldest_but_the_first_goes() -> None:
     memory = ReferenceMemory(frame(0, long_term=True), 4, 2)
     for number in range(1, 7):
-        memory.remember(frame(number))
+        memory.memorize(frame(number))
     assert kept(memory) == [0, 4, 5, 6]
     assert memory.first.long.key.item() == 0
     smallest = ReferenceMemory(frame(0, long_term=True), 2, 1)
     for number in (1, 2, 3):
-        smallest.remember(frame(number))
+        smallest.memorize(frame(number))
     assert kept(smallest) == [0, 3] and seen(smallest) == [3]

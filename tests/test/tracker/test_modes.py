@@ -19,15 +19,15 @@ from seeded import seeded_box, seeded_frame
 from torch import Tensor
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack import compiled, quantized
-from lib.models.aiatrack.aiatrack import AiATrack, join_references
+from lib.models.aiatrack.aiatrack import AiATrack, concat_references
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.fast import compiled, quantized
 from lib.test.parameter.aiatrack import TrackerParams, make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.calibration import calibration_crops
 from lib.test.tracker.modes import Mode, check_mode, prepare_network
-from lib.test.utils.process_memory import STATM, resident_bytes
+from lib.tools.profiling.process_memory import STATM, resident_bytes
 from lib.utils.crop import Crop
 from tests.conftest import TINY
 
@@ -48,7 +48,7 @@ def one_step(model: AiATrack, params: TrackerParams) -> dict[str, Tensor]:
     box = torch.tensor([[0.42, 0.45, 0.17, 0.14]])
     first = model.memorize(model.encode(*window(0)), box)
     encoded = model.encode(*window(3))
-    features = model.decode(encoded, first, join_references([first] * 3))
+    features = model.decode(encoded, first, concat_references([first] * 3))
     score = model.iou_head(features, box[:, None])
     corners = model.box_head(features)
     assert score.dtype == corners.dtype == torch.float32

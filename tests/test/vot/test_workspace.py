@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from lib.synthetic.compose import ClipOptions
 from lib.test.vot.regions import EmptyMaskError, tight_box
 from lib.test.vot.workspace import CLIPS, encode_mask, write_local_stack, write_registry
-from lib.utils.compose import ClipOptions
 
 
 def decode_mask(line: str) -> np.ndarray:

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from lib.train.data.batch import PackedSample, Sample
+from lib.train.data.batch import CompactSample, Sample
 
 SIZE = 8
 
 
-def _packed(seed: int) -> PackedSample:
+def _packed(seed: int) -> CompactSample:
     generator = np.random.default_rng(seed)
-    return PackedSample(
+    return CompactSample(
         crops=torch.from_numpy(generator.integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)),
         scales=torch.from_numpy(generator.uniform(0.8, 1.2, 3).astype(np.float32) / 255),
         masks=torch.from_numpy(generator.random((3, SIZE, SIZE)) < 0.3),
@@ -25,7 +25,7 @@ def _packed(seed: int) -> PackedSample:
     )
 
 
-def _image(packed: PackedSample, frame: int) -> torch.Tensor:
+def _image(packed: CompactSample, frame: int) -> torch.Tensor:
     """A crop as floats, in NumPy's arithmetic."""
     pixels = packed.crops[frame].numpy().transpose(2, 0, 1)
     return torch.from_numpy(np.minimum(pixels * packed.scales[frame].numpy(), np.float32(1)))

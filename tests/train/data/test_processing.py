@@ -10,13 +10,13 @@ import torch
 from lib.config.aiatrack.config import make_config
 from lib.train.data import processing, transforms
 from lib.train.data.batch import Sample
-from lib.train.data.processing import UnusableSample, Windows, read_windows
+from lib.train.data.processing import SearchConfig, UnusableSample, read_search_config
 from lib.train.data.processing_utils import Jitter
 from lib.train.data.transforms import CropChange, FrameChange
 from lib.utils.crop import Crop, CropImage
 
 SIZE = 128
-WINDOWS = Windows(SIZE, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+WINDOWS = SearchConfig(SIZE, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
 BOXES = np.array([[70.0, 60, 40, 30], [90, 50, 30, 50], [60, 80, 50, 36]])
 
 
@@ -173,8 +173,8 @@ def test_padding_alone_at_the_networks_stride(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_windows_of_the_published_recipe() -> None:
-    windows = read_windows(make_config())
-    assert windows == Windows(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+    windows = read_search_config(make_config())
+    assert windows == SearchConfig(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
 
 
 def _plain_cut(window: Crop, frame: np.ndarray, change: FrameChange) -> CropImage:

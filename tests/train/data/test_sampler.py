@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.train.data.processing import Windows
+from lib.train.data.processing import SearchConfig
 from lib.train.data.processing_utils import Jitter
 from lib.train.data.sampler import (
     MOST_DRAWS,
@@ -16,7 +16,7 @@ from lib.train.data.sampler import (
 from lib.utils.image import ImageError
 
 DRAWS = 10_000
-WINDOWS = Windows(32, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+WINDOWS = SearchConfig(32, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
 
 
 class MadeSet:

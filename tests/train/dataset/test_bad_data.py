@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from lib.io.store import open_store
+from lib.synthetic.layouts import write_coco, write_got10k, write_lasot
 from lib.train.dataset import DatasetError, build_dataset, splits
 from lib.train.dataset.lasot import Lasot
 from lib.train.dataset.splits import got10k_names, read_split
-from lib.utils.layouts import write_coco, write_got10k, write_lasot
-from lib.utils.store import open_store
 from tests.train.made import found_at, make_clip
 
 NAMES = [f"car-{number}" for number in range(1, 9)]

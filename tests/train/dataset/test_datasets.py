@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.io.store import open_store, pack_lmdb
+from lib.synthetic.compose import ClipOptions
+from lib.synthetic.layouts import write_coco, write_got10k, write_lasot, write_trackingnet
 from lib.train.dataset import DATASETS, BaseDataset, build_dataset
 from lib.train.dataset.demo import DemoSize, make_demo
 from lib.train.dataset.lasot import Lasot
-from lib.utils.compose import ClipOptions
-from lib.utils.layouts import write_coco, write_got10k, write_lasot, write_trackingnet
-from lib.utils.store import open_store, pack
 from tests.train.made import HEIGHT, WIDTH, found_at, make_clip
 
 CLIPS = {"b-2": make_clip(9, 1, hidden=(3,)), "a-1": make_clip(12, 2)}
@@ -60,7 +60,7 @@ def test_packed_set_equals_folder(name: str, tmp_path: Path) -> None:
     root = tmp_path / "data"
     WRITERS[name](root)
     plain = build_dataset(name, lambda setting: found_at(root))
-    pack(root, tmp_path / "data.lmdb", progress=lambda size: None)
+    pack_lmdb(root, tmp_path / "data.lmdb", progress=lambda size: None)
     packed = build_dataset(name, lambda setting: found_at(tmp_path / "data.lmdb"))
     assert len(plain) == len(packed) > 0
     for sequence in range(len(plain)):

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.io import array_cache
+from lib.io.store import open_store
+from lib.synthetic.layouts import write_got10k
 from lib.train.dataset.got10k import Got10k
-from lib.utils import array_cache
-from lib.utils.layouts import write_got10k
-from lib.utils.store import open_store
 from tests.train.made import make_clip
 
 NAMES = ["a", "b"]

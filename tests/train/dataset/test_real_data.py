@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.train.data.processing import Windows
+from lib.train.data.processing import SearchConfig
 from lib.train.data.processing_utils import Jitter
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
@@ -25,7 +25,7 @@ def test_real_sequences(tmp_path: Path) -> None:
     names = [dataset.sequence_name(i) for i in range(len(dataset))]
     assert names == ["Couple", "Crossing", "Football1"]
     assert dataset.lengths.tolist() == [140, 120, 74]
-    windows = Windows(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+    windows = SearchConfig(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
     sampler = TrackingSampler([dataset], [1], windows, 200)
     for seed in range(10):
         sample = sampler.draw(np.random.default_rng(seed)).unpack()

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from lib.models.aiatrack.build import build_aiatrack
+from lib.tools.profiling.training import random_batch
 from lib.train.admin.settings import Settings
-from lib.train.profiling import random_batch
 from lib.train.train_script import wire
 from lib.train.trainers.step import Update, update_weights
 from tests.train.tiny import NO_DROPOUT, write_recipe

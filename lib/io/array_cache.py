@@ -1,0 +1,78 @@
+"""Arrays that take long to work out, cached on disk beside the data that they follow from.
+
+The cache is an .npz file without pickles under `.cache` beside the data (under ./.cache of the
+project where the data cannot be written). It holds a stamp of what it was made from, and is made
+anew when that differs. Used by lib/train/dataset/index.py and lib/io/video_file.py.
+"""
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from lib.utils.files import atomic_write
+from lib.utils.paths import PROJECT_ROOT
+
+logger = logging.getLogger(__name__)
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def cached_arrays(
+    data: Path, name: str, stamp: str, fields: Iterable[str], build: Callable[[], Arrays]
+) -> Arrays:
+    """Load arrays that follow from data, or build and cache them.
+
+    Args:
+        data: the folder or file that they are made from.
+        name: of the cache, unique beside `data`.
+        stamp: what the data look like now; another stamp, another cache.
+        fields: names of the arrays.
+        build: makes them, by name.
+    """
+    places = cache_places(data, name)
+    for path in places:
+        arrays = _load(path, stamp, fields)
+        if arrays is not None:
+            return arrays
+    arrays = build()
+    _save(places, stamp, arrays)
+    return arrays
+
+
+def cache_places(data: Path, name: str) -> tuple[Path, Path]:
+    """Where a cache may be, best first: beside the data, in the project."""
+    beside = data / ".cache" if data.is_dir() else data.parent / ".cache"
+    digest = hashlib.blake2b(str(data.resolve()).encode(), digest_size=6).hexdigest()
+    return (
+        beside / f"{data.stem}-{name}.npz",
+        PROJECT_ROOT / ".cache" / f"{name}-{digest}.npz",
+    )
+
+
+def _load(path: Path, stamp: str, fields: Iterable[str]) -> Arrays | None:
+    """Load a cache; None if there is none, it is out of date, or it is damaged."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            if str(arrays["stamp"]) != stamp:
+                return None
+            return {field: arrays[field] for field in fields}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        logger.warning("cache %s cannot be used (%s); it is made anew", path, error)
+        return None
+
+
+def _save(places: Iterable[Path], stamp: str, arrays: Arrays) -> None:
+    """Write the cache to the first place that takes it."""
+    for path in places:
+        try:
+            atomic_write(path, lambda file: np.savez(file, stamp=stamp, **arrays))
+            return
+        except OSError as error:
+            logger.info("no cache at %s: %s", path, error)
+    logger.warning("%s could not be cached; it is made anew at every start", next(iter(places)))

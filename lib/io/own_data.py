@@ -1,0 +1,244 @@
+"""A user's own sequences: which there are under a folder, their boxes and their frames.
+
+Training (lib/train/dataset/own_video.py) and testing (lib/test/evaluation) read the same. A root
+holds one of
+
+    sequences.csv        a header, then a line a sequence: name,frames,boxes  (paths from the root)
+    annotations.json     COCO with videos and tracks (`coco_tracks.py`), and images/
+    neither              <name>/groundtruth.txt with images beside it or in <name>/img,
+                         <name>.mp4 (or another video) with <name>.txt
+
+Boxes are a line `x,y,w,h` a frame: pixels from the top-left corner of the first pixel. A box of NaN
+or without a size says that the target is not to be seen.
+"""
+
+import csv
+import errno
+import os
+import re
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.io.coco_tracks import Track, read_tracks
+from lib.io.load_text import parse_table
+from lib.io.store import LmdbStore, Store
+from lib.io.video_file import VideoFile, is_video_name
+from lib.utils.image import by_number, is_image_name
+
+CSV_FILE = "sequences.csv"
+CSV_COLUMNS = ("name", "frames", "boxes")
+COCO_FILE = "annotations.json"
+COCO_IMAGES = "images"
+BOX_FILE = "groundtruth.txt"
+IMAGE_FOLDER = "img"
+
+
+class OwnSequence(NamedTuple):
+    """Where a sequence lies; nothing of it has been read."""
+
+    name: str
+    place: str  # folder of images or video, a path in the store
+    boxes: str  # file of boxes, a path in the store
+    origin: str  # what named it, for messages; empty: its own files
+    track: Track | None = None  # from COCO: boxes and images by name
+
+
+def own_sequences(store: Store) -> dict[str, OwnSequence]:
+    """List the sequences of a root, by name; none is no error.
+
+    Raises:
+        ValueError: a list that cannot be read, a name twice or that is no file name; says which
+            line.
+    """
+    lists = own_lists(store)
+    if len(lists) > 1:
+        raise ValueError(f"{store.root} holds {' and '.join(lists)}; one of them is wanted")
+    read = {CSV_FILE: _from_csv, COCO_FILE: _from_coco}[lists[0]] if lists else _from_files
+    sequences: dict[str, OwnSequence] = {}
+    for sequence in read(store):
+        said = f"{sequence.origin}: " if sequence.origin else f"{store.root}: "
+        if not re.fullmatch(r"[\w-][\w.-]*", sequence.name):
+            raise ValueError(
+                f"{said}sequence name {sequence.name!r}: letters, digits, _, - and . are allowed"
+            )
+        if sequence.name in sequences:
+            other = sequences[sequence.name].place
+            raise ValueError(
+                f"{said}the name {sequence.name!r} stands for {other} and {sequence.place}"
+            )
+        sequences[sequence.name] = sequence
+    return sequences
+
+
+def own_lists(store: Store) -> list[str]:
+    """Name the files in the root that list its sequences; none: folders and videos do."""
+    return [name for name in (CSV_FILE, COCO_FILE) if name in store.names("")]
+
+
+def own_boxes(store: Store, sequence: OwnSequence) -> np.ndarray:
+    """Read the boxes of a sequence, (T, 4) float64 xywh, pixels of the image, NaN where unknown.
+
+    Raises:
+        FileNotFoundError: the file is not there. ValueError: a line is not four numbers.
+    """
+    if sequence.track is not None:
+        return sequence.track.boxes_xywh
+    try:
+        text = store.read_text(sequence.boxes)
+    except FileNotFoundError as error:
+        said = f"{_origin(sequence)}no file of boxes"
+        raise FileNotFoundError(errno.ENOENT, said, str(store.root / sequence.boxes)) from error
+    return parse_table(text, store.root / sequence.boxes, 4)
+
+
+def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
+    """Paths of a sequence's frames in the store, in order; a video's path once a frame.
+
+    Raises:
+        FileNotFoundError: folder or video is not there. VideoError: it cannot be read.
+        ValueError: the folder has no images; images of a track are missing; a video in an LMDB
+            file.
+    """
+    if sequence.track is not None:
+        return _track_frames(store, sequence, sequence.track)
+    if is_video_name(sequence.place):
+        return [sequence.place] * _count(store, sequence)
+    try:
+        inside = store.names(sequence.place)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(
+            f"{_origin(sequence)}no folder of images and no video {store.root / sequence.place}"
+        ) from error
+    folder = f"{sequence.place}/{IMAGE_FOLDER}" if IMAGE_FOLDER in inside else sequence.place
+    names = sorted(filter(is_image_name, store.names(folder)), key=by_number)
+    if not names:
+        raise ValueError(f"{_origin(sequence)}no frames in {store.root / folder}")
+    return [f"{folder}/{name}" for name in names]
+
+
+def check_boxes(
+    store: Store, sequence: OwnSequence, boxes: int, frames: int, *, first_is_enough: bool
+) -> None:
+    """Refuse a number of boxes that does not fit the frames.
+
+    Raises:
+        ValueError: gives both numbers and places.
+    """
+    if boxes == frames or (first_is_enough and boxes == 1):
+        return
+    allowed = "one a frame, or the first alone" if first_is_enough else "one a frame"
+    raise ValueError(
+        f"{boxes} boxes in {store.root / sequence.boxes}, but {frames} frames in "
+        f"{store.root / sequence.place}; needed: {allowed}"
+    )
+
+
+def _from_files(store: Store) -> list[OwnSequence]:
+    """Folders and videos, each with its boxes."""
+    names = store.names("")
+    if BOX_FILE in names:
+        raise ValueError(
+            f"{store.root} holds {BOX_FILE} itself: it is a sequence; name the folder above it"
+        )
+    found = []
+    for name in names:
+        if is_video_name(name):
+            stem = str(PurePosixPath(name).with_suffix(""))
+            found.append(OwnSequence(stem, name, f"{stem}.txt", ""))
+        elif _is_folder(store, name):
+            found.append(OwnSequence(name, name, f"{name}/{BOX_FILE}", ""))
+    return found
+
+
+def _is_folder(store: Store, name: str) -> bool:
+    """Whether an entry of the root has entries of its own."""
+    try:
+        store.names(name)
+    except (NotADirectoryError, FileNotFoundError):
+        return False
+    return True
+
+
+def _from_csv(store: Store) -> list[OwnSequence]:
+    """The rows of sequences.csv."""
+    path = store.root / CSV_FILE
+    reader = csv.reader(store.read_text(CSV_FILE).splitlines())
+    header = [cell.strip() for cell in next(reader, [])]
+    if not set(CSV_COLUMNS) <= set(header):
+        raise ValueError(
+            f"{path}, line 1: a header with the columns {','.join(CSV_COLUMNS)} is needed; "
+            f"given: {','.join(header) or 'nothing'}"
+        )
+    found = []
+    for row in reader:
+        if not row:
+            continue
+        origin = f"{path}, line {reader.line_num}"
+        if len(row) != len(header):
+            raise ValueError(f"{origin}: {len(row)} cells, expected {len(header)}")
+        cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
+        for column in CSV_COLUMNS:
+            if not cells[column]:
+                raise ValueError(f"{origin}: {column} is empty")
+        places = (_inside(store, cells["frames"]), _inside(store, cells["boxes"]))
+        found.append(OwnSequence(cells["name"], *places, origin))
+    return found
+
+
+def _inside(store: Store, path: str) -> str:
+    """A path of the CSV as the store takes it: from the root, with slashes."""
+    if Path(path).is_absolute():
+        path = os.path.relpath(path, store.root)
+    return PurePosixPath(path.replace("\\", "/")).as_posix()
+
+
+def _from_coco(store: Store) -> list[OwnSequence]:
+    """The tracks of annotations.json."""
+    path = store.root / COCO_FILE
+    tracks = read_tracks(store.read_text(COCO_FILE), path)
+    folder = COCO_IMAGES if COCO_IMAGES in store.names("") else ""
+    return [
+        OwnSequence(name, folder, COCO_FILE, str(path), track) for name, track in tracks.items()
+    ]
+
+
+def _track_frames(store: Store, sequence: OwnSequence, track: Track) -> list[str]:
+    """Paths of a track's images, all of which must be there."""
+    prefix = f"{sequence.place}/" if sequence.place else ""
+    paths = [f"{prefix}{file}" for file in track.files]
+    there = {
+        f"{folder}/{name}" if folder else name
+        for folder in {path.rpartition("/")[0] for path in paths}
+        for name in _names(store, folder)
+    }
+    missing = [path for path in paths if path not in there]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(paths)} images are not there, the first is "
+            f"{store.root / missing[0]}"
+        )
+    return paths
+
+
+def _names(store: Store, folder: str) -> list[str]:
+    """Entries of a folder; none where there is no such folder."""
+    try:
+        return store.names(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _count(store: Store, sequence: OwnSequence) -> int:
+    """Number of frames of a video."""
+    if isinstance(store, LmdbStore):
+        raise ValueError(f"{sequence.place}: videos cannot be read out of an LMDB file")
+    if not (store.root / sequence.place).is_file():
+        raise FileNotFoundError(f"{_origin(sequence)}no video {store.root / sequence.place}")
+    return VideoFile(store.root / sequence.place).count
+
+
+def _origin(sequence: OwnSequence) -> str:
+    """The beginning of a message about a sequence that a list names."""
+    return f"{sequence.origin}: " if sequence.origin else ""

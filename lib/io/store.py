@@ -1,0 +1,268 @@
+"""One way to read the files of a data set, whether in a folder or packed in one LMDB file.
+
+    store = open_store("data/LaSOT")         # or open_store("data/LaSOT.lmdb")
+    store.read_text("car/car-1/groundtruth.txt")
+
+Paths are relative and use "/". An LMDB file holds the same bytes under the same paths, so whatever
+reads a folder reads the packed copy; `tracking/make_lmdb.py` makes it with `pack`. Names that start
+with a dot (caches, leftovers) are neither listed nor packed.
+"""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from lib.utils.files import atomic_path
+from lib.utils.image import decode_rgb
+
+LMDB_SUFFIX = ".lmdb"
+LONGEST_KEY = 511  # bytes: LMDB's limit as it is usually compiled
+PAGE = 4096
+FLUSH_AFTER = 256 * 2**20  # bytes a transaction
+
+
+class Store(Protocol):
+    """Files by relative path."""
+
+    root: Path  # the folder or LMDB file
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return a file's content; FileNotFoundError if there is none."""
+        ...
+
+    def read_text(self, path: str) -> str:
+        """Return a text file (UTF-8); ValueError names a file that is not text."""
+        ...
+
+    def read_image(self, path: str) -> np.ndarray:
+        """Return an image, (H, W, 3) uint8 RGB; ImageError names one that cannot be decoded."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the sorted names of a folder's entries; "" is the root.
+
+        FileNotFoundError: there is no such folder (an empty one cannot be packed).
+        """
+        ...
+
+    def stamp(self, paths: Iterable[str]) -> str:
+        """Return a text that changes when one of these files does.
+
+        FileNotFoundError: one is missing.
+        """
+        ...
+
+
+class _Reader:
+    """What follows from reading bytes."""
+
+    root: Path
+    read_bytes: Callable[[str], bytes]
+
+    def read_text(self, path: str) -> str:
+        """See `Store`."""
+        try:
+            return self.read_bytes(path).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self.root / path}: not a text file ({error.reason})") from None
+
+    def read_image(self, path: str) -> np.ndarray:
+        """See `Store`."""
+        return decode_rgb(self.read_bytes(path), self.root / path)
+
+
+class FolderStore(_Reader):
+    """Files of a folder."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self._prefix = f"{self.root}{os.sep}"
+        if not self.root.is_dir():
+            raise FileNotFoundError(f"no folder {self.root}")
+
+    def read_bytes(self, path: str) -> bytes:
+        """See `Store`."""
+        with open(self._prefix + path, "rb") as file:
+            return file.read()
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store`."""
+        return sorted(name for name in os.listdir(self._prefix + folder) if name[0] != ".")
+
+    def stamp(self, paths: Iterable[str]) -> str:
+        """See `Store`: a hash of paths, sizes and times of change."""
+        digest = hashlib.blake2b(digest_size=16)
+        for path in paths:
+            status = os.stat(self._prefix + path)
+            digest.update(f"{path}\0{status.st_mtime_ns}\0{status.st_size}\n".encode())
+        return digest.hexdigest()
+
+
+class LmdbStore(_Reader):
+    """Files packed by `pack`. Opened when first read, and anew in each process that reads."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.root = Path(path)
+        if not self.root.exists():
+            raise FileNotFoundError(f"no LMDB file {self.root}")
+
+    def read_bytes(self, path: str) -> bytes:
+        """See `Store`."""
+        with _environment(str(self.root.absolute())).begin() as transaction:
+            content = transaction.get(path.encode())
+        if content is None:
+            raise FileNotFoundError(f"{self.root} holds no {path!r}")
+        return content
+
+    def names(self, folder: str) -> list[str]:
+        """See `Store`."""
+        prefix = f"{folder}/".encode() if folder else b""
+        names = []
+        with (
+            _environment(str(self.root.absolute())).begin() as transaction,
+            transaction.cursor() as cursor,
+        ):
+            found = cursor.set_range(prefix) if prefix else cursor.first()
+            while found and cursor.key().startswith(prefix):
+                name, slash, _ = cursor.key()[len(prefix) :].partition(b"/")
+                names.append(name.decode())
+                # "0" is the character after "/": jump over all that lies in this folder.
+                found = cursor.set_range(prefix + name + b"0") if slash else cursor.next()
+        if not names:
+            raise FileNotFoundError(f"{self.root} holds no folder {folder!r}")
+        return sorted(set(names))
+
+    def stamp(self, paths: Iterable[str]) -> str:
+        """See `Store`: packed files change only with the file that holds them."""
+        with _environment(str(self.root.absolute())).begin() as transaction:
+            for path in paths:
+                if transaction.get(path.encode()) is None:
+                    raise FileNotFoundError(f"{self.root} holds no {path!r}")
+        file = self.root / "data.mdb" if self.root.is_dir() else self.root
+        status = file.stat()
+        return f"{status.st_mtime_ns} {status.st_size}"
+
+
+def open_store(path: str | Path) -> Store:
+    """Open a folder or an LMDB file (a folder that holds `data.mdb` counts as one).
+
+    Raises:
+        FileNotFoundError: neither is there.
+    """
+    path = Path(path)
+    if path.is_file() or (path / "data.mdb").is_file():
+        return LmdbStore(path)
+    return FolderStore(path)
+
+
+def pack_lmdb(folder: str | Path, target: str | Path, *, progress: Callable[[int], None]) -> int:
+    """Pack a folder into one LMDB file that appears whole or not at all.
+
+    Args:
+        target: file to write, usually `<folder>.lmdb`; replaced if there is one.
+        progress: called with the number of bytes of each file.
+
+    Returns:
+        Number of files packed.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no file in it.
+        ValueError: a path is too long for a key.
+    """
+    folder, target = Path(folder), Path(target)
+    paths = sorted(walk(folder), key=str.encode)
+    if not paths:
+        raise FileNotFoundError(f"no files in {folder}")
+    for path in paths:
+        if len(path.encode()) > LONGEST_KEY:
+            raise ValueError(f"{path}: a path of more than {LONGEST_KEY} bytes cannot be packed")
+    sizes = (os.path.getsize(folder / path) for path in paths)
+    # Each value starts on a page of its own; keys and tree take some more.
+    room = sum(size + 3 * PAGE for size in sizes) * 11 // 10 + 64 * 2**20
+    with atomic_path(target) as temporary:
+        _fill(temporary, folder, paths, room, progress)
+    return len(paths)
+
+
+def walk(folder: Path) -> Iterator[str]:
+    """Yield relative paths of all files, through links, without names that start with a dot."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}")
+    seen = set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(here)
+        folders[:] = [] if real in seen else sorted(name for name in folders if name[0] != ".")
+        if real in seen:
+            continue
+        seen.add(real)
+        for name in files:
+            if name[0] != ".":
+                yield (Path(here) / name).relative_to(folder).as_posix()
+
+
+def _fill(
+    file: Path, folder: Path, paths: list[str], room: int, progress: Callable[[int], None]
+) -> None:
+    """Append files in key order to a new LMDB file of at most `room` bytes."""
+    environment = _import_lmdb().open(
+        str(file), subdir=False, map_size=room, lock=False, sync=False, meminit=False
+    )
+    try:
+        transaction, pending = environment.begin(write=True), 0
+        for path in paths:
+            content = (folder / path).read_bytes()
+            transaction.put(path.encode(), content, append=True)
+            progress(len(content))
+            pending += len(content)
+            if pending > FLUSH_AFTER:
+                transaction.commit()
+                transaction, pending = environment.begin(write=True), 0
+        transaction.commit()
+        environment.sync(True)
+    finally:
+        environment.close()
+
+
+_environments: dict[str, Any] = {}  # open in this process, by path
+
+
+def _environment(path: str) -> Any:
+    """Open an LMDB file for reading; once a process, since the package allows no more."""
+    if path not in _environments:
+        _close_before_forks()
+        _environments[path] = _import_lmdb().open(
+            path,
+            subdir=os.path.isdir(path),
+            readonly=True,
+            lock=False,
+            readahead=False,
+            meminit=False,
+        )
+    return _environments[path]
+
+
+@functools.cache
+def _close_before_forks() -> None:
+    """Let no environment cross a fork: a child could neither use it nor open the file again."""
+    if hasattr(os, "register_at_fork"):  # Windows cannot fork
+        os.register_at_fork(before=_close_environments)
+
+
+def _close_environments() -> None:
+    """Close what is open; the next reading opens it again."""
+    while _environments:
+        _environments.popitem()[1].close()
+
+
+def _import_lmdb() -> Any:
+    """Import lmdb, which only packed data need."""
+    try:
+        import lmdb
+    except ImportError as error:
+        raise ImportError("packed data sets need the package lmdb: pip install lmdb") from error
+    return lmdb

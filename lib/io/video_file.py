@@ -1,0 +1,226 @@
+"""Frames of a video file by their number: in any order for training, one by one for tracking.
+
+    with VideoFile("clip.mp4") as video:
+        video.count         # found by decoding the file once; headers often lie
+        video.read(99)      # (H, W, 3) uint8 RGB, the frame that reading in order gives as the 99th
+
+OpenCV's seeking is not exact: it works frame numbers out from times and the mean rate. Here the
+time of every frame is kept in a table (`lib/io/array_cache.py`), a seek's landing place is
+looked up in it, and the rest of the way is decoded. Frames of folders and of videos are read alike
+by `read_frame`.
+"""
+
+import logging
+import os
+import weakref
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from lib.io.array_cache import cached_arrays
+from lib.io.opencv import no_frame, not_a_video, quiet_opencv
+from lib.utils.image import ImageError, read_rgb
+
+logger = logging.getLogger(__name__)
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
+NEAR = 32  # frames that are decoded on the way rather than jumped over
+MOST_OPEN = 4  # decoders that a training process keeps; one of 1080p takes some 50 MB
+STEPS_BACK = (0, 16, 64, 256)  # frames before the wanted one that are tried as places to land
+
+
+class VideoError(OSError):
+    """A video that cannot be read at all; the message names it."""
+
+
+def is_video_name(name: str) -> bool:
+    """True for a file name that ends like a video."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
+
+
+class VideoFile:
+    """A video that is opened when first read, and anew in each process that reads it.
+
+    Holds one decoder at most, whatever the length; reading the last frame lets go of it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Name the file; it is not touched yet."""
+        self.path = Path(path)
+        self._times: np.ndarray | None = None
+        self._capture: cv2.VideoCapture | None = None
+        self._next = 0  # number of the frame that the decoder gives next
+
+    def __enter__(self) -> "VideoFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict:
+        return {"path": self.path, "_times": self._times, "_capture": None, "_next": 0}
+
+    @property
+    def count(self) -> int:
+        """Number of frames that can be decoded. The first time the whole file is gone through.
+
+        Raises:
+            FileNotFoundError: no such file. VideoError: not a video, or without frames.
+        """
+        return len(self._table())
+
+    def read(self, index: int) -> np.ndarray:
+        """Decode a frame, counted from 0: (H, W, 3) uint8 RGB, turned as the file says.
+
+        Raises:
+            IndexError: there is no such frame. ImageError: it cannot be decoded.
+            FileNotFoundError, VideoError: see `count`.
+        """
+        if not 0 <= index < self.count:
+            raise IndexError(f"{self.path} has the frames 0 to {self.count - 1}; wanted: {index}")
+        self._go_to(index)
+        there, bgr = self._capture.read()
+        if not there:
+            self.close()
+            raise ImageError(f"{self.path}: frame {index} cannot be decoded")
+        self._next = index + 1
+        if self._next == self.count:
+            self.close()
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+    def close(self) -> None:
+        """Let go of the decoder; the next reading opens it again."""
+        if self._capture is not None:
+            self._capture.release()
+        self._capture, self._next = None, 0
+        _decoding.discard(self)
+
+    def _table(self) -> np.ndarray:
+        """Time of every frame, (T,) float64 milliseconds."""
+        if self._times is None:
+            status = os.stat(self.path)
+            stamp = f"{status.st_mtime_ns} {status.st_size}"
+            name = f"{self.path.suffix[1:]}-times"
+            cached = cached_arrays(self.path, name, stamp, ["times"], self._read_times)
+            self._times = cached["times"]
+        return self._times
+
+    def _read_times(self) -> dict[str, np.ndarray]:
+        """Decode the file from end to end."""
+        logger.info("%s: counting the frames (once)", self.path)
+        self._open()
+        times = []
+        while self._capture.grab():
+            times.append(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+        self.close()
+        if not times:
+            raise VideoError(f"{self.path}: {no_frame()}")
+        if (np.diff(times) <= 0).any():
+            logger.warning(
+                "%s: the times of its frames do not increase, so that every jump decodes it from "
+                "the start; for training, turn it into a folder of images",
+                self.path,
+            )
+        return {"times": np.array(times)}
+
+    def _open(self) -> None:
+        """Start decoding at the first frame."""
+        self.close()
+        with quiet_opencv():
+            # One thread: tracking and loading have their own.
+            limits = [cv2.CAP_PROP_N_THREADS, 1]
+            self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, limits)
+        if not self._capture.isOpened():
+            self._capture = None
+            raise VideoError(f"{self.path}: {not_a_video()}")
+        _decoding.add(self)
+
+    def _go_to(self, index: int) -> None:
+        """Bring the decoder to where it gives frame `index` next."""
+        if self._capture is None and index <= NEAR:
+            self._open()
+        if self._capture is None or not 0 <= index - self._next <= NEAR:
+            self._jump(index)
+        while self._next < index and self._capture.grab():
+            self._next += 1
+
+    def _jump(self, index: int) -> None:
+        """Seek to a frame not after `index`; to the first where seeking leads astray."""
+        times = self._table()
+        if self._capture is None:
+            self._open()
+        for back in STEPS_BACK if (np.diff(times) > 0).all() else ():
+            if index <= back:
+                break
+            # The frame that is landed on is given away, so aim at the one before.
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index - 1 - back)
+            if not self._capture.grab():
+                break
+            landed = np.flatnonzero(times == self._capture.get(cv2.CAP_PROP_POS_MSEC))
+            if len(landed) and landed[0] < index:
+                self._next = int(landed[0]) + 1
+                return
+        self._open()
+
+
+class OpenVideos:
+    """The videos below a folder, of which those read last stay open."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._videos: dict[str, VideoFile] = {}  # with their tables; the one read last is the last
+
+    def read(self, path: str, index: int) -> np.ndarray:
+        """Decode a frame of a video: see `VideoFile.read`; `path` is relative to the folder."""
+        video = self._videos.pop(path, None) or VideoFile(self._root / path)
+        self._videos[path] = video
+        if len(self._videos) > MOST_OPEN:
+            list(self._videos.values())[-1 - MOST_OPEN].close()
+        return video.read(index)
+
+
+class VideoFrame(NamedTuple):
+    """One frame of a video, where a folder's frame would be a path."""
+
+    video: VideoFile
+    index: int  # from 0
+
+    def __str__(self) -> str:
+        return f"{self.video.path}, frame {self.index}"
+
+
+Frame = Path | VideoFrame
+
+
+def video_frames(path: Path) -> tuple[VideoFrame, ...]:
+    """Name all frames of a video; they share one decoder.
+
+    Raises:
+        FileNotFoundError, VideoError: see `VideoFile.count`.
+    """
+    video = VideoFile(path)
+    return tuple(VideoFrame(video, index) for index in range(video.count))
+
+
+def read_frame(frame: Frame) -> np.ndarray:
+    """Read a frame, wherever it lies: (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageError: it cannot be decoded. OSError: it cannot be read.
+    """
+    return frame.video.read(frame.index) if isinstance(frame, VideoFrame) else read_rgb(frame)
+
+
+_decoding: "weakref.WeakSet[VideoFile]" = weakref.WeakSet()  # those of this process with a decoder
+
+
+def _close_all() -> None:
+    """Let no decoder cross a fork: its threads stay behind."""
+    for video in list(_decoding):
+        video.close()
+
+
+if hasattr(os, "register_at_fork"):  # Windows cannot fork
+    os.register_at_fork(before=_close_all)

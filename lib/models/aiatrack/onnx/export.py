@@ -1,0 +1,95 @@
+"""Write the graphs of onnx_graphs.py as ONNX files.
+
+The network is the one rearranged for speed (inference.py), which ONNX Runtime too runs faster than
+the plain one. Its position encodings are computed in the graph, so that padded crops need no other.
+"""
+
+import importlib.util
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.fast.factored import prepare_for_inference
+from lib.models.aiatrack.onnx.graphs import GRAPHS, INPUTS, METADATA, OUTPUTS, GraphFacts
+
+OPSET = 18
+PACKAGES = ("onnx", "onnxscript")
+
+
+def example_inputs(
+    model: AiATrack, size: int, ensemble: int, seed: int = 0
+) -> dict[str, dict[str, Tensor]]:
+    """Make inputs of both graphs: random crops, padded on the left where the seed is odd.
+
+    Args:
+        model: plain; its own keys and values of a random frame are the references.
+        size: S. ensemble: R.
+
+    Returns:
+        Graph name -> input name -> tensor on the CPU.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.rand(2, 1, 3, size, size, generator=draw)
+    mask = torch.zeros(1, size, size, dtype=torch.bool)
+    mask[..., : size // 5 * (seed % 2)] = True
+    box = torch.tensor([[0.4, 0.35, 0.2, 0.3]])
+    with torch.no_grad():
+        kept = GRAPHS["memorize"](model)(images[0], mask, box)
+    long_key, long_value, short_key, short_value, inner_pos = kept
+    short = [torch.cat([x] * ensemble, 2) for x in (short_key, short_value)]
+    recent = (*short, torch.cat([inner_pos] * ensemble, 1))
+    given = {
+        "memorize": (images[0], mask, box),
+        "track": (images[1], mask, long_key, long_value, inner_pos, *recent),
+    }
+    return {name: dict(zip(INPUTS[name], given[name], strict=True)) for name in GRAPHS}
+
+
+def rearranged_for_export(model: AiATrack) -> AiATrack:
+    """Rearrange a plain network, without the short cut for unpadded crops, which is a branch."""
+    fast = prepare_for_inference(model)
+    fast.positions = model.positions
+    return fast.to(memory_format=torch.contiguous_format)
+
+
+def require_packages() -> None:
+    """Check that PyTorch can export here.
+
+    Raises:
+        RuntimeError: a package is not installed; says how to.
+    """
+    absent = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if absent:
+        raise RuntimeError(f"the export needs packages: `pip install {' '.join(absent)}`")
+
+
+def export_graph(model: AiATrack, inputs: dict[str, Tensor], facts: GraphFacts, path: Path) -> None:
+    """Write one graph with its facts, and check that it is a valid file.
+
+    Args:
+        model: from `rearranged_for_export`.
+        inputs: of this graph, from `example_inputs`; their shapes are the file's.
+
+    Raises:
+        RuntimeError: see `require_packages`. OSError: cannot write.
+    """
+    require_packages()
+    import onnx  # only this file needs it
+
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's and onnxscript's own deprecations
+        program = torch.onnx.export(
+            GRAPHS[facts.graph](model).eval(),
+            tuple(inputs.values()),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=INPUTS[facts.graph],
+            output_names=OUTPUTS[facts.graph],
+        )
+    program.model.metadata_props[METADATA] = facts.to_text()
+    program.save(path, external_data=False)
+    onnx.checker.check_model(path, full_check=True)

@@ -1,0 +1,130 @@
+"""The tracker's two steps as graphs of static shapes, and what an ONNX file of one says of itself.
+
+    remember   image, mask, box           -> the frame's keys and values
+    track      image, mask, references    -> box, score, the frame's keys and values
+
+Source: aiatrack.py. Tracking gives the frame's own keys and values for the box found as well: two
+small projections, half a percent of a frame, so that a frame is remembered without a second pass
+of the backbone. onnx_export.py writes the graphs; lib/models/aiatrack/onnx/session.py runs them.
+"""
+
+import json
+from typing import Any, NamedTuple
+
+from easydict import EasyDict
+from torch import Tensor, nn
+
+from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.attention import KeyValue
+from lib.models.aiatrack.transformer import References
+from lib.utils.box_ops import xyxy_to_xywh
+
+FORMAT = 1  # of names, shapes and facts
+METADATA = "aiatrack"  # the key of an ONNX file's metadata under which its facts stand
+INPUTS = {
+    "memorize": ("image", "mask", "box"),
+    "track": (
+        *("image", "mask", "long_key", "long_value", "long_inner_pos"),
+        *("short_key", "short_value", "short_inner_pos"),
+    ),
+}
+OUTPUTS = {
+    "memorize": ("long_key", "long_value", "short_key", "short_value", "inner_pos"),
+    "track": ("box", "score", "own_key", "own_value", "own_inner_pos"),
+}
+
+
+class GraphFacts(NamedTuple):
+    """What a file must say so that it is not run for something else."""
+
+    graph: str  # "memorize" or "track"
+    recipe: str  # name
+    settings: dict[str, Any]  # see `network_settings`
+    ensemble: int  # R, short-term references
+    origin: dict[str, Any]  # weights, code and versions it was made with
+    format: int = FORMAT
+
+    def to_text(self) -> str:
+        """As JSON."""
+        return json.dumps(self._asdict(), sort_keys=True)
+
+    @classmethod
+    def from_text(cls, text: str) -> "GraphFacts":
+        """Read what `to_text` wrote.
+
+        Raises:
+            ValueError: not that, or of another format.
+        """
+        try:
+            facts = cls(**json.loads(text))
+        except TypeError as error:
+            raise ValueError(f"facts of another format than {FORMAT}: {error}") from error
+        if facts.format != FORMAT:
+            raise ValueError(f"facts of format {facts.format}; {FORMAT} is read here")
+        return facts
+
+
+def network_settings(cfg: EasyDict) -> dict[str, Any]:
+    """What a recipe says of the network and its window: keys such as "MODEL.HIDDEN_DIM"."""
+    data = {name: cfg.DATA[name] for name in ("MEAN", "STD")}
+    test = {name: cfg.TEST[name] for name in ("SEARCH_FACTOR", "SEARCH_SIZE")}
+    chosen = {"MODEL": cfg.MODEL, "DATA": data, "TEST": test}
+    return json.loads(json.dumps(dict(_flat(chosen, ""))))  # tuples are lists, as when read again
+
+
+def _flat(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
+    """Leaves of nested dictionaries with their dotted names."""
+    leaves = []
+    for name, value in tree.items():
+        whole = f"{prefix}{name}"
+        leaves += _flat(value, f"{whole}.") if isinstance(value, dict) else [(whole, value)]
+    return leaves
+
+
+class MemorizeGraph(nn.Module):
+    """A frame and its box in, its keys and values out; B = 1."""
+
+    def __init__(self, model: AiATrack) -> None:
+        """Take a network, plain or rearranged."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, mask: Tensor, box: Tensor) -> tuple[Tensor, ...]:
+        """(1, 3, S, S) RGB in [0, 1], (1, S, S) bool, (1, 4) xywh -> OUTPUTS["memorize"]."""
+        first = self.model.memorize(self.model.encode(image, mask), box)
+        return *first.long, *first.short, first.inner_pos
+
+
+class TrackGraph(nn.Module):
+    """A frame and references in; box, score and the frame's keys and values out; B = 1."""
+
+    def __init__(self, model: AiATrack) -> None:
+        """Take a network, plain or rearranged."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor, mask: Tensor, *references: Tensor) -> tuple[Tensor, ...]:
+        """Find the target.
+
+        Args:
+            image, mask: (1, 3, S, S) RGB in [0, 1], (1, S, S) bool, True on padding.
+            references: the six further INPUTS["track"]: keys and values (1, h, N, d) and inner
+                encodings (1, N, D) of the first frame, then of R recent ones, N * R long.
+
+        Returns:
+            box (1, 4) xywh in fractions of the crop, score (1, 1), keys and values (1, h, N, d) of
+            this frame as a recent one, inner encodings (1, N, D).
+        """
+        long_key, long_value, long_pos, short_key, short_value, short_pos = references
+        # Each attention reads its own part alone.
+        first = References(KeyValue(long_key, long_value), None, long_pos)
+        recent = References(None, KeyValue(short_key, short_value), short_pos)
+        encoded = self.model.encode(image, mask)
+        features = self.model.decode(encoded, first, recent)
+        box = xyxy_to_xywh(self.model.box_head(features))
+        score = self.model.iou_head(features, box[:, None])
+        own = self.model.memorize(encoded, box, long_term=False)
+        return box, score, *own.short, own.inner_pos
+
+
+GRAPHS = {"memorize": MemorizeGraph, "track": TrackGraph}

@@ -1,0 +1,187 @@
+"""The network of a tracker as two ONNX files in ONNX Runtime.
+
+`tracking/export_onnx.py` writes the files; lib/models/aiatrack/onnx/graphs.py has their contract.
+B = 1: the files have static shapes.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lib.models.aiatrack.attention import KeyValue
+from lib.models.aiatrack.onnx.graphs import GRAPHS, INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.transformer import References
+
+EXPORT = "python tracking/export_onnx.py"
+
+
+class OnnxError(ValueError):
+    """Files that cannot be used; the message names them and what is wrong."""
+
+
+class OnnxNetwork(nn.Module):
+    """Remembers and tracks frames as the PyTorch network does; tensors stay on the CPU."""
+
+    def __init__(self, folder: str | Path, device: str = "auto") -> None:
+        """Read both files.
+
+        Args:
+            folder: with memorize.onnx and track.onnx.
+            device: "cpu", "cuda", "cuda:1", or "auto": a GPU if this ONNX Runtime has its provider.
+
+        Raises:
+            FileNotFoundError: a file is not there. RuntimeError: no ONNX Runtime.
+            OnnxError: unreadable, of another kind, or files that do not belong together.
+            ValueError: no such device here.
+        """
+        super().__init__()  # without parameters: trackers move their network and switch its mode
+        runtime = import_onnxruntime()
+        self.providers = choose_providers(device, runtime.get_available_providers())
+        self.folder = Path(folder)
+        self._files = onnx_files(folder)
+        self._sessions = {name: self._open(runtime, name) for name in GRAPHS}
+        facts = {name: self._facts(name) for name in GRAPHS}
+        self.facts = facts["track"]
+        if facts["memorize"]._replace(graph="track") != self.facts:
+            raise OnnxError(
+                f"{self.folder}: memorize.onnx and track.onnx come from two exports; "
+                f"write both with `{EXPORT}`"
+            )
+
+    def check_fits(self, recipe: str, settings: dict[str, Any], ensemble: int) -> None:
+        """Refuse to track for another recipe or number of references.
+
+        Args:
+            recipe: name. settings: see `network_settings`. ensemble: R.
+
+        Raises:
+            OnnxError: says what differs and how to export anew.
+        """
+        made = self.facts
+        if made.recipe != recipe:
+            raise OnnxError(f"{self.folder}: made from recipe {made.recipe!r}, not {recipe!r}")
+        known = {**made.settings, **settings}
+        differ = [key for key in known if made.settings.get(key) != settings.get(key)]
+        if differ:
+            key = differ[0]
+            raise OnnxError(
+                f"{self.folder}: recipe {recipe!r} has changed since the export: {key} was "
+                f"{made.settings.get(key)!r} and is {settings.get(key)!r}; "
+                f"{len(differ)} such entries; export again"
+            )
+        if made.ensemble != ensemble:
+            raise OnnxError(
+                f"{self.folder}: made for {made.ensemble} short-term references, {ensemble} are "
+                f"wanted (the second number of TEST.HYPER or --hyper); export with the same "
+                f"--dataset or --hyper: `{EXPORT} --param {recipe}`"
+            )
+
+    def memorize(self, image: Tensor, mask: Tensor, box: Tensor) -> References:
+        """Encode a frame and its (1, 4) xywh box, fractions of the crop, as first reference."""
+        long_key, long_value, *short = self.run("memorize", image, mask, box)
+        return References(KeyValue(long_key, long_value), KeyValue(*short[:2]), short[2])
+
+    def track(
+        self, image: Tensor, mask: Tensor, first: References, recent: References
+    ) -> tuple[Tensor, Tensor, References]:
+        """Find the target in (1, 3, S, S) RGB in [0, 1] with its (1, S, S) bool padding mask.
+
+        Returns:
+            The (1, 4) xywh box in fractions of the crop, the (1, 1) score, and the frame as a
+            recent reference with that box.
+        """
+        references = (*first.long, first.inner_pos, *recent.short, recent.inner_pos)
+        box, score, key, value, pos = self.run("track", image, mask, *references)
+        return box, score, References(None, KeyValue(key, value), pos)
+
+    def run(self, name: str, *tensors: Tensor) -> list[Tensor]:
+        """Compute "memorize" or "track" from its INPUTS to its OUTPUTS."""
+        given = zip(INPUTS[name], tensors, strict=True)
+        feed = {key: tensor.contiguous().numpy() for key, tensor in given}
+        return [torch.from_numpy(x) for x in self._sessions[name].run(OUTPUTS[name], feed)]
+
+    def _open(self, runtime: ModuleType, name: str) -> Any:
+        """A session on one file, with as many threads as torch has here."""
+        path = self._files[name]
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        # Between frames its threads would otherwise wait busily on the cores that others need.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        try:
+            return runtime.InferenceSession(str(path), options, providers=self.providers)
+        except Exception as error:  # ONNX Runtime's errors have no base of their own
+            raise OnnxError(f"{path}: ONNX Runtime cannot read it: {error}") from error
+
+    def _facts(self, name: str) -> GraphFacts:
+        """What a file says of itself."""
+        path = self._files[name]
+        text = self._sessions[name].get_modelmeta().custom_metadata_map.get(METADATA)
+        if text is None:
+            raise OnnxError(f"{path} was not written by `{EXPORT}`")
+        try:
+            facts = GraphFacts.from_text(text)
+        except ValueError as error:
+            raise OnnxError(f"{path}: {error}; export again") from error
+        if facts.graph != name:
+            raise OnnxError(f"{path} holds the graph {facts.graph!r}")
+        return facts
+
+
+def onnx_files(folder: str | Path) -> dict[str, Path]:
+    """Find both files of a folder: graph name -> path.
+
+    Raises:
+        FileNotFoundError: one is not there; says how to write it.
+    """
+    files = {name: Path(folder) / f"{name}.onnx" for name in GRAPHS}
+    for path in files.values():
+        if not path.is_file():
+            raise FileNotFoundError(f"no {path}; write it with `{EXPORT} --out {folder}`")
+    return files
+
+
+def import_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime.
+
+    Raises:
+        RuntimeError: it is not installed; says how to.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RuntimeError(
+            "ONNX Runtime is not installed: `pip install onnxruntime` (for CUDA: "
+            f"`pip install onnxruntime-gpu`); {error}"
+        ) from error
+    return onnxruntime
+
+
+def choose_providers(device: str, available: list[str]) -> list[Any]:
+    """Turn a device into ONNX Runtime's providers.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "cuda:<index>".
+        available: what this ONNX Runtime was built with.
+
+    Raises:
+        ValueError: another device, or CUDA without its provider.
+    """
+    has_cuda = "CUDAExecutionProvider" in available
+    kind, _, index = device.partition(":")
+    if device == "cpu" or (device == "auto" and not has_cuda):
+        return ["CPUExecutionProvider"]
+    if kind not in ("auto", "cuda") or (index and not index.isdigit()):
+        raise ValueError(
+            f"ONNX Runtime runs on 'cpu', 'cuda' or 'cuda:1' here, or 'auto'; given: {device!r}"
+        )
+    if not has_cuda:
+        raise ValueError(
+            f"device {device!r} cannot be used: this ONNX Runtime has {', '.join(available)}; "
+            "CUDA needs `pip install onnxruntime-gpu`; --device cpu works"
+        )
+    # The CPU's convolutions in fp32 are what boxes are compared with: no TF32.
+    cuda = ("CUDAExecutionProvider", {"device_id": int(index or 0), "use_tf32": 0})
+    return [cuda, "CPUExecutionProvider"]

@@ -1,0 +1,108 @@
+"""Compose clips of moving, turning, partly hidden objects over moving pictures, with exact boxes.
+
+    clip = compose_clip(np.random.default_rng(7), ProceduralTextures(), ClipOptions(length=60))
+    plan = plan_clip(generator, PhotoTextures(folder), ClipOptions())  # nothing is drawn yet
+    some = render(plan, [0, 40, 55])  # these frames and their truth
+    truth = annotate(plan)  # all boxes and no frames
+
+Everything random is drawn in `plan_clip` from the generator handed in: the same seed gives the same
+pixels, whatever frames are drawn. Pictures come from `textures.py`, paths from `motion.py`;
+`render.py` draws and measures, `layouts.py` writes clips as a data set.
+
+A box is the extent of the target's part inside the image, before occlusion (GOT-10k's and LaSOT's
+habit); `cover` is the share of the whole target that can be seen. Below `ClipOptions.least_cover` a
+frame is not `visible`; its box is 0, 0, 0, 0 where the target has left the image, and keeps its
+extent where it is hidden. The first frame is visible.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.plan import SHORTEST_SIDE, plan_scene
+from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import ClipPlan, draw_frame, measure_target
+from lib.synthetic.textures import PhotoTextures, Textures
+
+__all__ = [
+    "Annotation",
+    "Clip",
+    "ClipOptions",
+    "ClipPlan",
+    "PhotoTextures",
+    "ProceduralTextures",
+    "Textures",
+    "annotate",
+    "compose_clip",
+    "plan_clip",
+    "render",
+]
+
+TRIES = 50  # plans made before giving up on a good first frame
+START_COVER = 0.7  # of the target in the first frame, at least
+
+
+class Annotation(NamedTuple):
+    """The truth of some frames, in the order asked for."""
+
+    boxes_xywh: np.ndarray  # (T, 4) float64 pixels, whole numbers
+    visible: np.ndarray  # (T,) bool
+    cover: (
+        np.ndarray
+    )  # (T,) float64, share of the target that is inside the image and not occluded, [0, 1]
+
+
+class Clip(NamedTuple):
+    """Frames and their truth."""
+
+    frames: np.ndarray  # (T, H, W, 3) uint8 RGB
+    boxes_xywh: (
+        np.ndarray
+    )  # (T, 4) float64 pixels, whole numbers; 0, 0, 0, 0 where the target is out of view
+    visible: np.ndarray  # (T,) bool
+    cover: (
+        np.ndarray
+    )  # (T,) float64, share of the target that is inside the image and not occluded, [0, 1]
+
+
+def compose_clip(generator: np.random.Generator, textures: Textures, options: ClipOptions) -> Clip:
+    """Plan a clip and draw all its frames."""
+    return render(plan_clip(generator, textures, options))
+
+
+def render(plan: ClipPlan, indices: Sequence[int] | None = None) -> Clip:
+    """Draw the frames at `indices` (default: all), in that order, and measure the target."""
+    indices = range(len(plan)) if indices is None else indices
+    frames = np.empty((len(indices), plan.height, plan.width, 3), np.uint8)
+    for row, t in enumerate(indices):
+        frames[row] = draw_frame(plan, t)
+    return Clip(frames, *annotate(plan, indices))
+
+
+def annotate(plan: ClipPlan, indices: Sequence[int] | None = None) -> Annotation:
+    """Measure the target in the frames at `indices` (default: all) without drawing them."""
+    states = [measure_target(plan, t) for t in (range(len(plan)) if indices is None else indices)]
+    least = plan.least_cover
+    boxes = [s.box_xywh if s.inside >= least else np.zeros(4) for s in states]
+    cover = np.array([s.cover for s in states], np.float64)
+    return Annotation(np.array(boxes).reshape(-1, 4), cover >= least, cover)
+
+
+def plan_clip(generator: np.random.Generator, textures: Textures, options: ClipOptions) -> ClipPlan:
+    """Draw everything random of one clip: pictures, paths, light.
+
+    Takes a few milliseconds and the reading of its photographs, however long the clip is.
+
+    Raises:
+        RuntimeError: no plan with a visible target in the first frame was found in `TRIES` tries.
+    """
+    for _ in range(TRIES):
+        plan = plan_scene(generator, textures, options)
+        first = measure_target(plan, 0)
+        if first.cover >= START_COVER and first.box_xywh[2:].min() >= SHORTEST_SIDE:
+            return plan
+    raise RuntimeError(
+        f"no clip with a visible target in its first frame in {TRIES} tries with {options}"
+    )

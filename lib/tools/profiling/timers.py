@@ -1,0 +1,164 @@
+"""Clocks: of the stages of a tracker's frames, and of a matrix product to compare with."""
+
+import math
+import statistics
+import time
+from array import array
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_flop_count
+
+from lib.test.tracker.aiatrack import AiATrackTracker
+
+STAGES = ("crop", "backbone", "encoder", "decoder", "heads", "memory", "rest")
+
+
+class StageTimer:
+    """Times the stages of a tracker's frames by wrapping what they call."""
+
+    def __init__(self, tracker: AiATrackTracker) -> None:
+        """Wrap a tracker and its network, which then belong to this clock."""
+        self.tracker = tracker
+        self.seconds: dict[str, array] = defaultdict(lambda: array("d"))
+        self._now: dict[str, float] = defaultdict(float)
+        self._operations: dict[str, int] = defaultdict(int)
+        self._counter: FlopCounterMode | None = None
+        self._waits = tracker.device.type == "cuda"
+        self._watching = True
+        model = tracker.model
+        owners = [
+            ("crop", tracker, "crop_search_region"),
+            ("crop", tracker, "_tensors"),
+            ("backbone", model.backbone, "forward"),
+            ("backbone", model.bottleneck, "forward"),
+            ("encoder", model.transformer.encoder, "forward"),
+            ("decoder", model.transformer.decoder, "forward"),
+            ("heads", model.box_head, "forward"),
+            ("heads", model.iou_head, "forward"),
+            ("memory", model, "memorize"),
+        ]
+        for stage, owner, name in owners:
+            setattr(owner, name, self._timed(stage, getattr(owner, name)))
+
+    def start(self, image: np.ndarray, box: list[float]) -> None:
+        """Initialise the tracker."""
+        self.tracker.initialize(image, box)
+        remember = self.tracker.memory.memorize
+        self.tracker.memory.memorize = self._timed("memory", remember)
+
+    def frame(self, image: np.ndarray) -> float:
+        """Track a frame; returns its seconds and notes those of its stages.
+
+        On a GPU the stages are measured on a frame of their own: to time one is to wait for it,
+        which the whole frame does not.
+        """
+        total = self._run(image)
+        for stage in STAGES:
+            self.seconds[stage].append(self._now[stage])
+        if self._waits:
+            self._watching = False
+            total = self._run(image)
+            self._watching = True
+        self.seconds["frame"].append(total)
+        return total
+
+    def _run(self, image: np.ndarray) -> float:
+        """Track a frame and fill `_now`; returns its seconds."""
+        self._now = defaultdict(float)
+        self._synchronise()
+        start = time.perf_counter()
+        self.tracker.track(image)
+        self._synchronise()
+        total = time.perf_counter() - start
+        self._now["rest"] = total - sum(self._now.values())
+        return total
+
+    def operations(self, image: np.ndarray) -> dict[str, int]:
+        """Floating-point operations of each stage of a frame."""
+        self._operations = defaultdict(int)
+        uncounted = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
+        if torch.backends.mkldnn.is_available():  # or there are no such operators
+            uncounted |= {
+                torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops,
+                torch.ops.mkldnn._convolution_pointwise_: _adding_convolution_flops,
+                torch.ops.mkldnn._linear_pointwise: _packed_linear_flops,
+            }
+        with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
+            self._counter = counter
+            self.tracker.track(image)
+            self._counter = None
+        return {**self._operations, "frame": counter.get_total_flops()}
+
+    def _timed(self, stage: str, function: Callable) -> Callable:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if not self._watching:
+                return function(*args, **kwargs)
+            before = self._counter.get_total_flops() if self._counter else 0
+            self._synchronise()
+            start = time.perf_counter()
+            result = function(*args, **kwargs)
+            self._synchronise()
+            self._now[stage] += time.perf_counter() - start
+            if self._counter:
+                self._operations[stage] += self._counter.get_total_flops() - before
+            return result
+
+        return run
+
+    def _synchronise(self) -> None:
+        if self._waits:
+            torch.cuda.synchronize(self.tracker.device)
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """Count the CPU's fused attention, from its arguments' shapes."""
+    return sdpa_flop_count(query, key, value)
+
+
+def _packed_convolution_flops(x: Any, second: Any, third: Any, *_: Any, out_shape: Any) -> int:
+    """Count a convolution of lib/models/aiatrack/fast/prepacked.py, from its arguments' shapes."""
+    has_addend = third is not None and len(third) == 4  # input, addend, weight; or input, weight
+    return conv_flop_count(x, third if has_addend else second, out_shape)
+
+
+def _adding_convolution_flops(_: Any, x: Any, weight: Any, *__: Any, out_shape: Any) -> int:
+    """Count a convolution that overwrites its addend, the first argument."""
+    return conv_flop_count(x, weight, out_shape)
+
+
+def _packed_linear_flops(x: Any, *_: Any, out_shape: Any) -> int:
+    """Count a linear layer of lib/models/aiatrack/fast/prepacked.py."""
+    return 2 * math.prod(x) * out_shape[-1]
+
+
+class MatrixProduct:
+    """A square fp32 matrix product, scaled to a number of operations."""
+
+    SIDE = 2048
+
+    def __init__(self, operations: int, device: torch.device) -> None:
+        self._a, self._b = (torch.randn(self.SIDE, self.SIDE, device=device) for _ in range(2))
+        self._device, self._factor = device, operations / (2 * self.SIDE**3)
+        self._seconds: list[float] = []
+        for _ in range(2):
+            self.seconds()
+        self._seconds.clear()
+
+    def seconds(self) -> float:
+        """Time that the operations take as one product."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        start = time.perf_counter()
+        _ = self._a @ self._b
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self._seconds.append(time.perf_counter() - start)
+        return self._seconds[-1] * self._factor
+
+    def rate(self) -> float:
+        """Median GFLOP/s."""
+        return 2 * self.SIDE**3 / statistics.median(self._seconds) / 1e9

@@ -1,0 +1,71 @@
+"""Which trained weights are there, and which recipe does a file of weights fit?
+
+Neighbours: lib/models/aiatrack/weights.py loads and describes weights, setup_check.py looks at the
+rest of the machine.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from lib.config.aiatrack.config import load_config
+from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.weights import describe_recipe, load_weights
+from lib.test.parameter.aiatrack import find_checkpoint
+from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
+from lib.utils.checkpoint import CheckpointError, checkpoints_newest_first, read_weights
+from lib.utils.paths import PROJECT_ROOT
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes in experiments/."""
+    return sorted(path.stem for path in (PROJECT_ROOT / "experiments" / "aiatrack").glob("*.yaml"))
+
+
+def check_checkpoints(needed: Collection[str] = (), root: Path = PROJECT_ROOT) -> list[Finding]:
+    """The trained weights of every recipe, and what else lies in checkpoints/.
+
+    Args:
+        needed: recipes whose weights must be there.
+        root: the folder that holds checkpoints/.
+    """
+    recipes = recipe_names()
+    found = [_check_recipe(recipe, recipe in needed, root) for recipe in recipes]
+    folders = sorted((root / "checkpoints" / "train" / "aiatrack").glob("*/"))
+    others = [f for f in folders if f.name not in recipes]
+    newest = [path for folder in others for path in checkpoints_newest_first(folder)[:1]]
+    return found + [check_checkpoint(path) for path in newest]
+
+
+def _check_recipe(recipe: str, needed: bool, root: Path) -> Finding:
+    """Look for a recipe's weights and load them."""
+    cfg = load_config(recipe)
+    try:
+        path = find_checkpoint(cfg, recipe, root)
+    except FileNotFoundError:
+        text = f"no trained weights (AIATRACK_ep{cfg.TEST.EPOCH:04d}.pth.tar)"
+        mend = f"python tracking/train.py --config {recipe}, or README, 'Weights'"
+        return Finding(FAIL if needed else NOTE, recipe, text, mend)
+    try:
+        load_weights(build_aiatrack(cfg), path)
+    except CheckpointError as error:
+        level = FAIL if needed else WARN
+        return Finding(level, recipe, str(error), f"replace {path}: README, 'Weights'")
+    return Finding(OK, recipe, f"{path} fits")
+
+
+def check_checkpoint(path: Path) -> Finding:
+    """Say which recipes of experiments/ a file of weights fits, or what its shapes say."""
+    try:
+        state = read_weights(path)
+    except (FileNotFoundError, CheckpointError) as error:
+        return Finding(FAIL, path.name, str(error), "fetch or train it again: README, 'Weights'")
+    fitting = []
+    for recipe in recipe_names():
+        wanted = build_aiatrack(load_config(recipe)).state_dict()
+        if {k: v.shape for k, v in wanted.items()} == {k: v.shape for k, v in state.items()}:
+            fitting.append(recipe)
+    if fitting:
+        return Finding(OK, path.name, f"{path} fits --param {' or '.join(fitting)}")
+    shapes = ", ".join(f"{key} {value}" for key, value in describe_recipe(state).items())
+    text = f"{path} fits no recipe in experiments/; its shapes say: {shapes or 'not AiATrack'}"
+    return Finding(NOTE, path.name, text)

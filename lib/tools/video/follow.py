@@ -1,0 +1,200 @@
+"""Follow targets through a source of frames, writing a video and a line a target and frame.
+
+Neighbours: video.py reads, pictures.py writes the video, screen.py shows and asks;
+tracking/video_demo.py puts them together. One pass of one network finds all targets of a frame.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from lib.test.tracker import BatchTracker
+from lib.tools.video.display import draw_box
+from lib.tools.video.pictures import VideoWriter
+from lib.tools.video.sources import Frame, VideoBrokenOffError
+from lib.utils.files import TemporaryOutput
+from lib.utils.stopping import StopRequest
+
+COLOURS = ((64, 255, 64), (255, 160, 32), (64, 160, 255), (255, 96, 255), (255, 255, 64))
+LOST_COLOUR = (255, 48, 48)
+
+
+class State(NamedTuple):
+    """A target in one frame."""
+
+    target: int  # from 1
+    box: list[float]  # x, y, w, h in image pixels
+    score: float | None  # predicted IoU in [0, 1]; None where the box was given
+    lost: bool
+
+
+class Summary(NamedTuple):
+    """How following went."""
+
+    frames: int
+    lost: dict[int, int]  # target: frames in which it was lost
+    ended_by: str  # "end", "key", "signal" or "broken off"
+    detail: str = ""  # where it broke off
+
+
+class Viewer(Protocol):
+    """A screen, as far as following needs one."""
+
+    def show(self, image: np.ndarray) -> str:
+        """Show an RGB image; return the key pressed, or ""."""
+
+    def draw_boxes(self, image: np.ndarray, count: int | None) -> list[list[float] | None]:
+        """Ask for boxes on an RGB image; None where the user gave none."""
+
+
+class Targets:
+    """Targets numbered from 1, with a tracker each; the trackers step together."""
+
+    def __init__(self, tracker: BatchTracker, lost_below: float) -> None:
+        """tracker: the first target's. lost_below: predicted IoU in [0, 1]."""
+        self._lost_below = lost_below
+        self._trackers = [tracker]
+        self.states: list[State] = []
+
+    def start(self, image: np.ndarray, boxes: Sequence[Sequence[float]]) -> list[State]:
+        """Start a target on each box (x, y, w, h in image pixels) of an (H, W, 3) RGB frame.
+
+        Raises:
+            ValueError: a box that no tracker can start on; says which target's.
+        """
+        lead = self._trackers[0]
+        self._trackers = [lead, *(lead.for_new_target() for _ in boxes[1:])]
+        self.states = [State(i, [], None, False) for i in range(1, len(boxes) + 1)]
+        return self.restart(image, boxes)
+
+    def restart(self, image: np.ndarray, boxes: Sequence[Sequence[float] | None]) -> list[State]:
+        """Start targets anew on their boxes; those with None go on as they were.
+
+        Raises:
+            ValueError: see `start`.
+        """
+        for i, box in enumerate(boxes):
+            if box is None:
+                continue
+            try:
+                self._trackers[i].initialize(image, box)
+            except ValueError as error:
+                raise ValueError(f"target {i + 1}: {error}") from error
+            self.states[i] = State(i + 1, [float(v) for v in box], None, False)
+        return list(self.states)
+
+    def track(self, image: np.ndarray) -> list[State]:
+        """Find every target in the next frame."""
+        views = [tracker.crop_search_region(image) for tracker in self._trackers]
+        outputs = self._trackers[0].track_batch(self._trackers, views)
+        self.states = [
+            State(i, box, float(score), bool(score < self._lost_below))
+            for i, (box, score) in enumerate(outputs, 1)
+        ]
+        return list(self.states)
+
+
+class RecordWriter:
+    """JSON lines, one a target and frame; appears under its name when closed, as a video does."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the temporary file. Raises OSError if `path` cannot be written."""
+        self._target = TemporaryOutput(path)
+        self._file = open(self._target.temporary, "w", buffering=1, encoding="utf-8")
+        self._count = 0
+
+    def __enter__(self) -> "RecordWriter":
+        """Ready since it was made."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Keep what there is, if there is something."""
+        self._file.close()
+        if self._count:
+            self._target.keep()
+        else:
+            self._target.discard()
+
+    def write(self, frame: Frame, states: Iterable[State]) -> None:
+        """Write the targets of a frame."""
+        for state in states:
+            record: dict[str, Any] = {
+                "frame": frame.index,
+                "time": round(frame.seconds, 4),
+                "target": state.target,
+                "box": [round(v, 3) for v in state.box],
+                "score": None if state.score is None else round(state.score, 5),
+                "lost": state.lost,
+            }
+            self._file.write(json.dumps(record) + "\n")
+            self._count += 1
+
+
+def follow(
+    frames: Iterable[Frame],
+    targets: Targets,
+    first_boxes: Callable[[np.ndarray], Sequence[Sequence[float]]],
+    outputs: tuple[VideoWriter, RecordWriter],
+    *,
+    screen: Viewer | None = None,
+    stop: StopRequest | None = None,
+) -> Summary:
+    """Follow targets to the end of a source, or until the user stops it.
+
+    Args:
+        frames: each is let go of when the next is there.
+        first_boxes: gives a box (x, y, w, h in pixels) a target, shown the first frame.
+        outputs: a frame with its boxes drawn, and its records, are written together.
+        screen: shows every frame; "q" and "escape" end, "r" asks for boxes anew.
+
+    Raises:
+        ValueError: see `Targets.start`; a frame of another size than the first.
+        VideoError: the source gives no frame at all.
+    """
+    video, records = outputs
+    lost: Counter[int] = Counter()
+    try:
+        for frame in frames:
+            if frame.index:
+                states = targets.track(frame.image)
+            else:
+                states = targets.start(frame.image, first_boxes(frame.image))
+            drawn = draw_states(frame.image, states)
+            key = screen.show(drawn) if screen else ""
+            if key == "r":
+                states = targets.restart(frame.image, screen.draw_boxes(frame.image, len(states)))
+                drawn = draw_states(frame.image, states)
+            video.write(drawn)
+            records.write(frame, states)
+            lost.update(state.target for state in states if state.lost)
+            if stop and stop.signal_number is not None:
+                return Summary(video.count, dict(lost), "signal")
+            if key in ("q", "escape"):
+                return Summary(video.count, dict(lost), "key")
+    except VideoBrokenOffError as error:
+        return Summary(video.count, dict(lost), "broken off", str(error))
+    return Summary(video.count, dict(lost), "end")
+
+
+def draw_states(image: np.ndarray, states: Iterable[State]) -> np.ndarray:
+    """Return a copy of an RGB image with every target's box, number and score.
+
+    A lost target's box is red, and says so.
+    """
+    drawn = image.copy()
+    size = max(0.4, image.shape[0] / 900)
+    thickness = max(1, round(size * 1.5))
+    for state in states:
+        colour = LOST_COLOUR if state.lost else COLOURS[(state.target - 1) % len(COLOURS)]
+        drawn = draw_box(drawn, state.box, colour=colour)
+        label = f"{state.target}" if state.score is None else f"{state.target}: {state.score:.2f}"
+        label += " lost" * state.lost
+        at = (max(0, round(state.box[0])), max(round(24 * size), round(state.box[1]) - 4))
+        for line, shade in ((thickness + 1, (0, 0, 0)), (thickness, colour)):  # outlined
+            cv2.putText(drawn, label, at, cv2.FONT_HERSHEY_SIMPLEX, size, shade, line, cv2.LINE_AA)
+    return drawn

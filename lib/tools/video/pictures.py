@@ -1,0 +1,158 @@
+"""What people look at: a video with boxes, and a sheet of frames on one page.
+
+Frames are (H, W, 3) uint8 RGB everywhere; the colour order turns only at the writer.
+"""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lib.io.opencv import quiet_opencv
+from lib.utils.files import TemporaryOutput, atomic_write
+
+logger = logging.getLogger(__name__)
+
+
+class VideoWriter:
+    """An MP4 written frame by frame; it appears under its name, whole, when it is closed.
+
+    Leaving its block closes it, even by an exception: what was written by then is kept. Nothing
+    appears where no frame was written.
+    """
+
+    FALLBACK = "mp4v"  # MPEG-4 part 2: the one that every OpenCV with FFmpeg can write
+
+    def __init__(self, path: Path, fps: float = 25, codec: str = FALLBACK) -> None:
+        """Make the temporary file beside `path`, so that a bad place is known at once.
+
+        Args:
+            codec: four characters; one that this OpenCV cannot write gives way to `FALLBACK`, with
+                a warning.
+
+        Raises:
+            ValueError: not the name of an MP4, or no such codec name. OSError: cannot write there.
+        """
+        if path.suffix.lower() != ".mp4" or path.is_dir():
+            raise ValueError(f"a video is written as MP4: a file name with .mp4; given: {path}")
+        if len(codec) != 4 or not codec.isascii():
+            raise ValueError(f"a codec is four characters, such as mp4v; given: {codec!r}")
+        self.path, self.fps, self.codec, self.count = path, fps, codec, 0
+        self._size: tuple[int, ...] = ()
+        self._writer: cv2.VideoWriter | None = None
+        self._target = TemporaryOutput(path)
+        # OpenCV chooses the container by the name.
+        self._file = self._target.temporary.with_suffix(".mp4")
+
+    def __enter__(self) -> "VideoWriter":
+        """Ready since it was made."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Keep what there is."""
+        self.close()
+
+    def write(self, frame: np.ndarray) -> None:
+        """Add an (H, W, 3) uint8 RGB frame.
+
+        Raises:
+            OSError: this OpenCV cannot write MP4. ValueError: another size than the first frame's.
+        """
+        if self._writer is None:
+            self._size, self._writer = frame.shape, self._open(frame.shape[1], frame.shape[0])
+        if frame.shape != self._size:
+            raise ValueError(
+                f"{self.path}: frame {self.count} is {frame.shape}, the first is {self._size}"
+            )
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        self.count += 1
+
+    def close(self) -> None:
+        """Finish the file and put it under its name; a second call does nothing.
+
+        Raises:
+            OSError: it is not whole: the disk is full.
+        """
+        if self._target.done:
+            return
+        if not self.count:
+            return self.discard()
+        self._writer.release()
+        written = cv2.VideoCapture(str(self._file))
+        if not written.isOpened() or written.get(cv2.CAP_PROP_FRAME_COUNT) != self.count:
+            self.discard()
+            raise OSError(f"{self.path}: the video could not be written whole; is the disk full?")
+        self._file.replace(self._target.temporary)
+        self._target.keep()
+
+    def discard(self) -> None:
+        """Remove what was written; what stood under the name stays."""
+        if self._writer is not None:
+            self._writer.release()
+        self._file.unlink(missing_ok=True)
+        self._target.discard()
+
+    def _open(self, width: int, height: int) -> cv2.VideoWriter:
+        """Start the encoder, in the codec asked for or the fallback."""
+        for codec in dict.fromkeys((self.codec, self.FALLBACK)):
+            code = cv2.VideoWriter.fourcc(*codec)
+            with quiet_opencv():
+                writer = cv2.VideoWriter(str(self._file), code, self.fps, (width, height))
+            if writer.isOpened():
+                if codec != self.codec:
+                    logger.warning("no codec %s in this OpenCV: using %s", self.codec, codec)
+                    self.codec = codec
+                return writer
+        raise OSError(f"{self.path}: OpenCV {cv2.__version__} cannot write MP4 here")
+
+
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 25) -> int:
+    """Write an MP4; it appears when it is whole, and not at all if a frame fails.
+
+    Args:
+        frames: all of one size.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        OSError: this OpenCV cannot write MP4. ValueError: no frame, or one of another size.
+    """
+    writer = VideoWriter(path, fps)
+    try:
+        for frame in frames:
+            writer.write(frame)
+        if not writer.count:
+            raise ValueError(f"{path}: a video needs a frame")
+    except BaseException:
+        writer.discard()
+        raise
+    writer.close()
+    return writer.count
+
+
+def write_contact_sheet(path: Path, rows: list[list[np.ndarray]], width: int = 240) -> None:
+    """Write frames as a PNG, one list a row, each scaled to `width` pixels."""
+    tiles = [[_resize(frame, width) for frame in row] for row in rows]
+    height = max(tile.shape[0] for row in tiles for tile in row) + 4
+    columns = max(len(row) for row in tiles)
+    sheet = np.full((height * len(tiles), (width + 4) * columns, 3), 255, np.uint8)
+    for i, row in enumerate(tiles):
+        for j, tile in enumerate(row):
+            y, x = i * height, j * (width + 4)
+            sheet[y : y + tile.shape[0], x : x + width] = tile
+    write_picture(path, sheet)
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write an (H, W, 3) uint8 RGB image as a PNG, in one step."""
+    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+    atomic_write(path, lambda file: file.write(encoded.tobytes()))
+
+
+def _resize(frame: np.ndarray, width: int) -> np.ndarray:
+    """Scale a frame to a width."""
+    height = round(frame.shape[0] * width / frame.shape[1])
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)

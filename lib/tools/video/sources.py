@@ -1,0 +1,209 @@
+"""Read frames from whatever a user names: a video, a camera, images, a stream.
+
+    with open_source("clip.mp4") as source:
+        for frame in source:
+            frame.image  # (H, W, 3) uint8 RGB, whoever decoded it
+
+One frame is held at a time, so memory does not grow with the video. Neighbours: lib/utils/image.py
+reads the images of a folder, pictures.py writes videos.
+"""
+
+import glob
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from lib.io.opencv import no_frame, not_a_video, quiet_opencv
+from lib.io.video_file import VideoError
+from lib.utils.image import IMAGE_SUFFIXES, ImageError, by_number, is_image_name, read_rgb
+
+USUAL_RATE = 25.0  # frames a second, where a source does not say
+RATES = (1.0, 1000.0)  # frames a second that are believed
+PATIENCE = 10_000  # milliseconds to wait for a stream
+# Many containers hold a duration, from which OpenCV works out the frames: not exact to the frame.
+TOLERANCE = 0.01  # of the announced frames
+
+
+class VideoBrokenOffError(RuntimeError):
+    """A source that ended before its end; the message says after how many frames."""
+
+
+class Frame(NamedTuple):
+    """One frame of a source."""
+
+    index: int  # from 0
+    seconds: float  # since the first frame
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+
+
+class FrameSource(Protocol):
+    """Frames one after another; reading them once is all that is promised.
+
+    Iterating raises VideoError if there is no first frame, and VideoBrokenOffError after the last
+    frame of a source that ends too early.
+    """
+
+    name: str  # for messages and file names
+    rate: float  # frames a second
+    length: int | None  # frames, if known
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield the frames."""
+        ...
+
+    def __enter__(self) -> "FrameSource":
+        """Return the source."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of file or device."""
+        ...
+
+
+def open_source(source: str, rate: float | None = None) -> FrameSource:
+    """Open what a user named.
+
+    Args:
+        source: the index of a camera ("0"), the address of a stream ("rtsp://...", "http://..."), a
+            folder of images, a pattern ("frames/*.jpg"), or a video file.
+        rate: frames a second; None takes what the source says.
+
+    Raises:
+        FileNotFoundError: no such file or folder, or no image in it.
+        VideoError: it cannot be opened.
+    """
+    path = Path(source).expanduser()
+    if source.isdigit():
+        return _Capture(f"camera {source}", int(source), rate, live=True)
+    if "://" in source:
+        return _Capture(source, source, rate, live=None)
+    if path.is_dir():
+        return _Images(source, _images_of(path), rate)
+    if path.is_file():
+        if is_image_name(path.name):
+            raise VideoError(f"{source} is one image; name its folder, or a pattern such as *.jpg")
+        return _Capture(source, str(path), rate, live=False)
+    if glob.has_magic(source):
+        found = [Path(name) for name in glob.glob(str(path))]
+        return _Images(source, [p for p in found if is_image_name(p.name)], rate)
+    raise FileNotFoundError(
+        f"no video {source!r}: neither a file nor a folder, the index of a camera, a pattern, or "
+        "an address such as rtsp://..."
+    )
+
+
+class _Images:
+    """Image files in the order of the numbers in their names."""
+
+    def __init__(self, name: str, paths: list[Path], rate: float | None) -> None:
+        if not paths:
+            raise FileNotFoundError(f"{name}: no image there ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        self.name = name
+        self.rate = rate or USUAL_RATE
+        self.length: int | None = len(paths)
+        self._paths = sorted(paths, key=lambda path: by_number(path.name))
+
+    def __enter__(self) -> "_Images":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index, path in enumerate(self._paths):
+            try:
+                image = read_rgb(path)
+            except (ImageError, OSError) as error:
+                if not index:
+                    raise VideoError(str(error)) from error
+                raise VideoBrokenOffError(
+                    f"{self.name}: {index} of {self.length} frames, then: {error}"
+                ) from error
+            yield Frame(index, index / self.rate, image)
+
+
+class _Capture:
+    """What OpenCV opens: a video file, a camera, a stream."""
+
+    def __init__(
+        self, name: str, target: str | int, rate: float | None, *, live: bool | None
+    ) -> None:
+        """Open it. live: it has no end of its own; None: so if it announces no length."""
+        self.name = name
+        self._capture = _open_capture(target)
+        if not self._capture.isOpened():
+            raise VideoError(f"{name}: {_why_not(target)}")
+        said = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate or (said if RATES[0] <= said <= RATES[1] else USUAL_RATE)
+        announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.length = announced if announced > 0 and not live else None
+        self._live = self.length is None if live is None else live
+
+    def __enter__(self) -> "_Capture":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._capture.release()
+
+    def __iter__(self) -> Iterator[Frame]:
+        index, begin = 0, None
+        while True:
+            there, bgr = self._capture.read()
+            if not there:
+                break
+            now = self._now(index)
+            begin = now if begin is None else begin
+            yield Frame(index, max(now - begin, 0.0), cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+            index += 1
+        self._check_end(index)
+
+    def _now(self, index: int) -> float:
+        """Time of the frame just read, seconds: a clock's, the file's, or by the rate."""
+        if self._live:
+            return time.monotonic()
+        said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return said if said > 0 else index / self.rate
+
+    def _check_end(self, count: int) -> None:
+        """Refuse an end that comes too early."""
+        if not count:
+            raise VideoError(f"{self.name}: {no_frame()}")
+        if self._live:
+            raise VideoBrokenOffError(f"{self.name}: no further frame after {count}")
+        if self.length is not None and self.length - count > max(1, TOLERANCE * self.length):
+            raise VideoBrokenOffError(
+                f"{self.name}: {count} frames could be read, {self.length} were announced"
+            )
+
+
+def _open_capture(target: str | int) -> cv2.VideoCapture:
+    """Open with OpenCV; a stream that does not answer is given up."""
+    with quiet_opencv():
+        if isinstance(target, str) and "://" in target:
+            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE]
+            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
+            return cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
+        return cv2.VideoCapture(target)
+
+
+def _why_not(target: str | int) -> str:
+    """What to tell a user whose source did not open."""
+    if isinstance(target, int):
+        return "there is no such camera, or another program has it"
+    if "://" in target:
+        return "the stream does not answer, or is none that OpenCV can read"
+    return not_a_video()
+
+
+def _images_of(folder: Path) -> list[Path]:
+    """Images of a folder; where it has none, of the img folder in it (as data sets lie)."""
+    for place in (folder, folder / "img"):
+        if place.is_dir():
+            images = [p for p in place.iterdir() if is_image_name(p.name)]
+            if images:
+                return images
+    return []

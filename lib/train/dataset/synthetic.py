@@ -1,0 +1,95 @@
+"""Clips composed while training: endless, nothing is written.
+
+Source: lib/synthetic, from photographs with label maps or from procedural pictures. A sequence
+number is a seed: the same number is the same clip, in every process and every run.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from lib.synthetic.compose import Annotation, ClipOptions, ClipPlan, Textures, annotate, plan_clip
+from lib.synthetic.render import draw_frame
+
+# Faster, smaller and fainter targets than in `ClipOptions`, whose values are those of the demo's
+# clips: what is hard is to be seen often.
+HARD = ClipOptions(
+    length=60, object_size=(0.04, 0.3), speed=(0.01, 0.3), faint=0.3, grey=0.15, shake=0.25
+)
+# Objects where they were photographed, their borders and surroundings real: only the camera moves.
+IN_PLACE = replace(HARD, region=1.0)
+SPACING = 3  # clip's frames from one that is offered to the next: annotating is not free
+CLIPS = 1_000_000
+LEAST_VISIBLE = 7  # of the frames offered
+TRIES = 20  # plans for one clip
+
+
+class SyntheticClips:
+    """Clips composed on demand; a `TrackingDataset` of `lib/train/data/sampler.py`."""
+
+    is_video = True
+
+    def __init__(
+        self,
+        name: str,
+        textures: Textures,
+        *,
+        seed: int,
+        options: ClipOptions = HARD,
+        clips: int = CLIPS,
+    ) -> None:
+        """Say what clips are made of; nothing is drawn yet.
+
+        Args:
+            seed: of this split: other seeds give other clips.
+            clips: how many there are.
+        """
+        self.name = name
+        self._textures = textures
+        self._seed = seed
+        self._options = options
+        self._shown = range(0, options.length, SPACING)
+        self.lengths = np.full(clips, len(self._shown))
+        self.visible_counts = np.full(clips, LEAST_VISIBLE)  # at least: see `_clip`
+        self._kept: tuple[int, ClipPlan, Annotation] | None = None  # the last clip
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        return len(self.lengths)
+
+    def sequence_name(self, sequence: int) -> str:
+        """Return the seeds of a clip."""
+        return f"{self._seed}/{sequence}"
+
+    def boxes(self, sequence: int) -> np.ndarray:
+        """Return (T, 4) float64 xywh in pixels of the frames offered."""
+        return self._clip(sequence)[1].boxes_xywh
+
+    def visible(self, sequence: int) -> np.ndarray:
+        """Return (T,) bool."""
+        return self._clip(sequence)[1].visible
+
+    def read_frame(self, sequence: int, frame: int) -> np.ndarray:
+        """Draw a frame, (H, W, 3) uint8 RGB."""
+        return draw_frame(self._clip(sequence)[0], self._shown[frame])
+
+    def _clip(self, sequence: int) -> tuple[ClipPlan, Annotation]:
+        """Plan and annotate a clip, unless it is the last one: a sample asks several times.
+
+        Raises:
+            RuntimeError: no plan shows the target in LEAST_VISIBLE frames.
+        """
+        if self._kept is None or self._kept[0] != sequence:
+            generator = np.random.default_rng((self._seed, sequence))
+            for _ in range(TRIES):
+                plan = plan_clip(generator, self._textures, self._options)
+                truth = annotate(plan, self._shown)
+                if np.count_nonzero(truth.visible) >= LEAST_VISIBLE:
+                    break
+            else:
+                raise RuntimeError(
+                    f"{self.name}: no clip in {TRIES} whose target is visible in "
+                    f"{LEAST_VISIBLE} of {len(self._shown)} frames with {self._options}"
+                )
+            self._kept = (sequence, plan, truth)
+        return self._kept[1:]

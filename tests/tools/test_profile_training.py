@@ -1,0 +1,80 @@
+"""The profile of the training step: consistent figures, both kinds of step, what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch._dynamo.exc import TorchDynamoException
+
+from lib.config.aiatrack.config import load_config
+from lib.tools.profiling import training as profiling
+from lib.tools.profiling.training import describe, profile_training, random_batch, report
+from lib.utils.box_ops import xywh_to_xyxy
+from tests.train.tiny import write_recipe
+
+CPU = torch.device("cpu")
+
+
+def test_figures_fit_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nn.Module, "compile", lambda self: None)  # which would take a minute
+    recipe = write_recipe(tmp_path)
+    profile = profile_training(str(recipe), CPU, steps=3)
+    cfg = load_config(recipe)
+    assert (profile.device, profile.batch_size, profile.steps) == ("cpu", 2, 3)
+    assert (profile.epochs, profile.samples) == (2, 8)
+    assert profile.plain.settings == "fp32, eager"
+    assert profile.fast.settings == "bf16, compiled, channels-last, fused AdamW"
+    weights = 4 * sum(p.numel() for p in profiling.build_aiatrack(cfg).parameters())
+    for kind in (profile.plain, profile.fast):
+        assert kind.samples_per_second == pytest.approx(2 / kind.seconds)
+        assert kind.recipe_hours == pytest.approx(16 / kind.samples_per_second / 3600)
+        assert kind.memory is None or kind.memory >= 3 * weights  # they and two moments
+    assert profile.speedup > 0
+    assert json.loads(json.dumps(report(profile)))["fast"]["settings"].startswith("bf16")
+    page = describe(profile)
+    assert "2 epochs of 8 samples" in page and "speedup" in page and "peak MiB" in page
+
+
+def test_compilation_can_be_left_out(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    profile = profile_training(str(recipe), CPU, batch_size=1, steps=1, compiled=False)
+    assert profile.fast.settings == "bf16, eager, channels-last, fused AdamW"
+
+
+def test_goes_on_without_a_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def compile_module(self: nn.Module) -> None:
+        self.register_forward_pre_hook(fail)
+
+    def fail(*_: object) -> None:
+        raise TorchDynamoException("no C++ compiler\nand more")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_module)
+    profile = profile_training(str(write_recipe(tmp_path)), CPU, batch_size=1, steps=1)
+    assert profile.fast.settings == "bf16, eager, channels-last, fused AdamW"
+    assert "torch.compile does not work here, going on without it: no C++ compiler" in caplog.text
+
+
+def test_random_batch_is_one_that_can_be_trained_on() -> None:
+    batch = random_batch(4, 64).unpack()
+    assert batch.search.shape == (4, 3, 64, 64) and batch.references.shape == (4, 2, 3, 64, 64)
+    corners = xywh_to_xyxy(batch.search_box)
+    assert (corners >= 0).all() and (corners <= 1).all()
+    assert len(batch.source) == 4
+
+
+def test_no_steps_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="steps must be at least 1; given: 0"):
+        profile_training(str(write_recipe(tmp_path)), CPU, steps=0)
+    with pytest.raises(ValueError, match="batch_size must be at least 1; given: 0"):
+        profile_training(str(write_recipe(tmp_path)), CPU, batch_size=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu(tmp_path: Path) -> None:
+    profile = profile_training(str(write_recipe(tmp_path)), torch.device("cuda"), steps=2)
+    assert profile.fast.settings.startswith("bf16, compiled")
+    assert profile.plain.memory > 0 and profile.fast.memory > 0

@@ -1,0 +1,391 @@
+"""Sources of frames, the video writer, and following targets through them."""
+
+import functools
+import gc
+import http.server
+import json
+import signal
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lib.io.video_file import VideoError
+from lib.test.tracker import Output
+from lib.tools.video import screen as screen_module
+from lib.tools.video.follow import RecordWriter, Targets, draw_states, follow
+from lib.tools.video.pictures import VideoWriter
+from lib.tools.video.screen import Screen
+from lib.tools.video.sources import Frame, VideoBrokenOffError, open_source
+from lib.utils.stopping import StopRequest
+
+RED, GREEN = (220, 0, 0), (0, 220, 0)
+
+
+def plain(colour: tuple[int, int, int], height: int = 48, width: int = 64) -> np.ndarray:
+    """A frame of one colour, RGB."""
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def make_video(path: Path, frames: int = 20, codec: str = "MJPG", rate: float = 10) -> Path:
+    """A red video in which nothing can be compressed away between frames."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate, (64, 48))
+    assert writer.isOpened()
+    for _ in range(frames):
+        writer.write(plain(RED)[..., ::-1])
+    writer.release()
+    return path
+
+
+def cut(path: Path, share: float) -> Path:
+    """A copy of the first part of a file."""
+    target = path.with_name(f"cut{path.suffix}")
+    content = path.read_bytes()
+    target.write_bytes(content[: int(len(content) * share)])
+    return target
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Twelve images whose names sort wrongly as text; frame i is i grey levels dark."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(12):
+        cv2.imwrite(str(folder / f"f{i + 1}.png"), plain((i, i, i)))
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def test_video_file(tmp_path: Path) -> None:
+    with open_source(str(make_video(tmp_path / "red.avi"))) as source:
+        assert (source.length, source.rate) == (20, 10)
+        frames = list(source)
+    assert [f.index for f in frames] == list(range(20))
+    assert [f.seconds for f in frames] == pytest.approx(np.arange(20) / 10)
+    mean = frames[0].image.mean((0, 1))
+    assert mean[0] > 180 and mean[2] < 40  # red is first
+
+
+@pytest.mark.parametrize("pattern", ["", "/*.png", "/f*"])
+def test_images_in_the_order_of_their_numbers(images: Path, pattern: str) -> None:
+    with open_source(f"{images}{pattern}", rate=4) as source:
+        assert source.length == 12
+        frames = list(source)
+    assert [int(f.image[0, 0, 0]) for f in frames] == list(range(12))
+    assert frames[-1].seconds == 11 / 4
+
+
+def test_images_in_a_sequence_of_a_data_set(images: Path) -> None:
+    images.rename(images.with_name("img"))
+    assert open_source(str(images.parent)).length == 12
+
+
+def test_stream(tmp_path: Path) -> None:
+    """A video over HTTP, from a server of this test."""
+    make_video(tmp_path / "red.avi")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with open_source(f"http://127.0.0.1:{server.server_port}/red.avi") as source:
+            assert len(list(source)) == 20
+        with pytest.raises(VideoError, match="the stream does not answer"):
+            open_source(f"http://127.0.0.1:{server.server_port}/none.avi")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_truncated_video(tmp_path: Path) -> None:
+    """What is there comes first, then the error with both numbers."""
+    frames = []
+    path = cut(make_video(tmp_path / "red.avi", 40), 0.5)
+    message = r"cut.avi: (\d+) frames could be read, 40 were announced"
+    with pytest.raises(VideoBrokenOffError, match=message), open_source(str(path)) as source:
+        frames.extend(source)
+    assert 3 < len(frames) < 30
+
+
+def test_image_broken_in_the_middle(images: Path) -> None:
+    (images / "f8.png").write_bytes(b"x")
+    frames = []
+    with pytest.raises(VideoBrokenOffError, match=r"7 of 12 frames, then: .*f8.png"):
+        frames.extend(open_source(str(images)))
+    assert len(frames) == 7
+    (images / "f1.png").write_bytes(b"x")
+    with pytest.raises(VideoError, match=r"f1.png"):
+        list(open_source(str(images)))
+
+
+class FakeCamera:
+    """Gives three BGR frames of red, then none."""
+
+    def __init__(self, *_: object) -> None:
+        self.left = 3
+
+    def isOpened(self) -> bool:
+        return True
+
+    def get(self, _: int) -> float:
+        return 0.0
+
+    def read(self) -> tuple[bool, np.ndarray | None]:
+        self.left -= 1
+        return (True, plain(RED)[..., ::-1].copy()) if self.left >= 0 else (False, None)
+
+    def release(self) -> None:
+        """Nothing is open."""
+
+
+def test_camera_that_is_unplugged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    frames = []
+    with pytest.raises(VideoBrokenOffError, match="camera 0: no further frame after 3"):
+        with open_source("0") as source:
+            assert source.length is None and source.rate == 25  # it says neither
+            frames.extend(source)
+    assert [f.image[0, 0].tolist() for f in frames] == [list(RED)] * 3
+    assert frames[0].seconds == 0 and frames[2].seconds >= frames[1].seconds
+
+
+REFUSED = [
+    ("none.mp4", FileNotFoundError, "no video 'none.mp4'"),
+    ("97", VideoError, "camera 97: there is no such camera"),
+    ("rtsp://127.0.0.1:9/x", VideoError, "rtsp://127.0.0.1:9/x: the stream does not answer"),
+    ("{tmp}/text.mp4", VideoError, "text.mp4: not a video that OpenCV"),
+    ("{tmp}/cut.mp4", VideoError, "cut.mp4: not a video that OpenCV.*truncated"),
+    ("{tmp}/empty", FileNotFoundError, "empty: no image there"),
+    ("{tmp}/*.jpg", FileNotFoundError, r"\*.jpg: no image there"),
+    ("{tmp}/one.png", VideoError, "one.png is one image"),
+]
+
+
+@pytest.mark.parametrize(("source", "error", "message"), REFUSED, ids=[c[0] for c in REFUSED])
+def test_refused_sources(tmp_path: Path, source: str, error: type, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mp4").write_text("no video")
+    cv2.imwrite(str(tmp_path / "one.png"), plain(RED))
+    cut(make_video(tmp_path / "red.mp4", codec="mp4v"), 0.5)
+    with pytest.raises(error, match=message):
+        open_source(source.format(tmp=tmp_path))
+
+
+def count_frames(path: Path) -> int:
+    """Frames that can be decoded."""
+    capture = cv2.VideoCapture(str(path))
+    return sum(1 for _ in iter(lambda: capture.read()[0], False))
+
+
+def test_writer_keeps_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.mp4"
+    with pytest.raises(KeyboardInterrupt), VideoWriter(path) as writer:
+        for _ in range(7):
+            writer.write(plain(RED))
+        assert not path.exists()
+        raise KeyboardInterrupt
+    assert count_frames(path) == 7
+    with VideoWriter(path):
+        """Nothing is written: what was there stays."""
+    with pytest.raises(ValueError, match=r"frame 1 is \(48, 32, 3\), the first is \(48, 64, 3\)"):
+        with VideoWriter(tmp_path / "b.mp4") as writer:
+            writer.write(plain(RED))
+            writer.write(plain(RED, width=32))
+    assert count_frames(path) == 7 and count_frames(tmp_path / "b.mp4") == 1
+    assert {p.name for p in tmp_path.rglob("*")} == {"new", "a.mp4", "b.mp4"}
+
+
+def test_writer_falls_back_to_a_codec_that_it_has(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with VideoWriter(tmp_path / "a.mp4", codec="XXXX") as writer:
+        writer.write(plain(GREEN))
+    assert "no codec XXXX in this OpenCV: using mp4v" in caplog.text
+    assert writer.codec == "mp4v" and count_frames(tmp_path / "a.mp4") == 1
+
+
+def test_writer_notices_a_file_that_is_not_whole(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "a.mp4")
+    writer.write(plain(RED))
+    writer.count = 9  # as if the disk had swallowed eight
+    with pytest.raises(OSError, match=r"a.mp4: the video could not be written whole"):
+        writer.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_writer_refusals(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot write .*/file/a.mp4"):
+        VideoWriter(tmp_path / "file" / "a.mp4")
+    with pytest.raises(ValueError, match=r"a file name with .mp4; given: .*a.gif"):
+        VideoWriter(tmp_path / "a.gif")
+    with pytest.raises(ValueError, match=r"four characters.*'h264x'"):
+        VideoWriter(tmp_path / "a.mp4", codec="h264x")
+
+
+class FakeTracker:
+    """Moves its box by a pixel; the score is the frame's first pixel over 100."""
+
+    def for_new_target(self) -> "FakeTracker":
+        return FakeTracker()
+
+    def initialize(self, image: np.ndarray, box: list[float]) -> None:
+        if box[0] < 0:
+            raise ValueError(f"bad box {box}")
+        self.box = list(box)
+
+    def crop_search_region(self, image: np.ndarray) -> float:
+        self.box[0] += 1
+        return image[0, 0, 0] / 100
+
+    @staticmethod
+    def track_batch(trackers: list["FakeTracker"], views: list[float]) -> list[Output]:
+        return [Output(list(t.box), score) for t, score in zip(trackers, views, strict=True)]
+
+
+class FakeScreen:
+    """Presses keys: frame -> key."""
+
+    def __init__(self, keys: dict[int, str]) -> None:
+        self.keys, self.shown = keys, 0
+
+    def show(self, image: np.ndarray) -> str:
+        self.shown += 1
+        return self.keys.get(self.shown - 1, "")
+
+    def draw_boxes(self, image: np.ndarray, count: int | None) -> list[list[float] | None]:
+        return [[40.0, 5.0, 6.0, 7.0], None][:count]
+
+
+def frames(count: int) -> Iterator[Frame]:
+    for i in range(count):
+        yield Frame(i, i / 10, plain((50 - i, 0, 0)))
+
+
+def run(tmp_path: Path, source: Iterator[Frame], **options):
+    """Follow two targets; return the summary and the records."""
+    boxes = [[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 5.0, 5.0]]
+    outputs = VideoWriter(tmp_path / "a.mp4"), RecordWriter(tmp_path / "a.jsonl")
+    with outputs[0], outputs[1]:
+        targets = Targets(FakeTracker(), lost_below=0.45)
+        summary = follow(source, targets, lambda image: boxes, outputs, **options)
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    return summary, [json.loads(line) for line in lines]
+
+
+def test_records(tmp_path: Path) -> None:
+    summary, records = run(tmp_path, frames(10))
+    assert summary == (10, {1: 4, 2: 4}, "end", "")  # scores .49 ... .41; .45 is not below
+    assert len(records) == 20 and count_frames(tmp_path / "a.mp4") == 10
+    assert records[0] == {
+        "frame": 0, "time": 0.0, "target": 1, "box": [1, 2, 3, 4], "score": None, "lost": False,
+    }  # fmt: skip
+    assert records[13] == {
+        "frame": 6, "time": 0.6, "target": 2, "box": [16, 20, 5, 5], "score": 0.44, "lost": True,
+    }  # fmt: skip
+
+
+def test_keys(tmp_path: Path) -> None:
+    """r at frame 3 starts target 1 anew and leaves target 2; Escape at frame 5 ends."""
+    screen = FakeScreen({3: "r", 5: "escape"})
+    summary, records = run(tmp_path, frames(10), screen=screen)
+    assert (summary.frames, summary.ended_by) == (6, "key")
+    assert count_frames(tmp_path / "a.mp4") == 6
+    first = [r for r in records if r["target"] == 1]
+    assert [r["box"][0] for r in first] == [1, 2, 3, 40, 41, 42]
+    assert [r["score"] is None for r in first] == [True, False, False, True, False, False]
+    assert [r["box"][0] for r in records if r["target"] == 2] == [10, 11, 12, 13, 14, 15]
+
+
+def test_source_that_breaks_off(tmp_path: Path) -> None:
+    def broken() -> Iterator[Frame]:
+        yield from frames(3)
+        raise VideoBrokenOffError("cable")
+
+    summary, records = run(tmp_path, broken())
+    assert (summary.frames, summary.ended_by, summary.detail) == (3, "broken off", "cable")
+    assert len(records) == 6 and count_frames(tmp_path / "a.mp4") == 3
+
+
+def test_stop_request(tmp_path: Path) -> None:
+    with StopRequest(second_interrupts=True) as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signal_number == signal.SIGTERM
+        summary, records = run(tmp_path, frames(5), stop=stop)
+        assert (summary.frames, summary.ended_by, len(records)) == (1, "signal", 2)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_bad_box_names_its_target_and_writes_nothing(tmp_path: Path) -> None:
+    targets = Targets(FakeTracker(), 0.3)
+    with pytest.raises(ValueError, match="target 2: bad box"):
+        targets.start(plain(RED), [[1, 1, 5, 5], [-9, 1, 5, 5]])
+    with RecordWriter(tmp_path / "a.jsonl"):
+        """Nothing is written."""
+    assert not list(tmp_path.iterdir())
+
+
+def test_memory_does_not_grow(tmp_path: Path) -> None:
+    """Of all frames read, no more than two are alive at a time."""
+    alive: list[weakref.ref] = []
+    most = 0
+
+    def watched() -> Iterator[Frame]:
+        nonlocal most
+        for i in range(60):
+            gc.collect(0)
+            image = plain(RED)
+            alive.append(weakref.ref(image))
+            most = max(most, sum(ref() is not None for ref in alive))
+            yield Frame(i, 0.0, image)
+            del image
+
+    run(tmp_path, watched())
+    assert len(alive) == 60 and most <= 2
+
+
+def test_drawing_says_lost(tmp_path: Path) -> None:
+    targets = Targets(FakeTracker(), lost_below=0.45)
+    image = plain((44, 0, 0), 100, 100)
+    targets.start(image, [[30, 40, 20, 20]])
+    assert draw_states(image, targets.states)[40, 40].tolist() == [64, 255, 64]  # upper edge
+    assert draw_states(image, targets.track(image))[40, 40].tolist() == [255, 48, 48]
+    assert (image == plain((44, 0, 0), 100, 100)).all()
+
+
+@pytest.fixture
+def window(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """OpenCV's windows, replaced: what is shown, and what the user does next."""
+    state = {"shown": [], "key": -1, "visible": 1.0, "boxes": []}
+    monkeypatch.setenv("DISPLAY", ":0")
+    fake = screen_module.cv2
+    monkeypatch.setattr(fake, "imshow", lambda _, image: state["shown"].append(image))
+    monkeypatch.setattr(fake, "waitKey", lambda _: state["key"])
+    monkeypatch.setattr(fake, "getWindowProperty", lambda *_: state["visible"])
+    monkeypatch.setattr(fake, "selectROI", lambda *_, **__: state["boxes"].pop(0))
+    monkeypatch.setattr(fake, "destroyAllWindows", lambda: None)
+    return state
+
+
+def test_screen(window: dict) -> None:
+    with Screen() as screen:
+        keys = []
+        for window["key"] in (-1, ord("r"), 27):
+            keys.append(screen.show(plain(RED)))
+        assert keys == ["", "r", "escape"]
+        assert window["shown"][0][0, 0].tolist() == [0, 0, 220]  # windows take BGR
+        window["visible"] = 0.0
+        assert screen.show(plain(RED)) == "q"
+        window["boxes"] = [(1, 2, 3, 4), (5, 6, 7, 8), (0, 0, 0, 0)]
+        assert screen.draw_boxes(plain(RED), None) == [[1, 2, 3, 4], [5, 6, 7, 8]]
+        window["boxes"] = [(0, 0, 0, 0), (5, 6, 7, 8)]
+        assert screen.draw_boxes(plain(RED), 2) == [None, [5, 6, 7, 8]]
