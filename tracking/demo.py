@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from lib.config.aiatrack.config import recipe_name
 from lib.synthetic.compose import ClipOptions, PhotoTextures, compose_clip
 from lib.synthetic.layouts import WRITERS
 from lib.synthetic.textures import PARTS
@@ -101,7 +102,7 @@ def main() -> int:
     part = "" if args.part == "all" else f"_{args.part}"
     name = f"{args.photographs.name}{part}_seed{args.seed}_{args.clips}x{args.frames}"
     root = args.out / "clips" / name
-    folder = ResultFolder(args.out / "results" / name, "aiatrack", Path(args.param).stem, "demo")
+    folder = ResultFolder(args.out / "results" / name, "aiatrack", recipe_name(args.param), "demo")
     sheet, video, seconds = [], [], []
     for sequence in compose_clips(args, root):
         result = run_sequence(tracker, sequence)
@@ -112,7 +113,7 @@ def main() -> int:
         )
         video += frames
         seconds += result.seconds[1:].tolist()
-    report = make_report("demo", [Run(Path(args.param).stem, (folder.path,))], ["otb"], root)
+    report = make_report("demo", [Run(recipe_name(args.param), (folder.path,))], ["otb"], root)
     scored = report.of_protocol("otb")
     print(to_text([*sequence_rows(scored), *overall_rows(scored)]))
     print(f"\n{len(seconds) / sum(seconds):.0f} frames a second, reading and drawing left out")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.config.aiatrack.config import load_config
+from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.onnx.export import (
@@ -76,7 +76,7 @@ def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
     """The plain network with its weights, and what the files will say of themselves."""
     hyper = parse_hyper(args.hyper)
     cfg = load_config(args.param)
-    name = Path(args.param).stem
+    name = recipe_name(args.param)
     checkpoint = args.checkpoint or str(find_checkpoint(cfg, name))
     ensemble = make_params(cfg, args.dataset, hyper).ensemble
     model = build_aiatrack(cfg).eval()

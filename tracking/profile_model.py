@@ -31,11 +31,12 @@ from lib.models.aiatrack.prroi_pool import load_cuda_pooling
 from lib.models.aiatrack.weights import load_weights
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
-from lib.test.tracker.load import TrackerSpec, choose_device
+from lib.test.tracker.load import TrackerSpec
 from lib.test.tracker.modes import Mode
 from lib.tools.profiling import training
 from lib.tools.profiling.timers import STAGES
 from lib.tools.profiling.tracking import MODES, parse_modes, profile_tracking
+from lib.utils.device import choose_device
 from lib.utils.files import atomic_write_text
 from lib.utils.program import run_program
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.config.aiatrack.config import recipe_name
 from lib.test.evaluation import local
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import LAYOUTS, TestSet, open_dataset, select_names
@@ -100,7 +101,7 @@ def main() -> int:
     if len(missing) > 5:
         print(f"... and {len(missing) - 5} more that cannot be run", file=sys.stderr)
     root = args.results or results_root()
-    folder = ResultFolder(root, args.tracker, Path(args.param).stem, args.dataset)
+    folder = ResultFolder(root, args.tracker, recipe_name(args.param), args.dataset)
     job = Job(spec, folder, make_provenance(spec, batched=args.batch > 1), args.batch)
     show = args.show or (local.show_result and not args.threads and args.batch == 1)
     with Display(enabled=show) as display:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.config.aiatrack.config import load_config
+from lib.config.aiatrack.config import load_config, recipe_name
 from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.vot.regions import BOX_OF_MASK
 from lib.test.vot.session import REGIONS
@@ -61,7 +61,7 @@ def make_command(args: argparse.Namespace) -> list[str]:
         FileNotFoundError, ConfigError: no such recipe or checkpoint.
     """
     config = load_config(args.param)
-    checkpoint = args.checkpoint or find_checkpoint(config, Path(args.param).stem)
+    checkpoint = args.checkpoint or find_checkpoint(config, recipe_name(args.param))
     if not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint at {checkpoint}")
     is_file = args.param.endswith((".yaml", ".yml"))

@@ -90,6 +90,11 @@ def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]
     return iou - (enclosing - union) / enclosing.clamp(min=tiny), iou
 
 
+def has_area(box_xywh: np.ndarray) -> np.ndarray:
+    """(...) bool, True where a (..., 4) box is finite with a positive width and height."""
+    return np.isfinite(box_xywh).all(-1) & (box_xywh[..., 2:] > 0).all(-1)
+
+
 def is_inverted(box_xyxy: Tensor) -> Tensor:
     """(...) bool, True where x2 < x1 or y2 < y1."""
     return (box_xyxy[..., 2:] < box_xyxy[..., :2]).any(-1)

@@ -7,7 +7,7 @@ once.
 import functools
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from easydict import EasyDict
 logger = logging.getLogger(__name__)
 
 EXPERIMENTS = Path(__file__).resolve().parents[3] / "experiments" / "aiatrack"
-STRIDE = 16
+STRIDE = 16  # pixels of the crop per cell of the feature map
 
 DEFAULTS = Path(__file__).with_name(
     "defaults.yaml"
@@ -95,11 +95,27 @@ def make_config(given: dict[str, Any] | None = None) -> EasyDict:
     given = given or {}
     values = _merge(_defaults(), given, "")
     cfg = EasyDict(values)
-    for key, _ in _leaves(given, ""):
+    for key in flatten(given):
         if key in NO_EFFECT:
             _say_no_effect(key)
     _check(cfg)
     return cfg
+
+
+def recipe_name(config: str | Path) -> str:
+    """Name of a recipe given by name or path; it names the folders of weights and results."""
+    return Path(config).stem
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values of nested dictionaries by their dotted keys, such as "MODEL.AIA.WHERE"."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 @functools.cache
@@ -185,18 +201,9 @@ def _convert(path: str, value: Any, default: Any) -> Any:
     )
 
 
-def _leaves(tree: dict, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Every key of a nested dictionary with its full path."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
 def _check(cfg: EasyDict) -> None:
     """Refuse values that cannot work, alone or together."""
-    flat = dict(_leaves(cfg, ""))
+    flat = flatten(cfg)
 
     def require(key: str, allowed: str, ok: Callable[[Any], bool]) -> None:
         if not ok(flat[key]):

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lib.models.aiatrack.backbone import STRIDE, Backbone
+from lib.config.aiatrack.config import STRIDE
+from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.embedding import target_cells
 from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings

@@ -9,7 +9,7 @@ import timm
 from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 
-STRIDE = 16
+from lib.config.aiatrack.config import STRIDE
 
 # The published recipe's names, and whose ImageNet weights they mean.
 PRETRAINED = {"resnet50": "resnet50.tv_in1k"}

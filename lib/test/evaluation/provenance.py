@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from easydict import EasyDict
 
-from lib.config.aiatrack.config import load_config
+from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.onnx.session import choose_providers, import_onnxruntime, onnx_files
 from lib.test.evaluation.results import Provenance
 from lib.test.parameter.aiatrack import find_checkpoint
-from lib.test.tracker.load import TrackerSpec, choose_device
+from lib.test.tracker.load import TrackerSpec
 from lib.test.tracker.onnx_tracker import default_folder
+from lib.utils.device import choose_device
 from lib.utils.paths import PROJECT_ROOT
 
 # The code that decides a box; the rest of the project may change without making results stale.
@@ -57,7 +58,7 @@ def _weight_files(spec: TrackerSpec, cfg: EasyDict) -> list[Path]:
     """The files that hold the weights of a run."""
     if spec.backend == "onnx":
         return list(onnx_files(spec.onnx or default_folder(spec.config)).values())
-    checkpoint = Path(spec.checkpoint or find_checkpoint(cfg, Path(spec.config).stem))
+    checkpoint = Path(spec.checkpoint or find_checkpoint(cfg, recipe_name(spec.config)))
     if not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint at {checkpoint}")
     return [checkpoint]

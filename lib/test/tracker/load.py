@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from lib.config.aiatrack.config import load_config
+from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.prroi_pool import load_cuda_pooling
 from lib.models.aiatrack.weights import load_weights
@@ -13,6 +13,7 @@ from lib.test.parameter.aiatrack import find_checkpoint, make_params
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.modes import Mode, check_mode, prepare_network
 from lib.test.tracker.onnx_tracker import load_onnx_tracker
+from lib.utils.device import choose_device
 
 
 class TrackerSpec(NamedTuple):
@@ -88,7 +89,7 @@ def load_tracker(
     device = choose_device(device)
     mode = Mode(plain, precision, compile, str(calibration) if calibration else None)
     check_mode(mode, device)
-    path = Path(checkpoint) if checkpoint else find_checkpoint(cfg, Path(config).stem)
+    path = Path(checkpoint) if checkpoint else find_checkpoint(cfg, recipe_name(config))
     model = build_aiatrack(cfg)
     load_weights(model, path)
     if pooling == "cuda":
@@ -117,23 +118,3 @@ def check_backend(backend: str, onnx: str | Path | None, *torch_only: object) ->
         raise ValueError(
             f"backend 'onnx' takes no {', '.join(given)}: the exported files settle that"
         )
-
-
-def choose_device(device: str | torch.device) -> torch.device:
-    """Resolve "auto" and check that the device exists.
-
-    Raises:
-        ValueError: unknown, or not there on this machine.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        count = torch.cuda.device_count()
-        raise ValueError(
-            f"device {str(device)!r} cannot be used here ({str(error).splitlines()[0]}); "
-            f"this machine has cpu{''.join(f', cuda:{i}' for i in range(count))}; 'auto' chooses"
-        ) from error
-    return chosen

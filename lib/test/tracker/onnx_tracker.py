@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lib.config.aiatrack.config import load_config
+from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.onnx.graphs import network_settings
 from lib.models.aiatrack.onnx.session import OnnxNetwork
 from lib.models.aiatrack.transformer import References
@@ -44,7 +44,7 @@ class OnnxTracker(AiATrackTracker):
 
 def default_folder(config: str | Path) -> Path:
     """Where a recipe's files are written and looked for unless said otherwise."""
-    return PROJECT_ROOT / "checkpoints" / "onnx" / "aiatrack" / Path(config).stem
+    return PROJECT_ROOT / "checkpoints" / "onnx" / "aiatrack" / recipe_name(config)
 
 
 def load_onnx_tracker(
@@ -69,5 +69,5 @@ def load_onnx_tracker(
     cfg = load_config(config)
     params = make_params(cfg, dataset, hyper)
     network = OnnxNetwork(folder or default_folder(config), str(device))
-    network.check_fits(Path(config).stem, network_settings(cfg), params.ensemble)
+    network.check_fits(recipe_name(config), network_settings(cfg), params.ensemble)
     return OnnxTracker(network, params, torch.device("cpu"))

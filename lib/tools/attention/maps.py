@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lib.config.aiatrack.config import STRIDE
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention, KeyValue
-from lib.models.aiatrack.backbone import STRIDE
 from lib.models.aiatrack.transformer import References
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.memory import ReferenceMemory

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from easydict import EasyDict
 
-from lib.config.aiatrack.config import load_config
+from lib.config.aiatrack.config import load_config, recipe_name
 from lib.utils.paths import PROJECT_ROOT
 
 PRECISIONS = ("off", "bf16", "fp16")
@@ -61,7 +61,7 @@ class Settings:
     @property
     def name(self) -> str:
         """The recipe's name, which names the folders."""
-        return Path(self.config).stem
+        return recipe_name(self.config)
 
     @property
     def checkpoint_folder(self) -> Path:

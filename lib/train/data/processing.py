@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from easydict import EasyDict
 
+from lib.config.aiatrack.config import STRIDE
 from lib.train.data.batch import CompactSample
 from lib.train.data.processing_utils import Jitter, draw_proposals, jitter_box
 from lib.train.data.transforms import (
@@ -24,8 +25,6 @@ from lib.train.data.transforms import (
     draw_frame_change,
 )
 from lib.utils.crop import Crop
-
-STRIDE = 16  # of the network's mask
 
 
 class UnusableSample(ValueError):

@@ -219,8 +219,3 @@ def read_flags(store: Store, path: str, length: int) -> np.ndarray:
     if len(flags) != length:
         raise ValueError(f"{length} boxes, but {len(flags)} flags in {store.root / path}")
     return flags
-
-
-def has_area(boxes_xywh: np.ndarray) -> np.ndarray:
-    """Which of (T, 4) boxes are finite with a positive width and height, (T,) bool."""
-    return np.isfinite(boxes_xywh).all(-1) & (boxes_xywh[:, 2:] > 0).all(-1)

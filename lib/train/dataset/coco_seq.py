@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from lib.io.store import Store
-from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError, has_area
+from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError
 from lib.train.dataset.index import SequenceIndex
+from lib.utils.box_ops import has_area
 
 
 class CocoSeq(BaseDataset):

@@ -10,10 +10,10 @@ from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
     FrameFiles,
-    has_area,
     read_boxes,
     read_flags,
 )
+from lib.utils.box_ops import has_area
 
 TEXTS = ("groundtruth.txt", "absence.label", "cover.label")
 

@@ -8,10 +8,10 @@ from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
     FrameFiles,
-    has_area,
     read_boxes,
     read_flags,
 )
+from lib.utils.box_ops import has_area
 
 FLAGS = ("full_occlusion.txt", "out_of_view.txt")
 

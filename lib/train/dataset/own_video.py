@@ -15,8 +15,8 @@ from lib.train.dataset.base_video_dataset import (
     BaseVideoDataset,
     DatasetError,
     FrameFiles,
-    has_area,
 )
+from lib.utils.box_ops import has_area
 
 
 class OwnVideo(BaseVideoDataset):

@@ -10,9 +10,9 @@ from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
     FrameFiles,
-    has_area,
     read_boxes,
 )
+from lib.utils.box_ops import has_area
 
 ANNOTATED_EVERY = 30  # frames
 

@@ -7,12 +7,12 @@ AIATRACK_ep0012.pth.tar; a run stopped within an epoch leaves AIATRACK_interrupt
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from easydict import EasyDict
 
+from lib.config.aiatrack.config import flatten
 from lib.utils.checkpoint import (
     CheckpointError,
     checkpoints_newest_first,
@@ -126,7 +126,7 @@ def check_resumable(path: Path, contents: dict[str, Any], cfg: EasyDict) -> None
             f"(a released model?). To start from its weights use --init-from with another "
             f"--save-dir"
         )
-    saved, wanted = dict(_leaves(contents["settings"]["recipe"])), dict(_leaves(plain(cfg)))
+    saved, wanted = flatten(contents["settings"]["recipe"]), flatten(plain(cfg))
     changed = {
         key: f"{key} {saved.get(key)!r} there, {wanted.get(key)!r} here"
         for key in {**saved, **wanted}
@@ -141,12 +141,3 @@ def check_resumable(path: Path, contents: dict[str, Any], cfg: EasyDict) -> None
         logger.warning(
             "the recipe has changed; what it says now takes hold: %s", "; ".join(changed.values())
         )
-
-
-def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested dictionaries with its dotted key."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lib.config.aiatrack.config import STRIDE
 from lib.models.aiatrack.aiatrack import AiATrack, concat_references
-from lib.models.aiatrack.backbone import STRIDE
 
 logger = logging.getLogger(__name__)
 

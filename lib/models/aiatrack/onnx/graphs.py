@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from easydict import EasyDict
 from torch import Tensor, nn
 
+from lib.config.aiatrack.config import flatten
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import KeyValue
 from lib.models.aiatrack.transformer import References
@@ -69,16 +70,7 @@ def network_settings(cfg: EasyDict) -> dict[str, Any]:
     data = {name: cfg.DATA[name] for name in ("MEAN", "STD")}
     test = {name: cfg.TEST[name] for name in ("SEARCH_FACTOR", "SEARCH_SIZE")}
     chosen = {"MODEL": cfg.MODEL, "DATA": data, "TEST": test}
-    return json.loads(json.dumps(dict(_flat(chosen, ""))))  # tuples are lists, as when read again
-
-
-def _flat(tree: dict[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    """Leaves of nested dictionaries with their dotted names."""
-    leaves = []
-    for name, value in tree.items():
-        whole = f"{prefix}{name}"
-        leaves += _flat(value, f"{whole}.") if isinstance(value, dict) else [(whole, value)]
-    return leaves
+    return json.loads(json.dumps(flatten(chosen)))  # tuples are lists, as when read again
 
 
 class MemorizeGraph(nn.Module):

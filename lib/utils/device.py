@@ -1,0 +1,59 @@
+"""Which device computes, and how many cores this process may use.
+
+Used by training, testing and the tools. ONNX Runtime chooses its own providers
+(lib/models/aiatrack/onnx/session.py).
+"""
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU in each period
+
+
+def choose_device(device: str | torch.device) -> torch.device:
+    """Resolve "auto" and check that the device exists.
+
+    Raises:
+        ValueError: unknown, or not on this machine.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        count = torch.cuda.device_count()
+        raise ValueError(
+            f"device {str(device)!r} cannot be used here ({str(error).splitlines()[0]}); "
+            f"this machine has cpu{''.join(f', cuda:{i}' for i in range(count))}; 'auto' chooses"
+        ) from error
+    return chosen
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the GPU, or "cpu"."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given; a CPU has nothing to wait for."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use: OMP_NUM_THREADS where it is set, else the
+    machine's less those that CPU affinity and the container's quota take away."""
+    if (given := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(given) > 0:
+        return int(given)
+    # Only Linux has affinity.
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no container, or quota "max"
+        return cores
