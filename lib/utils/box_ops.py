@@ -25,6 +25,11 @@ def _split(box: Array) -> tuple[Array, Array, Array, Array]:
     return box[..., 0], box[..., 1], box[..., 2], box[..., 3]
 
 
+def _at_least(values: Array, minimum: float) -> Array:
+    """Clamp from below; NaN stays."""
+    return values.clamp(min=minimum) if isinstance(values, Tensor) else np.maximum(values, minimum)
+
+
 def xywh_to_xyxy(box_xywh: Array) -> Array:
     """(..., 4) x, y, w, h -> x1, y1, x2, y2."""
     x, y, w, h = _split(box_xywh)
@@ -49,12 +54,23 @@ def cxcywh_to_xywh(box_cxcywh: Array) -> Array:
     return _join([cx - w / 2, cy - h / 2, w, h])
 
 
-def box_area(box_xyxy: Tensor) -> Tensor:
+def box_area(box_xyxy: Array) -> Array:
     """Area of (..., 4) xyxy boxes, (...); an inverted side counts as 0."""
-    return (box_xyxy[..., 2:] - box_xyxy[..., :2]).clamp(min=0).prod(-1)
+    return _at_least(box_xyxy[..., 2:] - box_xyxy[..., :2], 0).prod(-1)
 
 
-def box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
+def intersection_area(a_xyxy: Array, b_xyxy: Array) -> Array:
+    """Area that paired (..., 4) boxes share, (...); NaN where a box holds NaN."""
+    if isinstance(a_xyxy, Tensor):
+        top_left = torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
+        bottom_right = torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    else:
+        top_left = np.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
+        bottom_right = np.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    return _at_least(bottom_right - top_left, 0).prod(-1)
+
+
+def box_iou(a_xyxy: Array, b_xyxy: Array) -> tuple[Array, Array]:
     """IoU of paired boxes.
 
     Args:
@@ -63,11 +79,10 @@ def box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         IoU in [0, 1] and union area, each (...). Two boxes without area have IoU 0.
     """
-    top_left = torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
-    bottom_right = torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
-    intersection = (bottom_right - top_left).clamp(min=0).prod(-1)
+    intersection = intersection_area(a_xyxy, b_xyxy)
     union = box_area(a_xyxy) + box_area(b_xyxy) - intersection
-    return intersection / union.clamp(min=torch.finfo(union.dtype).tiny), union
+    finfo = torch.finfo if isinstance(union, Tensor) else np.finfo
+    return intersection / _at_least(union, float(finfo(union.dtype).tiny)), union
 
 
 def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lib.utils.box_ops import intersection_area, xywh_to_xyxy
+
 # Each threshold is the float nearest to k/20 (k/100), so that a ratio such as 3/20 is on it.
 SUCCESS_THRESHOLDS = np.arange(21) / 20
 PRECISION_THRESHOLDS = np.arange(51, dtype=np.float64)
@@ -23,12 +25,10 @@ def intersection_over_union(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarra
     Returns:
         iou: (n,) in [0, 1]; 0 where neither box has an area, NaN where a box holds NaN.
     """
-    a_size, b_size = np.maximum(a_xywh[:, 2:], 0), np.maximum(b_xywh[:, 2:], 0)
-    top_left = np.maximum(a_xywh[:, :2], b_xywh[:, :2])
-    bottom_right = np.minimum(a_xywh[:, :2] + a_size, b_xywh[:, :2] + b_size)
-    overlap = np.maximum(bottom_right - top_left, 0)
-    intersection = overlap[:, 0] * overlap[:, 1]
-    union = a_size[:, 0] * a_size[:, 1] + b_size[:, 0] * b_size[:, 1] - intersection
+    a, b = (np.hstack([box[:, :2], np.maximum(box[:, 2:], 0)]) for box in (a_xywh, b_xywh))
+    intersection = intersection_area(xywh_to_xyxy(a), xywh_to_xyxy(b))
+    # Areas from widths and heights: differences of corners would round otherwise.
+    union = a[:, 2:].prod(1) + b[:, 2:].prod(1) - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union != 0)
 
 

@@ -6,7 +6,6 @@ Source: spec section 4.
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from lib.utils.box_ops import box_iou, cxcywh_to_xywh, xywh_to_cxcywh, xywh_to_xyxy
 
@@ -57,7 +56,7 @@ def draw_proposals(
     for _ in range(TRIES):
         noise = generator.standard_normal((count, 4)) * sigma[:, None]
         tried = cxcywh_to_xywh(xywh_to_cxcywh(box_xywh) + noise)
-        overlap = _iou(tried, box_xywh)
+        overlap, _ = box_iou(xywh_to_xyxy(tried), xywh_to_xyxy(box_xywh))
         taken = pending & (tried[:, 2:] > 0).all(1)
         boxes[taken], iou[taken] = tried[taken], overlap[taken]
         pending &= ~(taken & (overlap > LEAST_IOU))
@@ -65,9 +64,3 @@ def draw_proposals(
             break
         sigma = sigma * SHRINK
     return Proposals(boxes, iou)
-
-
-def _iou(boxes_xywh: np.ndarray, box_xywh: np.ndarray) -> np.ndarray:
-    """IoU of (P, 4) boxes with one, (P,); a negative size counts as no area."""
-    a, b = torch.from_numpy(xywh_to_xyxy(boxes_xywh)), torch.from_numpy(xywh_to_xyxy(box_xywh))
-    return box_iou(a, b)[0].numpy()
