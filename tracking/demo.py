@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from lib.config.aiatrack.config import recipe_name
-from lib.synthetic.compose import ClipOptions, PhotoTextures, compose_clip
-from lib.synthetic.layouts import WRITERS
-from lib.synthetic.textures import PARTS
+from lib.synthetic.compose import Clip, ClipOptions, PhotoTextures, compose_clip
+from lib.synthetic.layouts import write_got10k
+from lib.synthetic.textures import SPLITS
 from lib.test.analysis.extract_results import Run
 from lib.test.analysis.plot_results import plot_all
 from lib.test.analysis.report import make_report
@@ -54,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--seed", type=int, default=2026, help="of the clips (default: 2026)")
     add("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR",
         help="<name>.jpg with label maps <name>.png (default: assets/photographs)")  # fmt: skip
-    add("--part", choices=list(PARTS), default="all",
+    add("--part", choices=list(SPLITS), default="all",
         help="of them: val is what training on that folder leaves out (default: all)")  # fmt: skip
     add("--out", type=Path, default=PROJECT_ROOT / "demo", help="(default: demo/)")
     args = parser.parse_args()
@@ -65,16 +65,16 @@ def parse_arguments() -> argparse.Namespace:
 
 def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
     """Write clips under `root`, unless they are there, and open them as the demo test set."""
-    textures = PhotoTextures(args.photographs, part=args.part)
+    textures = PhotoTextures(args.photographs, split=args.part)
     options = ClipOptions(length=args.frames)
 
-    def clips() -> Iterator[tuple[str, object]]:
+    def clips() -> Iterator[tuple[str, Clip]]:
         for number in range(args.clips):
             generator = np.random.default_rng((args.seed, number))
             yield f"clip_{number + 1:02d}", compose_clip(generator, textures, options)
 
     if not (root / "val" / "list.txt").is_file():
-        WRITERS["got10k_val"](root, dict(clips()))
+        write_got10k(root, list(clips()), split="val")
     os.environ["AIATRACK_DEMO_DIR"] = str(root)
     test_set = open_dataset("demo")
     return [test_set.load(name) for name in test_set.names]

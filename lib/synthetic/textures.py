@@ -20,7 +20,7 @@ SEGMENT_FILL = 0.35  # its pixels over its box's, at least: no webs and rings
 SEGMENT_SIDE = 16  # its shorter side in pixels, at least
 SEGMENT_ASPECT = 4  # its longer side over its shorter one, at most
 SEGMENT_TEXTURE = 10.0  # standard deviation of its grey levels, at least
-PARTS = {  # of a list of photographs
+SPLITS = {  # of a list of photographs
     "all": lambda paths: paths,
     "train": lambda paths: [path for i, path in enumerate(paths) if i % 10],
     "val": lambda paths: paths[::10],
@@ -63,20 +63,20 @@ class PhotoTextures:
     """
 
     def __init__(
-        self, folder: str | Path, keep: int = 64, part: str = "all", rectangles: float = 0.5
+        self, folder: str | Path, keep: int = 64, split: str = "all", rectangles: float = 0.5
     ) -> None:
         """List the folder; files are read, and checked, when they are drawn.
 
         Args:
-            part: "all" photographs, or "train" or "val": every tenth by name is in "val" only.
+            split: "all" photographs, or "train" or "val": every tenth by name is in "val" only.
             rectangles: chance that `region` gives a rectangle instead of a segment.
 
         Raises:
             FileNotFoundError: no folder, no photograph in it, or one without its label map.
-            KeyError: another part.
+            KeyError: another split.
         """
         self.folder = Path(folder)
-        self.photographs = PARTS[part](sorted(self.folder.glob("*.jpg")))
+        self.photographs = SPLITS[split](sorted(self.folder.glob("*.jpg")))
         if not self.photographs:
             raise FileNotFoundError(
                 f"{self.folder}: no *.jpg; photographs with label maps (*.png) are needed"

@@ -1,18 +1,19 @@
-"""Clips written as data sets: every file at its place, its text to the letter."""
+"""Clips written as GOT-10k, and as the other layouts of the tests' own data sets: every file at its
+place, its text to the letter.
+"""
 
-import csv
 import json
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from layouts import write_coco, write_got10k_test, write_lasot, write_trackingnet
 
 from lib.synthetic.compose import Clip
-from lib.synthetic.layouts import WRITERS, write_otb, write_trackingnet, write_uav
+from lib.synthetic.layouts import write_got10k
 from lib.utils.image import read_rgb
-
-TABLES = Path(__file__).parents[3] / "shared" / "benchmarks"
 
 
 def clip_of(length: int = 3, shade: int = 0) -> Clip:
@@ -98,28 +99,15 @@ LAYOUTS = {  # writer: sequence name, frames, text files
         [f"TEST/frames/-3TIfnTSM6c_2/{i}.jpg" for i in range(3)],
         {"TEST/anno/-3TIfnTSM6c_2.txt": "4,5,10,8\n"},
     ),
-    "otb": (
-        "Crossing",
-        [f"Crossing/img/{i:04d}.jpg" for i in (1, 2, 3)],
-        {"Crossing/groundtruth_rect.txt": LINES},
-    ),
-    "nfs": (
-        "Gymnastics",
-        [f"sequences/Gymnastics/{i:05d}.jpg" for i in (1, 2, 3)],
-        {"anno/nfs_Gymnastics.txt": "4\t5\t10\t8\n5\t5\t10\t8\n0\t0\t0\t0\n"},
-    ),
-    "uav": (
-        "bike1",
-        [f"data_seq/UAV123/bike1/{i:06d}.jpg" for i in (1, 2, 3)],
-        {"anno/UAV123/bike1.txt": "4,5,10,8\nNaN,NaN,NaN,NaN\nNaN,NaN,NaN,NaN\n"},
-    ),
-    "own": (
-        "my.video",
-        [f"my.video/{i:06d}.jpg" for i in (1, 2, 3)],
-        {"my.video/groundtruth.txt": LINES},
-    ),
 }
-LAYOUTS["lasot_ext"] = LAYOUTS["lasot"]
+WRITERS = {
+    "lasot": write_lasot,
+    "got10k_train": lambda root, clips: write_got10k(root, clips.items()),
+    "got10k_val": lambda root, clips: write_got10k(root, clips.items(), split="val"),
+    "got10k_test": write_got10k_test,
+    "trackingnet_train": write_trackingnet,
+    "trackingnet_test": partial(write_trackingnet, split="TEST"),
+}
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -134,12 +122,8 @@ def test_files_of_a_layout(tmp_path, layout):
         np.testing.assert_allclose(read_rgb(tmp_path / path), frame, atol=2)
 
 
-def test_every_writer_is_tested():
-    assert set(WRITERS) == {*LAYOUTS, "coco"}
-
-
 def test_coco(tmp_path):
-    WRITERS["coco"](tmp_path, [("a", clip_of()), ("b", clip_of(1, 100))])
+    write_coco(tmp_path, {"a": clip_of(), "b": clip_of(1, 100)})
     images = [f"images/train2017/{i:012d}.jpg" for i in (1, 2, 3, 4)]
     assert files(tmp_path) == ["annotations/instances_train2017.json", *images]
     content = json.loads((tmp_path / "annotations/instances_train2017.json").read_text())
@@ -165,26 +149,18 @@ def test_coco(tmp_path):
 
 def test_coco_is_read_by_pycocotools(tmp_path):
     coco = pytest.importorskip("pycocotools.coco")
-    WRITERS["coco"](tmp_path, {"a": clip_of()})
+    write_coco(tmp_path, {"a": clip_of()})
     opened = coco.COCO(str(tmp_path / "annotations/instances_train2017.json"))
     (annotation,) = opened.loadAnns(opened.getAnnIds())
     assert annotation["bbox"] == [4, 5, 10, 8]
     assert opened.annToMask(annotation).sum() == 80
 
 
-def test_coco_is_not_overwritten(tmp_path):
-    WRITERS["coco"](tmp_path, {"a": clip_of()})
-    with pytest.raises(
-        FileExistsError, match=r"instances_train2017.json exists; all clips of a COCO"
-    ):
-        WRITERS["coco"](tmp_path, {"b": clip_of()})
-
-
 def test_colours_are_kept(tmp_path):
     clip = clip_of(1)
     clip.frames[:] = [200, 90, 30]
-    WRITERS["own"](tmp_path, {"red": clip})
-    read = read_rgb(tmp_path / "red/000001.jpg")
+    write_got10k(tmp_path, [("red", clip)])
+    read = read_rgb(tmp_path / "train/red/00000001.jpg")
     np.testing.assert_allclose(read, clip.frames[0], atol=4)
 
 
@@ -192,91 +168,24 @@ def test_got10k_cover_levels(tmp_path):
     cover = [0.1, 0.15, 0.16, 0.45, 0.7, 0.76, 0.95, 1.0]
     ones = np.ones(8, bool)
     clip = Clip(np.zeros((8, 24, 32, 3), np.uint8), np.full((8, 4), 5.0), ones, np.array(cover))
-    WRITERS["got10k_val"](tmp_path, {"v": clip})
+    write_got10k(tmp_path, [("v", clip)], split="val")
     assert (tmp_path / "val/v/cover.label").read_text().split() == list("11235678")
 
 
 def test_got10k_list_grows_and_holds_a_name_once(tmp_path):
     for names in (["a"], ["b", "c"], ["a"]):
-        WRITERS["got10k_train"](tmp_path, {name: clip_of() for name in names})
+        write_got10k(tmp_path, [(name, clip_of()) for name in names])
     assert (tmp_path / "train/list.txt").read_text() == "a\nb\nc\n"
 
 
-def test_trackingnet_parts(tmp_path):
-    write_trackingnet(tmp_path, {"x_0": clip_of()}, split="TRAIN_11")
-    assert (tmp_path / "TRAIN_11/anno/x_0.txt").is_file()
-    with pytest.raises(ValueError, match=r"split 'TRAIN_12': one of TRAIN_0, .*, TEST is needed"):
-        write_trackingnet(tmp_path, {"x_0": clip_of()}, split="TRAIN_12")
-
-
-@pytest.mark.parametrize("separator", [" ", "\t"])
-def test_otb_separators(tmp_path, separator):
-    write_otb(tmp_path, {"Couple": clip_of(1)}, separator=separator)
-    text = (tmp_path / "Couple/groundtruth_rect.txt").read_text()
-    assert text == separator.join(["4", "5", "10", "8"]) + "\n"
-
-
-ROWS = [
-    {
-        "name": "otb_Board",
-        "frames": "Board/img",
-        "start": "3",
-        "end": "5",
-        "digits": "5",
-        "ext": "jpg",
-        "annotation": "Board/groundtruth_rect.1.txt",
-    }
-]
-
-
-@pytest.mark.parametrize("name", ["Board", "otb_Board"])
-def test_rows_place_a_sequence(tmp_path, name):
-    write_otb(tmp_path, {name: clip_of()}, rows=ROWS)
-    assert files(tmp_path) == [
-        "Board/groundtruth_rect.1.txt",
-        *(f"Board/img/{i:05d}.jpg" for i in (3, 4, 5)),
-    ]
-
-
-def test_a_row_for_another_number_of_frames(tmp_path):
-    with pytest.raises(ValueError, match="otb_Board: 4 frames; its row has 3"):
-        write_otb(tmp_path, {"Board": clip_of(4)}, rows=ROWS)
-    assert files(tmp_path) == []
-
-
-@pytest.mark.skipif(not TABLES.is_dir(), reason="../shared/benchmarks is not here")
-def test_default_places_are_those_of_the_benchmarks_tables(tmp_path):
-    for layout, bare in (("otb", "Crossing"), ("nfs", "Gymnastics"), ("uav", "bike1")):
-        with open(TABLES / f"{layout}.csv", newline="") as file:
-            row = next(r for r in csv.DictReader(file) if r["name"] == f"{layout}_{bare}")
-        WRITERS[layout](tmp_path / layout, {bare: clip_of()})
-        first = f"{int(row['start']):0{row['digits']}d}.{row['ext']}"
-        assert (tmp_path / layout / row["frames"] / first).is_file()
-        assert (tmp_path / layout / row["annotation"]).is_file()
-
-
-@pytest.mark.skipif(not TABLES.is_dir(), reason="../shared/benchmarks is not here")
-def test_sequences_of_one_video_share_its_folder(tmp_path):
-    with open(TABLES / "uav.csv", newline="") as file:
-        rows = [{**row} for row in csv.DictReader(file) if row["name"].startswith("uav_bird1_")]
-    for row in rows:  # three frames of each
-        row["end"] = str(int(row["start"]) + 2)
-    clips = {row["name"]: clip_of() for row in rows}
-    write_uav(tmp_path, clips, rows=rows)
-    folder = tmp_path / "data_seq/UAV123/bird1"
-    assert [int(path.stem) for path in sorted(folder.iterdir())] == [
-        *(1, 2, 3),
-        *(775, 776, 777),
-        *(1573, 1574, 1575),
-    ]
-
-
 def test_writing_again_replaces_but_never_leaves_a_longer_clip_behind(tmp_path):
-    WRITERS["otb"](tmp_path, {"Boy": clip_of(3)})
-    WRITERS["otb"](tmp_path, {"Boy": clip_of(3, 100)})
-    assert read_rgb(tmp_path / "Boy/img/0001.jpg").mean() == pytest.approx(100, abs=2)
-    with pytest.raises(FileExistsError, match=r"0003.jpg is left from a longer sequence; remove"):
-        WRITERS["otb"](tmp_path, {"Boy": clip_of(2)})
+    write_got10k(tmp_path, [("a", clip_of(3))])
+    write_got10k(tmp_path, [("a", clip_of(3, 100))])
+    assert read_rgb(tmp_path / "train/a/00000001.jpg").mean() == pytest.approx(100, abs=2)
+    with pytest.raises(
+        FileExistsError, match=r"00000003.jpg is left from a longer sequence; remove"
+    ):
+        write_got10k(tmp_path, [("a", clip_of(2))])
 
 
 def test_cut_short_no_annotation(tmp_path, monkeypatch):
@@ -290,29 +199,23 @@ def test_cut_short_no_annotation(tmp_path, monkeypatch):
         written.append(1)
         return encode(*arguments) if len(written) < 3 else full()
 
-    monkeypatch.setattr("lib.synthetic.layout_files.cv2.imencode", some)
+    monkeypatch.setattr("lib.synthetic.layouts.cv2.imencode", some)
     with pytest.raises(OSError, match="No space left"):
-        WRITERS["got10k_train"](tmp_path, {"a": clip_of()})
+        write_got10k(tmp_path, [("a", clip_of())])
     assert files(tmp_path) == ["train/a/00000001.jpg", "train/a/00000002.jpg"]
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "with space"])
 def test_names_that_are_no_file_names(tmp_path, name):
     with pytest.raises(ValueError, match=r"letters, digits, _, - and . are allowed"):
-        WRITERS["own"](tmp_path, {name: clip_of()})
+        write_got10k(tmp_path, [(name, clip_of())])
     assert files(tmp_path) == []
-
-
-@pytest.mark.parametrize("name", ["dog", "dog-", "dog-x", "dog-1-2"])
-def test_lasot_names(tmp_path, name):
-    with pytest.raises(ValueError, match=f"LaSOT sequence '{name}': a name like 'airplane-1'"):
-        WRITERS["lasot"](tmp_path, {name: clip_of()})
 
 
 def test_clips_whose_parts_do_not_fit(tmp_path):
     clip = clip_of()._replace(boxes_xywh=np.ones((2, 4)))
     with pytest.raises(ValueError, match=r"a: as many boxes and flags as frames are needed, got"):
-        WRITERS["own"](tmp_path, {"a": clip})
+        write_got10k(tmp_path, [("a", clip)])
     empty = Clip(*(part[:0] for part in clip_of()))
     with pytest.raises(ValueError, match=r"'frames': 0"):
-        WRITERS["own"](tmp_path, {"a": empty})
+        write_got10k(tmp_path, [("a", empty)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.synthetic.compose import ClipOptions, ProceduralTextures, compose_clip
-from lib.synthetic.layouts import WRITERS
+from lib.synthetic.layouts import write_got10k
 from lib.test.analysis.metrics import intersection_over_union
 from lib.tools.opencv_trackers import OpenCVTracker
 
@@ -39,7 +39,7 @@ def test_unknown_tracker_and_bad_box() -> None:
 
 
 def test_program_writes_results_that_can_be_scored(tmp_path: Path, monkeypatch) -> None:
-    WRITERS["got10k_val"](tmp_path / "demo", {"one": slow_clip()})
+    write_got10k(tmp_path / "demo", [("one", slow_clip())], split="val")
     monkeypatch.setenv("AIATRACK_DEMO_DIR", str(tmp_path / "demo"))
     program = [sys.executable, str(ROOT / "tracking" / "opencv_trackers.py"), "--dataset", "demo"]
     program += ["--trackers", "MIL", "--results", str(tmp_path / "results")]

@@ -17,7 +17,7 @@ def _run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
 
 
 def test_make_lmdb_packs_and_does_not_replace_unasked(tmp_path: Path) -> None:
-    write_got10k(tmp_path / "set", {"a": make_clip(3)})
+    write_got10k(tmp_path / "set", [("a", make_clip(3))])
     done = _run("make_lmdb.py", tmp_path / "set")
     assert done.returncode == 0 and "set.lmdb: 8 files" in done.stdout
     packed = tmp_path / "set.lmdb"

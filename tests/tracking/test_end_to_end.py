@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import write_got10k_test, write_trackingnet
 
 from lib.synthetic.compose import Clip, ClipOptions, ProceduralTextures, compose_clip
-from lib.synthetic.layouts import WRITERS
+from lib.synthetic.layouts import write_got10k
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = {"demo": (9, 8, 7), "trackingnet": (6, 5), "got10k": (6, 5)}
@@ -31,14 +32,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data root with the three sets in their layouts on disk."""
     root = tmp_path_factory.mktemp("data")
     demo = {f"Demo_{n:06d}": clip(length) for n, length in enumerate(LENGTHS["demo"], 1)}
-    WRITERS["got10k_val"](root / "demo", demo)
-    for folder, dataset, names in (
-        ("TrackingNet", "trackingnet_test", TRACKINGNET),
-        ("GOT10k", "got10k_test", GOT10K),
-    ):
-        lengths = LENGTHS[dataset.removesuffix("_test")]
-        clips = {name: clip(length) for name, length in zip(names, lengths, strict=True)}
-        WRITERS[dataset](root / folder, clips)
+    write_got10k(root / "demo", demo.items(), split="val")
+    trackingnet = dict(zip(TRACKINGNET, map(clip, LENGTHS["trackingnet"]), strict=True))
+    write_trackingnet(root / "TrackingNet", trackingnet, split="TEST")
+    got10k = dict(zip(GOT10K, map(clip, LENGTHS["got10k"]), strict=True))
+    write_got10k_test(root / "GOT10k", got10k)
     return root
 
 

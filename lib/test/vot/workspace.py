@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.synthetic.compose import ClipOptions, ClipPlan, ProceduralTextures, plan_clip, render
-from lib.synthetic.layout_files import write_image
+from lib.synthetic.layouts import write_image
 from lib.synthetic.render import SOLID, Area
 from lib.test.vot.regions import tight_box
 from lib.utils.files import atomic_write_text

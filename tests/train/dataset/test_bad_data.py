@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from layouts import write_coco, write_lasot
 
 from lib.io.store import open_store
-from lib.synthetic.layouts import write_coco, write_got10k, write_lasot
+from lib.synthetic.layouts import write_got10k
 from lib.train.dataset import DatasetError, build_dataset, splits
 from lib.train.dataset.lasot import Lasot
 from lib.train.dataset.splits import got10k_names, read_split
@@ -103,7 +104,7 @@ def test_missing_split_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_list_shorter_than_its_split(tmp_path: Path) -> None:
-    write_got10k(tmp_path, {"a": make_clip(5)})
+    write_got10k(tmp_path, [("a", make_clip(5))])
     with pytest.raises(DatasetError, match=r"list\.txt names 1 sequences; .* needs 9335"):
         build_dataset("GOT10K_train_full", lambda setting: found_at(tmp_path))
 

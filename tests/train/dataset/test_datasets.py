@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import write_coco, write_lasot, write_trackingnet
 
 from lib.io.store import open_store, pack_lmdb
 from lib.synthetic.compose import ClipOptions
-from lib.synthetic.layouts import write_coco, write_got10k, write_lasot, write_trackingnet
+from lib.synthetic.layouts import write_got10k
 from lib.train.dataset import DATASETS, BaseDataset, build_dataset
 from lib.train.dataset.demo import DemoSize, make_demo
 from lib.train.dataset.lasot import Lasot
@@ -47,7 +48,7 @@ def _write_trackingnet(root: Path) -> None:
 
 
 WRITERS = {
-    "GOT10K_val": lambda root: write_got10k(root, CLIPS, split="val"),
+    "GOT10K_val": lambda root: write_got10k(root, CLIPS.items(), split="val"),
     "COCO17": lambda root: write_coco(root, CLIPS),
     "TRACKINGNET": _write_trackingnet,
     "OWN_VIDEO": _write_own_video,
@@ -114,7 +115,7 @@ def test_video_folders(name: str, tmp_path: Path) -> None:
 
 
 def test_got10k_labels_hide_frames_that_have_a_box(tmp_path: Path) -> None:
-    write_got10k(tmp_path, CLIPS, split="val")
+    write_got10k(tmp_path, CLIPS.items(), split="val")
     (tmp_path / "val" / "a-1" / "absence.label").write_text("0\n1\n" + "0\n" * 10)
     (tmp_path / "val" / "a-1" / "cover.label").write_text("8\n8\n0\n" + "1\n" * 9)
     dataset = build_dataset("GOT10K_val", lambda setting: found_at(tmp_path))

@@ -19,7 +19,7 @@ NAMES = ["a", "b"]
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Two sequences of GOT-10k."""
-    write_got10k(tmp_path / "data", {name: make_clip(5, len(name)) for name in NAMES})
+    write_got10k(tmp_path / "data", ((name, make_clip(5, len(name))) for name in NAMES))
     return tmp_path / "data"
 
 

@@ -1,0 +1,92 @@
+"""Small data sets for tests: clips written as LaSOT, TrackingNet, COCO and GOT-10k's test split.
+
+What the product itself writes, GOT-10k's train and val, is `lib/synthetic/layouts.py`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from lib.synthetic.compose import Clip
+from lib.synthetic.layouts import write_image
+
+
+def write_lasot(root: Path, clips: Mapping[str, Clip]) -> None:
+    """Write `<class>/<class>-<n>/img/%08d.jpg` from 1, boxes and flags."""
+    for name, clip in clips.items():
+        folder = root / name.rsplit("-", 1)[0] / name
+        _write_frames(folder / "img", "{:08d}.jpg", 1, clip)
+        outside = ~clip.visible & (clip.boxes_xywh[:, 2:].min(1) <= 0)
+        hidden = ~clip.visible & ~outside
+        for flags, stem in ((hidden, "full_occlusion"), (outside, "out_of_view")):
+            _write_text(folder / f"{stem}.txt", ",".join(str(int(flag)) for flag in flags) + "\n")
+        _write_text(folder / "groundtruth.txt", _lines(clip.boxes_xywh))
+
+
+def write_trackingnet(root: Path, clips: Mapping[str, Clip], split: str = "TRAIN_0") -> None:
+    """Write `<split>/{anno,frames}`, frames from 0; "TEST" has the first box alone."""
+    for name, clip in clips.items():
+        _write_frames(root / split / "frames" / name, "{}.jpg", 0, clip)
+        boxes = clip.boxes_xywh[:1] if split == "TEST" else clip.boxes_xywh
+        _write_text(root / split / "anno" / f"{name}.txt", _lines(boxes))
+
+
+def write_got10k_test(root: Path, clips: Mapping[str, Clip]) -> None:
+    """Write `test/<name>/%08d.jpg` from 1 and the list; each has its first box and no labels."""
+    for name, clip in clips.items():
+        _write_frames(root / "test" / name, "{:08d}.jpg", 1, clip)
+        text = _lines(clip.boxes_xywh[:1], "{:.4f}")
+        _write_text(root / "test" / name / "groundtruth.txt", text)
+    _write_text(root / "test" / "list.txt", "".join(f"{name}\n" for name in clips))
+
+
+def write_coco(root: Path, clips: Mapping[str, Clip]) -> None:
+    """Write train2017: each frame an image, its target (if visible) an object, each clip a
+    category.
+    """
+    images: list[dict] = []
+    objects: list[dict] = []
+    for category, clip in enumerate(clips.values(), 1):
+        for frame, box, visible in zip(clip.frames, clip.boxes_xywh, clip.visible, strict=True):
+            image = len(images) + 1
+            file_name = f"{image:012d}.jpg"
+            write_image(root / "images" / "train2017" / file_name, frame)
+            size = {"height": frame.shape[0], "width": frame.shape[1]}
+            images.append({"id": image, "file_name": file_name, **size})
+            if visible:
+                ids = {"id": len(objects) + 1, "image_id": image, "category_id": category}
+                objects.append(ids | _coco_object(box))
+    categories = [
+        {"id": number, "name": name, "supercategory": "clip"}
+        for number, name in enumerate(clips, 1)
+    ]
+    content = {"images": images, "annotations": objects, "categories": categories}
+    _write_text(root / "annotations" / "instances_train2017.json", json.dumps(content))
+
+
+def _coco_object(box_xywh: np.ndarray) -> dict:
+    """A COCO annotation, without its ids, whose outline is the box."""
+    x, y, w, h = (float(value) for value in box_xywh)
+    return {
+        "bbox": [x, y, w, h],
+        "area": w * h,
+        "iscrowd": 0,
+        "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]],
+    }
+
+
+def _write_frames(folder: Path, pattern: str, first: int, clip: Clip) -> None:
+    for number, frame in enumerate(clip.frames, first):
+        write_image(folder / pattern.format(number), frame)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _lines(boxes: np.ndarray, number: str = "{:.0f}") -> str:
+    """One box per line."""
+    return "".join(",".join(number.format(value) for value in box) + "\n" for box in boxes)
