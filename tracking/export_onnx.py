@@ -30,7 +30,7 @@ from lib.models.aiatrack.onnx.export import (
     OPSET,
     example_inputs,
     export_graph,
-    rearranged_for_export,
+    optimize_for_export,
     require_packages,
 )
 from lib.models.aiatrack.onnx.graphs import GRAPHS, GraphFacts, network_settings
@@ -107,7 +107,7 @@ def write_checked(args: argparse.Namespace, out: Path) -> None:
 
 def export_both(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
     """Write both graphs into a folder."""
-    fast = rearranged_for_export(model)
+    fast = optimize_for_export(model)
     for graph, inputs in example_inputs(model, size, facts.ensemble).items():
         path = folder / f"{graph}.onnx"
         export_graph(fast, inputs, facts._replace(graph=graph), path)

@@ -1,9 +1,9 @@
 """Show where a tracked frame's time goes in several modes, beside what the machine can do.
 
     python tracking/profile_model.py
-    python tracking/profile_model.py --modes plain,rearranged,compiled,bf16,int8 --json profile.json
+    python tracking/profile_model.py --modes plain,optimized,compiled,bf16,int8 --json profile.json
     python tracking/profile_model.py --param quick --device cuda --precision fp16 --compile
-    python tracking/profile_model.py --modes rearranged --frames 10000      # does memory grow?
+    python tracking/profile_model.py --modes optimized --frames 10000      # does memory grow?
     python tracking/profile_model.py --train --param demo                   # the step of training
 
 Weights are random unless --checkpoint names some: they do not change the work. The modes take turns
@@ -49,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     add_tracker_arguments(parser)
     parser.add_argument("--dataset", default="otb", help="whose number of references to take")
     parser.add_argument(
-        "--modes", default="plain,rearranged", help=f"of {', '.join(MODES)} (default: the first 2)"
+        "--modes", default="plain,optimized", help=f"of {', '.join(MODES)} (default: the first 2)"
     )
     parser.add_argument("--frames", type=int, default=40, help="frames measured (default: 40)")
     parser.add_argument("--train", action="store_true", help="the training step, not the tracker")

@@ -153,7 +153,7 @@ def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
         OnnxNetwork(tmp_path, "cpu")
     for name in ("memorize.onnx", "track.onnx"):
         (tmp_path / name).write_bytes(b"no graph")
-    with pytest.raises(OnnxError, match=r"(remember|track).onnx: ONNX Runtime cannot read it"):
+    with pytest.raises(OnnxError, match=r"(memorize|track).onnx: ONNX Runtime cannot read it"):
         OnnxNetwork(tmp_path, "cpu")
     shutil.copy(folder / "track.onnx", tmp_path / "track.onnx")
     shutil.copy(folder / "track.onnx", tmp_path / "memorize.onnx")
@@ -167,10 +167,18 @@ def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
     write_facts(folder / "memorize.onnx", tmp_path / "memorize.onnx", made.to_text())
     with pytest.raises(OnnxError, match=r"memorize.onnx and track.onnx come from two exports"):
         OnnxNetwork(tmp_path, "cpu")
-    for text in (made._replace(format=2).to_text(), '{"graph": "memorize"}'):
+    for text in (made._replace(format=1).to_text(), '{"graph": "memorize"}'):
         write_facts(folder / "memorize.onnx", tmp_path / "memorize.onnx", text)
         with pytest.raises(OnnxError, match=r"facts of .*format .*; export again"):
             OnnxNetwork(tmp_path, "cpu")
+
+
+def test_a_folder_of_an_older_version(tmp_path: Path) -> None:
+    for name in ("remember.onnx", "track.onnx"):
+        (tmp_path / name).write_bytes(b"of format 1")
+    message = r"no .*memorize.onnx \(remember.onnx is of an older version\); write it with `python"
+    with pytest.raises(FileNotFoundError, match=message):
+        OnnxNetwork(tmp_path, "cpu")
 
 
 def write_facts(source: Path, target: Path, text: str | None) -> None:
@@ -290,7 +298,7 @@ def test_files_that_compute_something_else_are_not_written(
     out = tmp_path / "out"
     status, text, err = run("--param", tiny_recipe, "--checkpoint", other, "--out", out)
     assert status == 1 and "track.box" in text
-    assert "error: the files would not compute what PyTorch does: remember.long_key" in err
+    assert "error: the files would not compute what PyTorch does: memorize.long_key" in err
     assert not list(out.iterdir())
 
 

@@ -19,7 +19,7 @@ def test_figures_fit_each_other(
     assert status == 0, errors
     assert "speedup over plain" in text and "bytes a remembered frame" in text
     report = json.loads(out.read_text())
-    assert report["modes"] == ["plain", "rearranged", "bf16"]
+    assert report["modes"] == ["plain", "optimized", "bf16"]
     for name in report["modes"]:
         operations = dict(report["GFLOP"][name])
         assert operations.pop("frame") == pytest.approx(sum(operations.values()))
@@ -33,12 +33,12 @@ def test_figures_fit_each_other(
     assert report["median ratios"]["speedup over plain"]["plain"] == 1
     # Keys, values (2 x 16 tokens x 32) and inner encodings (16 x 16), 4 or 2 bytes each.
     values = 2 * 16 * 32 + 16 * 16
-    kept = {"plain": 4 * values, "rearranged": 4 * values, "bf16": 2 * values}
+    kept = {"plain": 4 * values, "optimized": 4 * values, "bf16": 2 * values}
     assert report["bytes a remembered frame"] == kept
 
 
 REFUSALS = [
-    (("--modes", "plain,fast"), r"unknown modes \['fast'\]; there are plain, rearranged, comp"),
+    (("--modes", "plain,fast"), r"unknown modes \['fast'\]; there are plain, optimized, comp"),
     (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
     (("--plain", "--compile"), "plain runs the network as it was trained"),
     (("--train", "--steps", "0", "--device", "cpu"), "steps must be at least 1; given: 0"),

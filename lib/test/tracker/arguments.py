@@ -25,7 +25,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser, param: str = "baselin
     add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
     add("--pooling", default="closed_form", choices=["closed_form", "cuda"],
         help="cuda: the kernels that install.sh --cuda builds")  # fmt: skip
-    add("--plain", action="store_true", help="the network as trained, not rearranged for speed")
+    add("--plain", action="store_true", help="the network as trained, not optimized for speed")
     add("--precision", default="fp32", choices=PRECISIONS,
         help="not fp32: faster, other boxes; int8 on CPUs, fp16 on GPUs")  # fmt: skip
     add("--compile", action=argparse.BooleanOptionalAction, default=False,

@@ -63,7 +63,7 @@ def load_tracker(
         hyper: (capacity, ensemble, threshold) instead of the recipe's; the threshold is on the
             head's own scale, 2 * IoU - 1.
         pooling: "closed_form", or "cuda" for the kernels that `install.sh --cuda` builds.
-        plain: run the network as it was trained, layer by layer, instead of rearranged for speed;
+        plain: run the network as it was trained, layer by layer, instead of optimized for speed;
             boxes agree within 0.05 pixels.
         precision: "fp32"; "bf16" (a GPU, or a CPU with bf16 instructions); "fp16" (a GPU); "int8"
             (a CPU with VNNI: int8 backbone, bf16 behind it). Boxes differ but in fp32.

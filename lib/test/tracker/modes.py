@@ -1,6 +1,6 @@
 """Ways to run the network of a tracker, and which of them go together.
 
-Source: the rearranged network in fp32 is the default everywhere; everything else is asked for.
+Source: the optimized network in fp32 is the default everywhere; everything else is asked for.
 Neighbours: {inference,winograd,packed,precision,quantized,compiled}.py of lib/models/aiatrack.
 """
 
@@ -11,7 +11,7 @@ import torch
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.fast.compiled import compile_network
-from lib.models.aiatrack.fast.factored import prepare_for_inference
+from lib.models.aiatrack.fast.factored import optimize_network
 from lib.models.aiatrack.fast.precision import cast_network, computes_bf16_natively
 from lib.models.aiatrack.fast.prepacked import prepack
 from lib.models.aiatrack.fast.quantized import check_int8, quantize_network
@@ -72,7 +72,7 @@ def prepare_network(
     check_mode(mode, device)
     if mode.plain:
         return model
-    model = prepare_for_inference(model)
+    model = optimize_network(model)
     if mode.precision == "int8":
         quantize_network(model, calibration_crops(params, mode.calibration))
     elif mode.precision in REDUCED:

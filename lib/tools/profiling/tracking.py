@@ -29,7 +29,7 @@ CLIP = 6  # frames that are composed; they are shown to and fro
 
 MODES = {
     "plain": Mode(plain=True),
-    "rearranged": Mode(),
+    "optimized": Mode(),
     "compiled": Mode(compile=True),
     "bf16": Mode(precision="bf16"),
     "bf16-compiled": Mode(precision="bf16", compile=True),

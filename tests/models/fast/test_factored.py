@@ -1,4 +1,4 @@
-"""The network rearranged for speed: the same numbers as the plain one, layer by layer and whole."""
+"""The network optimized for speed: the same numbers as the plain one, layer by layer and whole."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack, concat_references
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.fast.factored import FactoredAiAAttention, prepare_for_inference
+from lib.models.aiatrack.fast.factored import FactoredAiAAttention, optimize_network
 from lib.models.aiatrack.weights import describe_recipe
 from tests.conftest import TINY
 
@@ -52,7 +52,7 @@ def test_whole_network(backbone: str, padded: bool) -> None:
     plain = build_aiatrack(cfg).eval()
     randomise(plain)
     before = {name: value.clone() for name, value in plain.state_dict().items()}
-    fast = prepare_for_inference(plain)
+    fast = optimize_network(plain)
     g = torch.Generator().manual_seed(1)
     images, mask = torch.rand(2, 3, 64, 64, generator=g), torch.zeros(2, 64, 64, dtype=torch.bool)
     mask[:, 40:] = padded
@@ -74,9 +74,9 @@ def test_without_aia(tiny_model: AiATrack) -> None:
     """A recipe without inner attention keeps its plain attention."""
     cfg = make_config(TINY)
     cfg.MODEL.AIA.USE_AIA = False
-    fast = prepare_for_inference(build_aiatrack(cfg))
+    fast = optimize_network(build_aiatrack(cfg))
     assert not any(isinstance(m, FactoredAiAAttention) for m in fast.modules())
-    fast = prepare_for_inference(tiny_model)
+    fast = optimize_network(tiny_model)
     assert sum(isinstance(m, FactoredAiAAttention) for m in fast.modules()) == 4
 
 
@@ -92,7 +92,7 @@ def test_aia_in_one_kind_of_attention(where: str, kinds: list[str]) -> None:
     has = {name.split(".")[-2] for name, _ in model.named_modules() if name.endswith(".inner_attn")}
     assert sorted(has) == kinds
     assert describe_recipe(model.state_dict())["MODEL.AIA.WHERE"] == where
-    fast = prepare_for_inference(model)
+    fast = optimize_network(model)
     factored = {
         name.split(".")[-1]
         for name, module in fast.named_modules()
@@ -102,5 +102,5 @@ def test_aia_in_one_kind_of_attention(where: str, kinds: list[str]) -> None:
 
 
 def test_batch_norm_is_gone(tiny_model: AiATrack) -> None:
-    fast = prepare_for_inference(tiny_model)
+    fast = optimize_network(tiny_model)
     assert not any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d) for m in fast.modules())

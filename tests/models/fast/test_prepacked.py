@@ -12,7 +12,7 @@ from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack, concat_references
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.fast.factored import prepare_for_inference, trace_backbone
+from lib.models.aiatrack.fast.factored import optimize_network, trace_backbone
 from lib.models.aiatrack.fast.precision import computes_bf16_natively
 from lib.models.aiatrack.fast.prepacked import (
     PrepackedConv2d,
@@ -159,7 +159,7 @@ def test_linear_layers_of_several_numbers_of_rows(dtype: torch.dtype) -> None:
 @torch.no_grad()
 def test_whole_network(tiny_model: AiATrack) -> None:
     """What is replaced where; the numbers are those of the parity tests of every mode."""
-    fast = prepare_for_inference(tiny_model)
+    fast = optimize_network(tiny_model)
     prepack(fast, winograd=True)
     kinds = (nn.Conv2d, PrepackedConv2d, WinogradConv2d, nn.Linear, PrepackedLinear)
     parts = {"backbone": fast.backbone, "encoder": fast.transformer.encoder, "box": fast.box_head}
@@ -193,7 +193,7 @@ def test_plain_attention_is_traced_too(aia: dict) -> None:
         setattr(cfg.MODEL.AIA, key, value)
     torch.manual_seed(0)
     plain = build_aiatrack(cfg).eval()
-    fast = prepare_for_inference(plain)
+    fast = optimize_network(plain)
     prepack(fast, winograd=True)
     image, mask = torch.rand(1, 3, 64, 64), torch.zeros(1, 64, 64, dtype=torch.bool)
     box = torch.tensor([[0.2, 0.3, 0.4, 0.3]])

@@ -9,7 +9,7 @@ from seeded import seeded_box, seeded_frame
 
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.fast.factored import prepare_for_inference
+from lib.models.aiatrack.fast.factored import optimize_network
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
@@ -58,10 +58,10 @@ def track_as_batch(trackers: list[AiATrackTracker]) -> np.ndarray:
     return np.array(rows).reshape(FRAMES - 1, len(STARTS), 6).swapaxes(0, 1)
 
 
-@pytest.mark.parametrize("plain", [True, False], ids=["plain", "rearranged"])
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "optimized"])
 def test_batch_equals_one_by_one(tiny_model: AiATrack, plain: bool) -> None:
     """Also where only some of the batch are remembered in a frame."""
-    model = tiny_model if plain else prepare_for_inference(tiny_model)
+    model = tiny_model if plain else optimize_network(tiny_model)
     threshold = float(np.median(track_alone(make_trackers(model, 1e9))[..., 4]))
     alone = track_alone(make_trackers(model, threshold))
     counts = alone[:, -1, 5]

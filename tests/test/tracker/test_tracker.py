@@ -18,7 +18,7 @@ from lib.utils.checkpoint import CheckpointError
 from lib.utils.image import read_rgb
 from tests.conftest import TINY
 
-PLAIN = pytest.mark.parametrize("plain", [True, False], ids=["plain", "rearranged"])
+PLAIN = pytest.mark.parametrize("plain", [True, False], ids=["plain", "optimized"])
 
 
 def compare_loop(

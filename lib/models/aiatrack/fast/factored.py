@@ -40,7 +40,7 @@ from lib.models.aiatrack.prroi_pool import prroi_pool, prroi_pool_in_one_product
 FUSES_BF16 = torch.cpu._is_amx_tile_supported()
 
 
-def prepare_for_inference(model: AiATrack) -> AiATrack:
+def optimize_network(model: AiATrack) -> AiATrack:
     """Return a rearranged copy of a network, in evaluation mode; the original stays as it is."""
     model = copy.deepcopy(model).eval().requires_grad_(False)
     model.backbone[0].body = trace_backbone(model.backbone[0].body)

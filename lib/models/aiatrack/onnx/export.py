@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.fast.factored import prepare_for_inference
+from lib.models.aiatrack.fast.factored import optimize_network
 from lib.models.aiatrack.onnx.graphs import GRAPHS, INPUTS, METADATA, OUTPUTS, GraphFacts
 
 OPSET = 18
@@ -48,9 +48,9 @@ def example_inputs(
     return {name: dict(zip(INPUTS[name], given[name], strict=True)) for name in GRAPHS}
 
 
-def rearranged_for_export(model: AiATrack) -> AiATrack:
+def optimize_for_export(model: AiATrack) -> AiATrack:
     """Rearrange a plain network, without the short cut for unpadded crops, which is a branch."""
-    fast = prepare_for_inference(model)
+    fast = optimize_network(model)
     fast.positions = model.positions
     return fast.to(memory_format=torch.contiguous_format)
 
@@ -70,7 +70,7 @@ def export_graph(model: AiATrack, inputs: dict[str, Tensor], facts: GraphFacts, 
     """Write one graph with its facts, and check that it is a valid file.
 
     Args:
-        model: from `rearranged_for_export`.
+        model: from `optimize_for_export`.
         inputs: of this graph, from `example_inputs`; their shapes are the file's.
 
     Raises:

@@ -20,7 +20,7 @@ from lib.models.aiatrack.attention import KeyValue
 from lib.models.aiatrack.transformer import References
 from lib.utils.box_ops import xyxy_to_xywh
 
-FORMAT = 1  # of names, shapes and facts
+FORMAT = 2  # of names, shapes and facts
 METADATA = "aiatrack"  # the key of an ONNX file's metadata under which its facts stand
 INPUTS = {
     "memorize": ("image", "mask", "box"),

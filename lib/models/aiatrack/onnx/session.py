@@ -137,9 +137,11 @@ def onnx_files(folder: str | Path) -> dict[str, Path]:
         FileNotFoundError: one is not there; says how to write it.
     """
     files = {name: Path(folder) / f"{name}.onnx" for name in GRAPHS}
+    older = Path(folder) / "remember.onnx"  # what memorize.onnx was called in format 1
+    reason = f" ({older.name} is of an older version)" if older.is_file() else ""
     for path in files.values():
         if not path.is_file():
-            raise FileNotFoundError(f"no {path}; write it with `{EXPORT} --out {folder}`")
+            raise FileNotFoundError(f"no {path}{reason}; write it with `{EXPORT} --out {folder}`")
     return files
 
 
