@@ -23,7 +23,7 @@ from lib.test.analysis import report as reports
 from lib.test.analysis import tables
 from lib.test.analysis.extract_results import FIGURES, Run
 from lib.test.analysis.protocols import PROTOCOLS
-from lib.test.evaluation.annotations import LAYOUTS
+from lib.test.evaluation.datasets import SCORED
 from lib.test.evaluation.environment import results_root
 from lib.utils.files import atomic_write_text
 from lib.utils.paths import PROJECT_ROOT
@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--dataset", "--dataset_name", nargs="+", default=["otb", "nfs", "uav"], metavar="NAME",
-        choices=list(LAYOUTS), help=f"of {', '.join(LAYOUTS)} (default: otb nfs uav)")  # fmt: skip
+        choices=list(SCORED), help=f"of {', '.join(SCORED)} (default: otb nfs uav)")  # fmt: skip
     add("--tracker", "--tracker_name", nargs="+", metavar="NAME", help="default: aiatrack")
     add("--param", "--tracker_param", nargs="+", metavar="NAME",
         help="recipes, one a run (default: baseline)")  # fmt: skip

@@ -19,7 +19,8 @@ import numpy as np
 
 from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import score
-from lib.test.evaluation.annotations import Truth, open_annotations
+from lib.test.evaluation.data import Truth
+from lib.test.evaluation.datasets import open_annotations
 
 FRAMES = 685_360  # of LaSOT's test set
 SIZE = (1280, 720)

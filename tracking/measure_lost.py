@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.test.analysis.lost import best, read_frames, weigh
 from lib.test.analysis.report import annotation_root
-from lib.test.evaluation.annotations import LAYOUTS, open_annotations
+from lib.test.evaluation.datasets import SCORED, open_annotations
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.results import find_results
 from lib.utils.program import run_program
@@ -31,8 +31,8 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--dataset", required=True, choices=list(LAYOUTS), metavar="NAME",
-        help=f"of {', '.join(LAYOUTS)}")  # fmt: skip
+    add("--dataset", required=True, choices=list(SCORED), metavar="NAME",
+        help=f"of {', '.join(SCORED)}")  # fmt: skip
     add("--tracker", default="aiatrack", help="(default: aiatrack)")
     add("--param", default="baseline", help="recipe (default: baseline)")
     add("--results", type=Path, metavar="DIR",

@@ -14,8 +14,8 @@ import torch
 from seeded import seeded_frame
 
 from lib.models.aiatrack.weights import released_contents
-from lib.test.evaluation.annotations import read_names
 from lib.test.evaluation.environment import FOLDERS
+from lib.test.evaluation.layouts import read_names
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.tools.setup import machine as setup_check
 from lib.tools.setup import self_test

@@ -1,6 +1,6 @@
 """From result files to scores: find each run's files, read them once, score under each protocol.
 
-The rules are in `protocols.py`, the truth comes from `lib.test.evaluation.annotations`; tables and
+The rules are in `protocols.py`, the truth comes from `lib.test.evaluation.datasets`; tables and
 plots of the outcome are in `tables.py`, `compare.py` and `plot_results.py`.
 """
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import SequenceScore, score
-from lib.test.evaluation.annotations import Annotations, Truth
+from lib.test.evaluation.data import Truth
+from lib.test.evaluation.datasets import Annotations
 from lib.test.evaluation.results import box_file, find_results
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")

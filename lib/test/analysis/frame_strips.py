@@ -18,9 +18,8 @@ from lib.io.video_file import read_frame
 from lib.test.analysis import metrics
 from lib.test.analysis.extract_results import Evaluation, common_sequences, figures
 from lib.test.analysis.report import Report, annotation_root
-from lib.test.evaluation.annotations import open_annotations
 from lib.test.evaluation.data import Sequence as Frames
-from lib.test.evaluation.datasets import TestSet, open_dataset
+from lib.test.evaluation.datasets import TestSet, open_annotations, open_dataset
 from lib.test.evaluation.results import box_file
 
 SEQUENCES = 8  # shown for one protocol

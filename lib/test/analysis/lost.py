@@ -15,7 +15,8 @@ import numpy as np
 
 from lib.io.load_text import load_boxes, load_column
 from lib.test.analysis.metrics import intersection_over_union
-from lib.test.evaluation.annotations import Annotations, Truth
+from lib.test.evaluation.data import Truth
+from lib.test.evaluation.datasets import Annotations
 from lib.test.evaluation.results import box_file, score_file
 
 LOST_OVERLAP = 0.1

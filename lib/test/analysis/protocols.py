@@ -13,7 +13,7 @@ import numpy as np
 
 from lib.test.analysis import metrics
 from lib.test.analysis.prediction import has_zero_side, lacks_area, prepare
-from lib.test.evaluation.annotations import Truth
+from lib.test.evaluation.data import Truth
 
 
 class SequenceScore(NamedTuple):

@@ -13,7 +13,7 @@ from lib.test.analysis import tables
 from lib.test.analysis.compare import protocols_text, runs_text
 from lib.test.analysis.extract_results import Evaluation, Run, common_sequences, extract
 from lib.test.analysis.protocols import default_protocol
-from lib.test.evaluation.annotations import open_annotations
+from lib.test.evaluation.datasets import open_annotations
 from lib.test.evaluation.environment import FOLDERS, dataset_path
 
 
@@ -44,7 +44,7 @@ def make_report(
     """Score runs on a data set.
 
     Args:
-        dataset: a key of `annotations.LAYOUTS`.
+        dataset: a key of `datasets.SCORED`.
         runs: what to score; their names differ.
         protocols: keys of `protocols.PROTOCOLS`; none: the one the paper used.
         root: folder of the annotation, or a folder of data sets; None: as set for the project.

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from lib.test.analysis.extract_results import Run, ScoringError, common_sequences, extract, figures
-from lib.test.evaluation.annotations import open_annotations
+from lib.test.evaluation.datasets import open_annotations
 from tests.test import made_up_sets as made_up
 
 NAMES = ["airplane-1", "airplane-9"]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lib.test.analysis.lost import Frames, best, join, judge, read_frames, weigh
-from lib.test.evaluation.annotations import Annotations, Truth
+from lib.test.evaluation.data import Truth
+from lib.test.evaluation.datasets import Annotations
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 
 BOX = [10.0, 10.0, 20.0, 20.0]

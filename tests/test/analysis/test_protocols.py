@@ -8,7 +8,7 @@ import pytest
 from lib.io.load_text import load_boxes, load_column
 from lib.test.analysis.prediction import carry_forward
 from lib.test.analysis.protocols import PROTOCOLS, default_protocol, score
-from lib.test.evaluation.annotations import Truth
+from lib.test.evaluation.data import Truth
 
 LASOT40 = Path(__file__).resolve().parents[4] / "shared" / "lasot40"
 BOX = [100.0, 100.0, 50.0, 50.0]

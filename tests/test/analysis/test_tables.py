@@ -9,7 +9,7 @@ from lib.test.analysis import tables
 from lib.test.analysis.compare import compare_protocols, compare_runs, protocols_text, runs_text
 from lib.test.analysis.extract_results import FIGURES, Run, extract
 from lib.test.analysis.plot_results import PLOTS, draw, plot_all
-from lib.test.evaluation.annotations import open_annotations
+from lib.test.evaluation.datasets import open_annotations
 from tests.test import made_up_sets as made_up
 
 NAMES = ["airplane-1", "airplane-9", "zebra-10"]

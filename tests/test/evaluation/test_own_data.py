@@ -10,9 +10,8 @@ from made_videos import HEIGHT, WIDTH, number_of, write_numbered
 from own_sets import COUNTS, FORMATS, boxes_of, write_folders, write_videos
 
 from lib.io.video_file import read_frame
-from lib.test.evaluation.annotations import open_annotations
 from lib.test.evaluation.data import SequenceError
-from lib.test.evaluation.datasets import open_dataset
+from lib.test.evaluation.datasets import open_annotations, open_dataset
 from lib.tools.setup.data import check_test_set
 from lib.tools.setup.machine import OK
 

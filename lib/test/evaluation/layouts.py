@@ -1,0 +1,276 @@
+"""How every test set lies on disk: its sequences, and the frames and annotation of each.
+
+Source: docs/method.md, section 7. The tables in sequences/ say what belongs to a set. `truth` reads
+text files only, so that results can be scored where the images are not.
+"""
+
+import configparser
+import csv
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.io.load_text import load_boxes, load_column
+from lib.io.own_data import BOX_FILE, check_boxes, own_boxes, own_frames, own_sequences
+from lib.io.store import FolderStore
+from lib.io.video_file import Frame, is_video_name, video_frames
+from lib.test.evaluation.data import Sequence, Truth
+from lib.utils.box_ops import has_area
+from lib.utils.image import by_number, is_image_name
+
+TABLES = Path(__file__).parent / "sequences"
+
+
+def read_names(table: str) -> tuple[str, ...]:
+    """Names in a table of one name per line, such as `lasot_test.txt`."""
+    return tuple((TABLES / table).read_text(encoding="utf-8").split())
+
+
+def read_rows(table: str) -> dict[str, dict[str, str]]:
+    """Rows by sequence name of a table with a header, such as `otb.csv`."""
+    with open(TABLES / table, encoding="utf-8", newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file)}
+
+
+class Layout(ABC):
+    """A test set: for each sequence a folder of images and a file of boxes, both below `root`."""
+
+    unscorable = "nothing to score against"
+
+    def __init__(self, dataset: str, root: Path) -> None:
+        self.dataset, self.root = dataset, root
+
+    @abstractmethod
+    def names(self) -> Iterable[str]:
+        """Names of the sequences, in the order of the set's table."""
+
+    @abstractmethod
+    def folder(self, name: str) -> Path:
+        """The folder of a sequence's images."""
+
+    @abstractmethod
+    def box_file(self, name: str) -> Path:
+        """The file of a sequence's boxes, x,y,w,h in image pixels, one per line."""
+
+    def frames(self, name: str) -> tuple[Frame, ...]:
+        """Frames of a sequence, in order; raises FileNotFoundError or ValueError."""
+        files = filter(is_image_name, _entries(self.folder(name)))
+        return tuple(self.folder(name) / file for file in sorted(files, key=by_number))
+
+    def boxes(self, name: str) -> np.ndarray:
+        """(n, 4) float64 xywh in image pixels, NaN where unknown."""
+        return load_boxes(self.box_file(name))
+
+    def extras(self, name: str, count: int) -> dict[str, Any]:
+        """What `Truth` has beside `count` boxes."""
+        return {}
+
+    def sequence(self, name: str) -> Sequence:
+        """What a tracker runs on."""
+        boxes = self.boxes(name)
+        return Sequence(name, self.dataset, self.frames(name), boxes)
+
+    def truth(self, name: str) -> Truth:
+        """What a result is scored against; raises ValueError if only the first box is known."""
+        boxes = self.boxes(name)
+        if len(boxes) == 1:
+            raise ValueError(f"{self.box_file(name)} holds the first box only: {self.unscorable}")
+        return Truth(name, self.dataset, boxes, **self.extras(name, len(boxes)))
+
+
+class TableLayout(Layout):
+    """OTB100, NfS30 and UAV123: a row of the table names the frames and the annotation file."""
+
+    def __init__(self, dataset: str, root: Path) -> None:
+        super().__init__(dataset, root)
+        self._rows = read_rows(f"{dataset}.csv")
+
+    def names(self) -> Iterable[str]:
+        return self._rows
+
+    def folder(self, name: str) -> Path:
+        return self.root / self._rows[name]["frames"]
+
+    def box_file(self, name: str) -> Path:
+        return self.root / self._rows[name]["annotation"]
+
+    def frames(self, name: str) -> tuple[Frame, ...]:
+        row, folder = self._rows[name], self.folder(name)
+        numbers = range(int(row["start"]) + int(row["init_omit"]), int(row["end"]) + 1)
+        files = [f"{number:0{row['digits']}d}.{row['ext']}" for number in numbers]
+        existing = set(_entries(folder))
+        if missing := [file for file in files if file not in existing]:
+            raise ValueError(
+                f"frame {folder / missing[0]} is missing ({len(missing)} of {len(files)})"
+            )
+        return tuple(folder / file for file in files)
+
+    def boxes(self, name: str) -> np.ndarray:
+        return super().boxes(name)[int(self._rows[name]["init_omit"]) :]
+
+    def extras(self, name: str, count: int) -> dict[str, Any]:
+        path = self.box_file(name)
+        attributes = _attributes(path.parent / "att" / path.name, self.dataset)
+        return {"groups": (f"class: {self._rows[name]['class']}", *attributes)}
+
+
+class LaSOTLayout(Layout):
+    """LaSOT and its extension, as `<class>/<class>-<n>/`, or as the toolkit's text files."""
+
+    def names(self) -> Iterable[str]:
+        return read_names("lasot_test.txt" if self.dataset == "lasot" else "lasot_ext.txt")
+
+    def folder(self, name: str) -> Path:
+        return self.root / _category(name) / name / "img"
+
+    def box_file(self, name: str) -> Path:
+        annos = self.root / "annos"  # the official toolkit's
+        return annos / f"{name}.txt" if annos.is_dir() else self.folder(name).with_name(BOX_FILE)
+
+    def extras(self, name: str, count: int) -> dict[str, Any]:
+        groups = (f"class: {_category(name)}",)
+        path = self.box_file(name)
+        if path.name != BOX_FILE:
+            absent = self.root / "absent"
+            absent = absent if absent.is_dir() else path.parent / "absent"
+            groups += _attributes(self.root / "att" / path.name, "lasot")
+            return {"visible": load_column(absent / path.name) == 0, "groups": groups}
+        occluded = load_column(path.with_name("full_occlusion.txt"))
+        outside = load_column(path.with_name("out_of_view.txt"))
+        if not len(occluded) == len(outside) == count:
+            raise ValueError(
+                f"{path.parent}: {count} boxes, {len(occluded)} flags in full_occlusion.txt, "
+                f"{len(outside)} in out_of_view.txt"
+            )
+        return {"visible": (occluded == 0) & (outside == 0), "groups": groups}
+
+
+class GOT10kLayout(Layout):
+    """GOT-10k and the demo clips: `<split>/list.txt` and one folder per sequence."""
+
+    def __init__(self, dataset: str, root: Path) -> None:
+        super().__init__(dataset, root / ("test" if dataset == "got10k_test" else "val"))
+
+    def names(self) -> Iterable[str]:
+        return (self.root / "list.txt").read_text(encoding="utf-8").split()
+
+    def folder(self, name: str) -> Path:
+        return self.root / name
+
+    def box_file(self, name: str) -> Path:
+        return self.root / name / BOX_FILE
+
+    def extras(self, name: str, count: int) -> dict[str, Any]:
+        """From `cover.label` (0: the target is not to be seen) and `meta_info.ini`."""
+        path = self.root / name / "meta_info.ini"
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read_string(path.read_text(encoding="utf-8"))
+        meta = dict(parser["METAINFO"]) if parser.has_section("METAINFO") else {}
+        size = tuple(int(number) for number in re.findall(r"\d+", meta.get("resolution", "")))
+        if len(size) != 2:
+            raise ValueError(f"{path}: no 'resolution: (width, height)'")
+        return {
+            "visible": load_column(path.with_name("cover.label")) > 0,
+            "image_size": size,
+            "groups": (f"class: {meta['root_class']}",) if "root_class" in meta else (),
+        }
+
+
+class TrackingNetLayout(Layout):
+    """TrackingNet's test set; its public annotation is the first box."""
+
+    unscorable = (
+        "TrackingNet is scored by its server "
+        "(pack the results with lib/test/utils/transform_trackingnet.py)"
+    )
+
+    def names(self) -> Iterable[str]:
+        return sorted(path.stem for path in (self.root / "TEST" / "anno").glob("*.txt"))
+
+    def folder(self, name: str) -> Path:
+        return self.root / "TEST" / "frames" / name
+
+    def box_file(self, name: str) -> Path:
+        return self.root / "TEST" / "anno" / f"{name}.txt"
+
+
+class OwnLayout(Layout):
+    """Own data, as lib/io/own_data.py lists it: images or videos, with all boxes or the first."""
+
+    def __init__(self, dataset: str, root: Path) -> None:
+        super().__init__(dataset, root)
+        self._store = FolderStore(root)
+        self._sequences = own_sequences(self._store)
+
+    def names(self) -> Iterable[str]:
+        return self._sequences
+
+    def folder(self, name: str) -> Path:
+        """The folder of images, or the video."""
+        return self.root / self._sequences[name].place
+
+    def box_file(self, name: str) -> Path:
+        return self.root / self._sequences[name].boxes
+
+    def frames(self, name: str) -> tuple[Frame, ...]:
+        paths = own_frames(self._store, self._sequences[name])
+        if is_video_name(self.folder(name).name):
+            return video_frames(self.folder(name))
+        return tuple(self.root / path for path in paths)
+
+    def boxes(self, name: str) -> np.ndarray:
+        return own_boxes(self._store, self._sequences[name])
+
+    def sequence(self, name: str) -> Sequence:
+        sequence = super().sequence(name)
+        first, counts = sequence.boxes_xywh[:1], (len(sequence.boxes_xywh), len(sequence.frames))
+        check_boxes(self._store, self._sequences[name], *counts, first_is_enough=True)
+        if not has_area(first).all():
+            raise ValueError(
+                f"the first box is {', '.join(f'{value:g}' for value in first[0])}; tracking "
+                "starts from it, so it needs a width and a height"
+            )
+        return sequence
+
+
+LAYOUTS: dict[str, Callable[[str, Path], Layout]] = {
+    "otb": TableLayout,
+    "nfs": TableLayout,
+    "uav": TableLayout,
+    "lasot": LaSOTLayout,
+    "lasot_ext": LaSOTLayout,
+    "trackingnet": TrackingNetLayout,
+    "got10k_test": GOT10kLayout,
+    "got10k_val": GOT10kLayout,
+    "demo": GOT10kLayout,
+    "own": OwnLayout,
+}
+
+
+def _category(name: str) -> str:
+    """The class in a name of LaSOT's, "airplane-1"."""
+    return name.rsplit("-", 1)[0]
+
+
+def _entries(folder: Path) -> list[str]:
+    """File names in a folder of frames."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder of frames {folder}")
+    return os.listdir(folder)
+
+
+def _attributes(path: Path, table: str) -> tuple[str, ...]:
+    """Attributes marked 1 in a sequence's file; none where the data set's copy has no file."""
+    names_file = TABLES / f"{table}_attributes.txt"
+    if not (path.is_file() and names_file.is_file()):
+        return ()
+    names = names_file.read_text(encoding="utf-8").splitlines()
+    flags = load_column(path)
+    if len(flags) != len(names):
+        raise ValueError(f"{path}: {len(flags)} attributes, expected {len(names)}")
+    return tuple(name for name, flag in zip(names, flags, strict=True) if flag)
