@@ -30,6 +30,7 @@ try:
     from lib.train.admin.environment import FOLDERS as TRAIN_FOLDERS
     from lib.train.admin.environment import find_data
     from lib.train.dataset import SETTINGS, DatasetError, build_dataset
+    from lib.utils.program import INTERRUPTED, make_parser
 except ImportError as missing:
     sys.exit(f"FAIL  {missing}\n      -> bash install.sh")
 
@@ -39,16 +40,14 @@ WIDTH = 18  # of the column of subjects
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--need", default="", metavar="NAME,...",
-        help=f"what must be there: {', '.join(NEEDS)} (lower case: test sets; upper case: training "
-        "sets)")  # fmt: skip
-    parser.add_argument("--full", action="store_true",
-        help="look at every sequence of every set that is there, training sets too")  # fmt: skip
-    parser.add_argument("--checkpoint", type=Path, help="say which recipe this file fits")
-    parser.add_argument("--no-self-test", action="store_true", help="leave out the self-test clip")
+    parser = make_parser(__doc__)
+    add = parser.add_argument
+    needs = f"{', '.join(NEEDS)} (lower case: test sets; upper case: training sets)"
+    add("--need", default="", metavar="NAME,...", help=f"what must be there: {needs}")
+    full = "look at every sequence of every set that is there, training sets too"
+    add("--full", action="store_true", help=full)
+    add("--checkpoint", type=Path, help="say which recipe this file fits")
+    add("--no-self-test", action="store_true", help="leave out the self-test clip")
     args = parser.parse_args()
     args.need = {name for name in args.need.split(",") if name}
     if unknown := sorted(args.need - set(NEEDS)):
@@ -136,4 +135,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

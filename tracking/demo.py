@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from lib.config.aiatrack.config import recipe_name
+from lib.io.video_file import read_frame
 from lib.synthetic.compose import Clip, ClipOptions, PhotoTextures, compose_clip
 from lib.synthetic.layouts import write_got10k
 from lib.synthetic.textures import SPLITS
@@ -31,36 +32,30 @@ from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 from lib.test.evaluation.tracker import run_sequence
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
-from lib.tools.video.display import draw_box
 from lib.tools.video.pictures import write_contact_sheet, write_video
-from lib.utils.image import read_rgb
+from lib.utils.draw import draw_box
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import run_program
+from lib.utils.program import at_least, make_parser, run_program
 
 PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
 TRUTH = (255, 255, 255)
-SHOWN = 6  # frames of a clip on the contact sheet
+SHEET_COLUMNS = 6  # frames of a clip on the contact sheet
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add_tracker_arguments(parser, param="demo")
     add = parser.add_argument
-    add("--clips", type=int, default=8, help="number of clips (default: 8)")
-    add("--frames", type=int, default=60, help="frames of a clip (default: 60)")
+    add("--clips", type=at_least(1), default=8, help="number of clips (default: 8)")
+    add("--frames", type=at_least(2), default=60, help="frames of a clip (default: 60)")
     add("--seed", type=int, default=2026, help="of the clips (default: 2026)")
-    add("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR",
-        help="<name>.jpg with label maps <name>.png (default: assets/photographs)")  # fmt: skip
-    add("--part", choices=list(SPLITS), default="all",
-        help="of them: val is what training on that folder leaves out (default: all)")  # fmt: skip
+    images_help = "<name>.jpg with segmentation masks <name>.png (default: assets/photographs)"
+    add("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR", help=images_help)
+    part_help = "of them: val is what training on that folder leaves out (default: all)"
+    add("--part", choices=list(SPLITS), default="all", help=part_help)
     add("--out", type=Path, default=PROJECT_ROOT / "demo", help="(default: demo/)")
-    args = parser.parse_args()
-    if args.clips < 1 or args.frames < 2:
-        parser.error(f"needs 1 clip and 2 frames or more; given: {args.clips}, {args.frames}")
-    return args
+    return parser.parse_args()
 
 
 def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
@@ -86,10 +81,10 @@ def draw(sequence: Sequence, result: SequenceResult) -> list[np.ndarray]:
     for path, truth, box, score in zip(
         sequence.frames, sequence.boxes_xywh, result.boxes_xywh, result.scores, strict=True
     ):
-        frame = read_rgb(path)
+        frame = read_frame(path)
         if truth[2] > 0:
             frame = draw_box(frame, truth.tolist(), colour=TRUTH)
-        drawn.append(draw_box(frame, box.tolist(), score))
+        drawn.append(draw_box(frame, box.tolist(), f"{score:.2f}"))
     return drawn
 
 
@@ -108,9 +103,8 @@ def main() -> int:
         result = run_sequence(tracker, sequence)
         folder.save(sequence.name, result, provenance)
         frames = draw(sequence, result)
-        sheet.append(
-            [frames[i] for i in np.linspace(0, len(frames) - 1, SHOWN).round().astype(int)]
-        )
+        columns = np.linspace(0, len(frames) - 1, SHEET_COLUMNS).round().astype(int)
+        sheet.append([frames[i] for i in columns])
         video += frames
         seconds += result.seconds[1:].tolist()
     report = make_report("demo", [Run(recipe_name(args.param), (folder.path,))], ["otb"], root)

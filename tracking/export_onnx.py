@@ -40,17 +40,14 @@ from lib.test.evaluation.provenance import make_provenance
 from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hyper
 from lib.test.tracker.load import TrackerSpec, load_tracker
 from lib.test.tracker.onnx_tracker import default_folder, load_onnx_tracker
-from lib.tools.arguments import parse_box
 from lib.tools.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
 from lib.tools.video.sources import open_source
-from lib.utils.program import run_program
+from lib.utils.program import at_least, make_parser, parse_box, run_program
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
     add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
@@ -59,12 +56,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
     add("--check-sequence", metavar="SOURCE", help="video, folder or pattern of images to track")
     add("--init", metavar="X,Y,W,H", type=parse_box, help="box in its first frame, pixels")
-    add("--frames", type=int, default=100, help="how many of its frames (default: 100)")
+    add("--frames", type=at_least(2), default=100, help="how many of its frames (default: 100)")
     args = parser.parse_args()
     if (args.check_sequence is None) != (args.init is None):
         parser.error("--check-sequence SOURCE and --init X,Y,W,H go together")
-    if args.frames < 2:
-        parser.error(f"--frames must be 2 or more; given: {args.frames}")
     return args
 
 

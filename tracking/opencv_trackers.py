@@ -22,19 +22,17 @@ from lib.test.evaluation.layouts import LAYOUTS
 from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.tracker import run_sequence
 from lib.tools.opencv_trackers import OpenCVTracker, opencv_trackers
-from lib.utils.program import run_program
+from lib.utils.program import make_parser, run_program
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
-    add("--trackers", nargs="+", default=sorted(opencv_trackers()), metavar="NAME",
-        help="default: all there are (%(default)s)")  # fmt: skip
-    add("--dataset", default="otb", choices=list(LAYOUTS), metavar="NAME",
-        help=f"one of {', '.join(LAYOUTS)} (default: otb)")  # fmt: skip
+    known = sorted(opencv_trackers())
+    add("--trackers", nargs="+", default=known, metavar="NAME", help="(default: %(default)s)")
+    sets = f"one of {', '.join(LAYOUTS)} (default: otb)"
+    add("--dataset", default="otb", choices=list(LAYOUTS), metavar="NAME", help=sets)
     add("--seq", help="only these, by name or index, separated by commas")
     add("--results", type=Path, help="folder for results (default: test/tracking_results)")
     return parser.parse_args()

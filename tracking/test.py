@@ -35,7 +35,7 @@ from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.running import Summary, run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
-from lib.tools.video.display import Display
+from lib.tools.video.screen import Screen
 from lib.utils.program import run_program
 
 
@@ -105,8 +105,8 @@ def main() -> int:
     folder = ResultFolder(root, args.tracker, recipe_name(args.param), args.dataset)
     job = Job(spec, folder, make_provenance(spec, batched=args.batch > 1), args.batch)
     show = args.show or (local.show_result and not args.threads and args.batch == 1)
-    with Display(enabled=show) as display:
-        summary = run_sequences(sequences, job, args.threads, display.frame if show else None)
+    on_frame = Screen().show_result if show else None
+    summary = run_sequences(sequences, job, args.threads, on_frame)
 
     print(
         f"{summary.tracked} sequences tracked ({frame_rate(summary, args.batch)}), "

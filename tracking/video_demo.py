@@ -36,14 +36,12 @@ from tqdm import tqdm
 
 from lib.config.aiatrack.config import load_config
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
-from lib.tools.arguments import parse_box
-from lib.tools.video.display import NoScreenError
 from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
 from lib.tools.video.pictures import VideoWriter
-from lib.tools.video.screen import Screen
+from lib.tools.video.screen import NoScreenError, Screen
 from lib.tools.video.sources import Frame, FrameSource, open_source
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import run_program
+from lib.utils.program import make_parser, parse_box, run_program
 from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3
@@ -51,17 +49,15 @@ BROKEN_OFF = 3
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("source", help="video file, camera index, folder or pattern of images, rtsp:// or http://")
-    add("--init", action="append", metavar="X,Y,W,H", type=parse_box, default=[],
-        help="box in the first frame, pixels; once a target; without it you draw it")  # fmt: skip
+    init_help = "box in the first frame, pixels; repeat it for more targets; default: draw them"
+    add("--init", action="append", metavar="X,Y,W,H", type=parse_box, default=[], help=init_help)
     add("--out", type=Path, help="video to write (default: demo/<source>.mp4); .jsonl beside it")
     add("--show", action="store_true", help="show the frames while tracking (needs a screen)")
-    add("--lost-below", type=float, metavar="SCORE",
-        help="scores below this count as lost (default: the recipe's, see above)")  # fmt: skip
+    lost_help = "scores below this count as lost (default: the recipe's, see above)"
+    add("--lost-below", type=float, metavar="SCORE", help=lost_help)
     add("--fps", type=float, help="frames a second (default: what the source says, else 25)")
     add("--codec", default=VideoWriter.FALLBACK, help="of the MP4, four characters; such as avc1")
     add_tracker_arguments(parser)
@@ -97,7 +93,9 @@ def box_chooser(
 ) -> Callable[[np.ndarray], Sequence[Sequence[float]]]:
     """What gives the boxes of the first frame: --init or the mouse."""
 
-    def draw(image: np.ndarray) -> Sequence[Sequence[float]]:
+    def choose(image: np.ndarray) -> Sequence[Sequence[float]]:
+        if args.init or screen is None:
+            return args.init
         boxes = [box for box in screen.draw_boxes(image, None) if box is not None]
         if not args.show:
             screen.close()
@@ -105,7 +103,7 @@ def box_chooser(
             raise ValueError("no box was drawn")
         return boxes
 
-    return (lambda image: args.init) if args.init else draw
+    return choose
 
 
 def with_bar(source: FrameSource) -> Iterator[Frame]:
@@ -116,15 +114,13 @@ def with_bar(source: FrameSource) -> Iterator[Frame]:
             bar.update()
 
 
-def tell(summary: Summary, out: Path) -> int:
-    """Print what happened; return the exit status."""
+def report(summary: Summary, out: Path) -> None:
+    """Print what happened."""
     lost = ", ".join(f"target {target} in {frames}" for target, frames in summary.lost.items())
     print(f"{summary.frames} frames tracked; lost: {lost or 'never'}")
     print(f"{out}\n{out.with_suffix('.jsonl')}")
     if summary.ended_by == "broken off":
         print(f"the source broke off: {summary.detail}", file=sys.stderr)
-        return BROKEN_OFF
-    return 0
 
 
 def main() -> int:
@@ -132,13 +128,14 @@ def main() -> int:
     args = parse_arguments()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     screen = open_screen(args)
+    lost_below = args.lost_below
     with open_source(args.source, args.fps) as source:
+        # Load the network.
         tracker = tracker_spec(args, "video").load()
-        out = args.out or default_output(source.name)
-        lost_below = args.lost_below
         if lost_below is None:
             lost_below = load_config(args.param).TEST.LOST_BELOW
-        targets = Targets(tracker, lost_below)
+        # Follow the targets to the end.
+        out = args.out or default_output(source.name)
         with (
             VideoWriter(out, source.rate, args.codec) as video,
             RecordWriter(out.with_suffix(".jsonl")) as records,
@@ -146,14 +143,17 @@ def main() -> int:
         ):
             summary = follow(
                 with_bar(source),
-                targets,
+                Targets(tracker, lost_below),
                 box_chooser(args, screen),
                 (video, records),
                 screen=screen if args.show else None,
                 stop=stop,
             )
-    status = tell(summary, out)
-    return 128 + stop.signal_number if summary.ended_by == "signal" else status
+    # Say how it ended.
+    report(summary, out)
+    if summary.ended_by == "signal" and stop.signal_number is not None:
+        return 128 + stop.signal_number
+    return BROKEN_OFF if summary.ended_by == "broken off" else 0
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker import load_tracker
-from lib.tools.arguments import parse_box, parse_point
 from lib.tools.attention.figure import draw_view
 from lib.tools.attention.maps import (
     AttentionRecorder,
@@ -35,25 +34,23 @@ from lib.tools.attention.maps import (
 from lib.tools.video.pictures import write_picture, write_video
 from lib.tools.video.sources import FrameSource, open_source
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import run_program
+from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
 
+DEFAULT_OUT = PROJECT_ROOT / "demo" / "attention.png"
 PNG_DPI, VIDEO_DPI = 150, 80
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("source", help="video file, folder or pattern of images")
-    add("--init", metavar="X,Y,W,H", type=parse_box, required=True,
-        help="box in the first frame, pixels")  # fmt: skip
-    add("--frame", type=int, metavar="N", help="frame to show, from 1; of an MP4: the last")
+    init_help = "box in the first frame, pixels"
+    add("--init", metavar="X,Y,W,H", type=parse_box, required=True, help=init_help)
+    add("--frame", type=at_least(1), metavar="N", help="frame to show, from 1; of an MP4: the last")
     add("--cell", metavar="X,Y", type=parse_point, help="query: a point in pixels of the image")
     add("--layer", type=int, help="encoder layer, from 1 (default: the last)")
-    add("--out", type=Path, default=PROJECT_ROOT / "demo" / "attention.png",
-        help=".png or .mp4 (default: demo/attention.png)")  # fmt: skip
+    add("--out", type=Path, default=DEFAULT_OUT, help=".png or .mp4 (default: demo/attention.png)")
     add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
     add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
@@ -63,8 +60,6 @@ def parse_arguments() -> argparse.Namespace:
         parser.error(f"--out must end in .png or .mp4; given: {args.out}")
     if args.out.suffix.lower() == ".png" and args.frame is None:
         parser.error("a PNG shows one frame: name it with --frame N")
-    if args.frame is not None and args.frame < 1:
-        parser.error(f"--frame must be 1 or more, frame 0 is the given one; given: {args.frame}")
     return args
 
 
@@ -78,7 +73,7 @@ def views(
     """
     hyper = parse_hyper(args.hyper)
     tracker = load_tracker(
-        *(args.param, args.checkpoint, "video", args.device), hyper=hyper, plain=True
+        args.param, args.checkpoint, "video", args.device, hyper=hyper, plain=True
     )
     until = None if args.frame is None else args.frame + 1
     since = args.frame if only_last else 1
@@ -107,8 +102,8 @@ def main() -> int:
             (view,) = views(args, source, only_last=True)
             write_picture(args.out, draw_view(view, PNG_DPI))
         else:
-            found = views(args, source, only_last=False)
-            bar = tqdm(found, total=shown_frames(args, source), unit="frame", disable=None)
+            every = views(args, source, only_last=False)
+            bar = tqdm(every, total=shown_frames(args, source), unit="frame", disable=None)
             write_video(args.out, (draw_view(view, VIDEO_DPI) for view in bar), source.rate)
     print(args.out)
     return 0

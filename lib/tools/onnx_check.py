@@ -75,7 +75,7 @@ def compare_tracking(
     boxes: tuple[list[list[float]], list[list[float]]] = ([], [])
     for frame in frames:
         for tracker, times, found in zip(trackers, seconds, boxes, strict=True):
-            if frame.index == 0:
+            if frame.number == 0:
                 tracker.initialize(frame.image, box)
                 continue
             start = time.perf_counter()

@@ -1,11 +1,59 @@
-"""How every program ends: its exit status, one line for an error that a user can mend."""
+"""What all programs share: their parser, types of their arguments, and how they end."""
 
+import argparse
 import sys
 from collections.abc import Callable
 from typing import NoReturn
 
 USERS_ERRORS = (ImportError, OSError, ValueError, RuntimeError)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def make_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Make a parser whose --help shows a program's docstring, line by line as it is written."""
+    return argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Make the type of an argument that is a whole number, `minimum` or more."""
+
+    def whole_number(text: str) -> int:
+        if (value := int(text)) < minimum:
+            raise argparse.ArgumentTypeError(f"must be {minimum} or more; given: {value}")
+        return value
+
+    return whole_number
+
+
+def parse_box(text: str) -> list[float]:
+    """Read a box, "200,150,60,80".
+
+    Raises:
+        argparse.ArgumentTypeError: not four numbers.
+    """
+    return _numbers(text, 4, "a box is x,y,w,h in pixels, such as 200,150,60,80")
+
+
+def parse_point(text: str) -> list[float]:
+    """Read a point, "230,190".
+
+    Raises:
+        argparse.ArgumentTypeError: not two numbers.
+    """
+    return _numbers(text, 2, "a point is x,y in pixels, such as 230,190")
+
+
+def _numbers(text: str, count: int, expected: str) -> list[float]:
+    """Read numbers that are separated by commas."""
+    try:
+        values = [float(v) for v in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise argparse.ArgumentTypeError(f"{expected}; given: {text!r}")
+    return values
 
 
 def run_program(main: Callable[[], int]) -> NoReturn:

@@ -64,7 +64,7 @@ def test_video_file(tmp_path: Path) -> None:
     with open_source(str(make_video(tmp_path / "red.avi"))) as source:
         assert (source.length, source.rate) == (20, 10)
         frames = list(source)
-    assert [f.index for f in frames] == list(range(20))
+    assert [f.number for f in frames] == list(range(20))
     assert [f.seconds for f in frames] == pytest.approx(np.arange(20) / 10)
     mean = frames[0].image.mean((0, 1))
     assert mean[0] > 180 and mean[2] < 40  # red is first
@@ -377,15 +377,25 @@ def window(monkeypatch: pytest.MonkeyPatch) -> dict:
 
 
 def test_screen(window: dict) -> None:
-    with Screen() as screen:
-        keys = []
-        for window["key"] in (-1, ord("r"), 27):
-            keys.append(screen.show(plain(RED)))
-        assert keys == ["", "r", "escape"]
-        assert window["shown"][0][0, 0].tolist() == [0, 0, 220]  # windows take BGR
-        window["visible"] = 0.0
-        assert screen.show(plain(RED)) == "q"
-        window["boxes"] = [(1, 2, 3, 4), (5, 6, 7, 8), (0, 0, 0, 0)]
-        assert screen.draw_boxes(plain(RED), None) == [[1, 2, 3, 4], [5, 6, 7, 8]]
-        window["boxes"] = [(0, 0, 0, 0), (5, 6, 7, 8)]
-        assert screen.draw_boxes(plain(RED), 2) == [None, [5, 6, 7, 8]]
+    screen = Screen()
+    keys = []
+    for window["key"] in (-1, ord("r"), 27):
+        keys.append(screen.show(plain(RED)))
+    assert keys == ["", "r", "escape"]
+    assert window["shown"][0][0, 0].tolist() == [0, 0, 220]  # windows take BGR
+    window["visible"] = 0.0
+    assert screen.show(plain(RED)) == "q"
+    window["boxes"] = [(1, 2, 3, 4), (5, 6, 7, 8), (0, 0, 0, 0)]
+    assert screen.draw_boxes(plain(RED), None) == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    window["boxes"] = [(0, 0, 0, 0), (5, 6, 7, 8)]
+    assert screen.draw_boxes(plain(RED), 2) == [None, [5, 6, 7, 8]]
+
+
+def test_screen_shows_results_until_a_key_ends_it(window: dict) -> None:
+    screen = Screen()
+    screen.show_result(plain(RED, 100, 100), [30, 40, 20, 20], 0.5)
+    assert window["shown"][0][60, 40].tolist() == [64, 255, 64]  # the box's lower edge
+    for key in "q\x1b":
+        window["key"] = ord(key)
+        with pytest.raises(KeyboardInterrupt):
+            screen.show_result(plain(RED), [3, 4, 2, 2], 0.5)

@@ -55,6 +55,6 @@ def test_colours_of_the_video_are_those_of_the_frames(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     done = run("--clips", "0", "--out", str(tmp_path))
-    assert done.returncode == 2 and "given: 0, 60" in done.stderr
+    assert done.returncode == 2 and "--clips: must be 1 or more; given: 0" in done.stderr
     done = run("--checkpoint", str(tmp_path / "none.pth"), "--out", str(tmp_path))
     assert done.returncode == 1 and "none.pth" in done.stderr and "Traceback" not in done.stderr

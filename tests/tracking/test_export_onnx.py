@@ -307,7 +307,7 @@ REFUSED = [
     (1, "--hyper 1,2", "--hyper must be capacity,ensemble,threshold"),
     (2, "--check-sequence clip", "--check-sequence SOURCE and --init X,Y,W,H go together"),
     (2, "--init 1,2,3", "a box is x,y,w,h in pixels"),
-    (2, "--frames 1", "--frames must be 2 or more; given: 1"),
+    (2, "--frames 1", "--frames: must be 2 or more; given: 1"),
 ]
 
 

@@ -65,7 +65,7 @@ REFUSED = [
     (1, "{clip} --init {box} --out {tmp}/out/a.mp4 --cell 1,1", "frame 1: the point 1,1 lies out"),
     (1, "{clip} --init 999,1,9,9 --frame 2", "lies outside the 320 x 240 image"),
     (1, "{clip} --init {box} --frame 2 --layer 3", "the encoder has layers 1 to 2; given: 3"),
-    (2, "{clip} --init {box} --frame 0", "--frame must be 1 or more, frame 0 is the given one"),
+    (2, "{clip} --init {box} --frame 0", "--frame: must be 1 or more; given: 0"),
     (2, "{clip} --init {box}", "a PNG shows one frame: name it with --frame N"),
     (2, "{clip} --init {box} --frame 2 --cell 5", "a point is x,y in pixels, such as 230,190; giv"),
     (2, "{clip} --init {box} --frame 2 --out {tmp}/out/a.gif", "--out must end in .png or .mp4"),

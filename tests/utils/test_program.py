@@ -1,8 +1,10 @@
-"""How programs end."""
+"""What programs share: types of arguments, and how they end."""
+
+import argparse
 
 import pytest
 
-from lib.utils.program import run_program
+from lib.utils.program import at_least, parse_box, parse_point, run_program
 
 
 def raising(error: BaseException):
@@ -31,3 +33,13 @@ def test_exit_status(main, code) -> None:
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(KeyError):
         run_program(raising(KeyError("x")))
+
+
+def test_types_of_arguments() -> None:
+    assert at_least(2)("2") == 2
+    assert parse_box("1,2.5,3,4") == [1, 2.5, 3, 4] and parse_point("-1,2") == [-1, 2]
+    with pytest.raises(argparse.ArgumentTypeError, match="must be 2 or more; given: 1"):
+        at_least(2)("1")
+    for parse, text in ((parse_box, "1,2,3"), (parse_point, "1,x")):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"given: '{text}'"):
+            parse(text)

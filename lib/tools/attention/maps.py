@@ -176,27 +176,27 @@ def attention_views(
             frame.
     """
     for frame in frames:
-        if frame.index == 0:
+        if frame.number == 0:
             tracker.initialize(frame.image, box)
             pictures = _Pictures(tracker, tracker.crop_search_region(frame.image).cut.image)
             continue
         look, recent = tracker.crop_search_region(frame.image), pictures.recent
         crop, window = look.crop, look.cut.image
-        pictures.now = _as_references(frame.index, window)
+        pictures.now = _as_references(frame.number, window)
         found = tracker.track_batch([tracker], [look])[0].box
-        if frame.index < since:
+        if frame.number < since:
             continue
         try:
             cell = cell_of(crop, point or _middle(found, crop))
         except ValueError as error:
-            raise ValueError(f"frame {frame.index}: {error}") from error
+            raise ValueError(f"frame {frame.number}: {error}") from error
         lies_on = (pictures.now, pictures.first, recent)
         rows = [
             row
             for name, keys in zip(recorder.attentions, lies_on, strict=True)
             for row in _rows(name, recorder.maps(name, cell), keys)
         ]
-        yield AttentionView(frame.index, _in_window(found, crop), cell, window, rows)
+        yield AttentionView(frame.number, _in_window(found, crop), cell, window, rows)
 
 
 def _as_references(frame: int, window: np.ndarray) -> References:

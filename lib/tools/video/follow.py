@@ -1,6 +1,6 @@
-"""Follow targets through a source of frames, writing a video and a line a target and frame.
+"""Follow targets through a source of frames; write a video, and one record per target and frame.
 
-Neighbours: video.py reads, pictures.py writes the video, screen.py shows and asks;
+Neighbours: sources.py reads, pictures.py writes the video, screen.py shows and asks;
 tracking/video_demo.py puts them together. One pass of one network finds all targets of a frame.
 """
 
@@ -8,15 +8,15 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from lib.test.tracker import BatchTracker
-from lib.tools.video.display import draw_box
 from lib.tools.video.pictures import VideoWriter
+from lib.tools.video.screen import Screen
 from lib.tools.video.sources import Frame, VideoBrokenOffError
+from lib.utils.draw import draw_box
 from lib.utils.files import TemporaryOutput
 from lib.utils.stopping import StopRequest
 
@@ -28,7 +28,7 @@ class State(NamedTuple):
     """A target in one frame."""
 
     target: int  # from 1
-    box: list[float]  # x, y, w, h in image pixels
+    box_xywh: list[float]  # image pixels
     score: float | None  # predicted IoU in [0, 1]; None where the box was given
     lost: bool
 
@@ -40,16 +40,6 @@ class Summary(NamedTuple):
     lost: dict[int, int]  # target: frames in which it was lost
     ended_by: str  # "end", "key", "signal" or "broken off"
     detail: str = ""  # where it broke off
-
-
-class Viewer(Protocol):
-    """A screen, as far as following needs one."""
-
-    def show(self, image: np.ndarray) -> str:
-        """Show an RGB image; return the key pressed, or ""."""
-
-    def draw_boxes(self, image: np.ndarray, count: int | None) -> list[list[float] | None]:
-        """Ask for boxes on an RGB image; None where the user gave none."""
 
 
 class Targets:
@@ -67,8 +57,8 @@ class Targets:
         Raises:
             ValueError: a box that no tracker can start on; says which target's.
         """
-        lead = self._trackers[0]
-        self._trackers = [lead, *(lead.for_new_target() for _ in boxes[1:])]
+        first = self._trackers[0]
+        self._trackers = [first, *(first.for_new_target() for _ in boxes[1:])]
         self.states = [State(i, [], None, False) for i in range(1, len(boxes) + 1)]
         return self.restart(image, boxes)
 
@@ -100,34 +90,33 @@ class Targets:
 
 
 class RecordWriter:
-    """JSON lines, one a target and frame; appears under its name when closed, as a video does."""
+    """JSON lines, one per target and frame; appears under its name when closed, as a video does."""
 
     def __init__(self, path: Path) -> None:
         """Make the temporary file. Raises OSError if `path` cannot be written."""
-        self._target = TemporaryOutput(path)
-        self._file = open(self._target.temporary, "w", buffering=1, encoding="utf-8")
+        self._output = TemporaryOutput(path)
+        self._file = open(self._output.temporary, "w", buffering=1, encoding="utf-8")
         self._count = 0
 
     def __enter__(self) -> "RecordWriter":
-        """Ready since it was made."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Keep what there is, if there is something."""
+        """Keep the file if something was written."""
         self._file.close()
         if self._count:
-            self._target.keep()
+            self._output.keep()
         else:
-            self._target.discard()
+            self._output.discard()
 
     def write(self, frame: Frame, states: Iterable[State]) -> None:
         """Write the targets of a frame."""
         for state in states:
-            record: dict[str, Any] = {
-                "frame": frame.index,
+            record = {
+                "frame": frame.number,
                 "time": round(frame.seconds, 4),
                 "target": state.target,
-                "box": [round(v, 3) for v in state.box],
+                "box": [round(v, 3) for v in state.box_xywh],
                 "score": None if state.score is None else round(state.score, 5),
                 "lost": state.lost,
             }
@@ -141,14 +130,14 @@ def follow(
     first_boxes: Callable[[np.ndarray], Sequence[Sequence[float]]],
     outputs: tuple[VideoWriter, RecordWriter],
     *,
-    screen: Viewer | None = None,
+    screen: Screen | None = None,
     stop: StopRequest | None = None,
 ) -> Summary:
     """Follow targets to the end of a source, or until the user stops it.
 
     Args:
-        frames: each is let go of when the next is there.
-        first_boxes: gives a box (x, y, w, h in pixels) a target, shown the first frame.
+        frames: no more than one is kept.
+        first_boxes: returns a box (x, y, w, h in pixels) per target, given the first frame.
         outputs: a frame with its boxes drawn, and its records, are written together.
         screen: shows every frame; "q" and "escape" end, "r" asks for boxes anew.
 
@@ -158,43 +147,44 @@ def follow(
     """
     video, records = outputs
     lost: Counter[int] = Counter()
+    ended_by, detail = "end", ""
     try:
         for frame in frames:
-            if frame.index:
+            # Find the targets, or start on the first frame.
+            if frame.number:
                 states = targets.track(frame.image)
             else:
                 states = targets.start(frame.image, first_boxes(frame.image))
+            # Show them; the user may correct their boxes.
             drawn = draw_states(frame.image, states)
             key = screen.show(drawn) if screen else ""
-            if key == "r":
+            if screen and key == "r":
                 states = targets.restart(frame.image, screen.draw_boxes(frame.image, len(states)))
                 drawn = draw_states(frame.image, states)
+            # Write them.
             video.write(drawn)
             records.write(frame, states)
             lost.update(state.target for state in states if state.lost)
+            # End where the user wants it.
             if stop and stop.signal_number is not None:
-                return Summary(video.count, dict(lost), "signal")
+                ended_by = "signal"
+                break
             if key in ("q", "escape"):
-                return Summary(video.count, dict(lost), "key")
+                ended_by = "key"
+                break
     except VideoBrokenOffError as error:
-        return Summary(video.count, dict(lost), "broken off", str(error))
-    return Summary(video.count, dict(lost), "end")
+        ended_by, detail = "broken off", str(error)
+    return Summary(video.count, dict(lost), ended_by, detail)
 
 
 def draw_states(image: np.ndarray, states: Iterable[State]) -> np.ndarray:
-    """Return a copy of an RGB image with every target's box, number and score.
+    """Draw every target's box, number and score on a copy of an RGB image.
 
-    A lost target's box is red, and says so.
+    A lost target's box is red, and its label says so.
     """
-    drawn = image.copy()
-    size = max(0.4, image.shape[0] / 900)
-    thickness = max(1, round(size * 1.5))
     for state in states:
         colour = LOST_COLOUR if state.lost else COLOURS[(state.target - 1) % len(COLOURS)]
-        drawn = draw_box(drawn, state.box, colour=colour)
-        label = f"{state.target}" if state.score is None else f"{state.target}: {state.score:.2f}"
-        label += " lost" * state.lost
-        at = (max(0, round(state.box[0])), max(round(24 * size), round(state.box[1]) - 4))
-        for line, shade in ((thickness + 1, (0, 0, 0)), (thickness, colour)):  # outlined
-            cv2.putText(drawn, label, at, cv2.FONT_HERSHEY_SIMPLEX, size, shade, line, cv2.LINE_AA)
-    return drawn
+        score = "" if state.score is None else f": {state.score:.2f}"
+        label = f"{state.target}{score}{' lost' * state.lost}"
+        image = draw_box(image, state.box_xywh, label, colour)
+    return image

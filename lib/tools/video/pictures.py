@@ -26,11 +26,11 @@ class VideoWriter:
     FALLBACK = "mp4v"  # MPEG-4 part 2: the one that every OpenCV with FFmpeg can write
 
     def __init__(self, path: Path, fps: float = 25, codec: str = FALLBACK) -> None:
-        """Make the temporary file beside `path`, so that a bad place is known at once.
+        """Make the temporary file beside `path`, so that a folder that cannot be written shows.
 
         Args:
-            codec: four characters; one that this OpenCV cannot write gives way to `FALLBACK`, with
-                a warning.
+            codec: four characters; `FALLBACK` replaces one that this OpenCV cannot write, with a
+                warning.
 
         Raises:
             ValueError: not the name of an MP4, or no such codec name. OSError: cannot write there.
@@ -42,16 +42,14 @@ class VideoWriter:
         self.path, self.fps, self.codec, self.count = path, fps, codec, 0
         self._size: tuple[int, ...] = ()
         self._writer: cv2.VideoWriter | None = None
-        self._target = TemporaryOutput(path)
+        self._output = TemporaryOutput(path)
         # OpenCV chooses the container by the name.
-        self._file = self._target.temporary.with_suffix(".mp4")
+        self._file = self._output.temporary.with_suffix(".mp4")
 
     def __enter__(self) -> "VideoWriter":
-        """Ready since it was made."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Keep what there is."""
         self.close()
 
     def write(self, frame: np.ndarray) -> None:
@@ -75,24 +73,24 @@ class VideoWriter:
         Raises:
             OSError: it is not whole: the disk is full.
         """
-        if self._target.done:
+        if self._output.done:
             return
-        if not self.count:
+        if self._writer is None or not self.count:
             return self.discard()
         self._writer.release()
         written = cv2.VideoCapture(str(self._file))
         if not written.isOpened() or written.get(cv2.CAP_PROP_FRAME_COUNT) != self.count:
             self.discard()
             raise OSError(f"{self.path}: the video could not be written whole; is the disk full?")
-        self._file.replace(self._target.temporary)
-        self._target.keep()
+        self._file.replace(self._output.temporary)
+        self._output.keep()
 
     def discard(self) -> None:
         """Remove what was written; what stood under the name stays."""
         if self._writer is not None:
             self._writer.release()
         self._file.unlink(missing_ok=True)
-        self._target.discard()
+        self._output.discard()
 
     def _open(self, width: int, height: int) -> cv2.VideoWriter:
         """Start the encoder, in the codec asked for or the fallback."""
@@ -108,14 +106,8 @@ class VideoWriter:
         raise OSError(f"{self.path}: OpenCV {cv2.__version__} cannot write MP4 here")
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 25) -> int:
-    """Write an MP4; it appears when it is whole, and not at all if a frame fails.
-
-    Args:
-        frames: all of one size.
-
-    Returns:
-        The number of frames.
+def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 25) -> None:
+    """Write an MP4 of frames of one size; it appears when it is whole, not at all if one fails.
 
     Raises:
         OSError: this OpenCV cannot write MP4. ValueError: no frame, or one of another size.
@@ -126,15 +118,13 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 25) -> in
             writer.write(frame)
         if not writer.count:
             raise ValueError(f"{path}: a video needs a frame")
-    except BaseException:
-        writer.discard()
-        raise
-    writer.close()
-    return writer.count
+        writer.close()
+    finally:
+        writer.discard()  # does nothing to what is whole
 
 
 def write_contact_sheet(path: Path, rows: list[list[np.ndarray]], width: int = 240) -> None:
-    """Write frames as a PNG, one list a row, each scaled to `width` pixels."""
+    """Write frames as a PNG, one list per row, each scaled to `width` pixels."""
     tiles = [[_resize(frame, width) for frame in row] for row in rows]
     height = max(tile.shape[0] for row in tiles for tile in row) + 4
     columns = max(len(row) for row in tiles)

@@ -1,38 +1,48 @@
-"""A window that shows frames, tells which key was pressed, and lets the user draw boxes.
+"""The window: shows frames, says which key was pressed, and lets the user draw boxes.
 
-Neighbours: evaluation/display.py checks that there is a screen; follow.py uses this one.
+Shared by tracking/test.py --show, tracking/video_demo.py --show and boxes drawn with the mouse.
 """
+
+import os
+import sys
 
 import cv2
 import numpy as np
 
-from lib.tools.video.display import require_screen
+from lib.utils.draw import draw_box
 
 TITLE = "AiATrack"
 ESCAPE = 27
 PROMPT = "draw a box with the mouse, Enter takes it, c: "
 
 
+class NoScreenError(OSError):
+    """There is no screen, or OpenCV was built without windows."""
+
+
 class Screen:
-    """One window."""
+    """One window, which opens with the first image."""
 
     def __init__(self) -> None:
-        """Check for a screen. Raises NoScreenError."""
-        require_screen()
-        self._shown = False
+        """Check that a window can be opened; OpenCV itself would abort the process.
 
-    def __enter__(self) -> "Screen":
-        """Nothing opens before the first frame."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the window."""
-        self.close()
+        Raises:
+            NoScreenError: says what is missing.
+        """
+        has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        if sys.platform.startswith("linux") and not has_screen:
+            raise NoScreenError(
+                "showing frames needs a screen, and neither DISPLAY nor WAYLAND_DISPLAY is set; "
+                "leave out --show (and show_result in lib/test/evaluation/local.py)"
+            )
+        if "GUI:                           NONE" in cv2.getBuildInformation():
+            raise NoScreenError("this OpenCV has no windows; install opencv-python, not -headless")
+        self._is_open = False
 
     def close(self) -> None:
-        """Close the window; the next frame opens it again."""
+        """Close the window; the next image opens it again."""
         cv2.destroyAllWindows()
-        self._shown = False
+        self._is_open = False
 
     def show(self, image: np.ndarray) -> str:
         """Show an (H, W, 3) RGB image.
@@ -40,21 +50,30 @@ class Screen:
         Returns:
             The key pressed ("r"), "escape", "" for none; "q" too when the window was closed.
         """
-        if self._shown and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+        if self._is_open and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             return "q"
         cv2.imshow(TITLE, np.ascontiguousarray(image[..., ::-1]))
-        self._shown = True
+        self._is_open = True
         code = cv2.waitKey(1)
         if code < 0:
             return ""
         return "escape" if code & 0xFF == ESCAPE else chr(code & 0xFF)
 
+    def show_result(self, image: np.ndarray, box_xywh: list[float], score: float) -> None:
+        """Show an (H, W, 3) RGB frame with its box (image pixels) and score in [0, 1].
+
+        Raises:
+            KeyboardInterrupt: the user pressed q or Escape, or closed the window.
+        """
+        if self.show(draw_box(image, box_xywh, f"{score:.2f}")) in ("q", "escape"):
+            raise KeyboardInterrupt
+
     def draw_boxes(self, image: np.ndarray, count: int | None) -> list[list[float] | None]:
         """Ask for boxes on an (H, W, 3) RGB image.
 
         Args:
-            count: so many, None in the list for each that the user cancels; or None: until the
-                user cancels.
+            count: how many, with None in the list for each that the user cancels; None asks until
+                the user cancels.
 
         Returns:
             x, y, w, h in image pixels each.
@@ -69,10 +88,10 @@ class Screen:
 
     def _draw_box(self, image: np.ndarray, target: int, cancel: str) -> list[float] | None:
         """Let the user draw one box; None if cancelled."""
-        shown = np.ascontiguousarray(image[..., ::-1])
-        for line, shade in ((3, (0, 0, 0)), (1, (255, 255, 255))):
-            text = f"target {target}: {PROMPT}{cancel}"
-            cv2.putText(shown, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, shade, line)
-        box = cv2.selectROI(TITLE, shown, showCrosshair=False, printNotice=False)
-        self._shown = True
+        bgr = np.ascontiguousarray(image[..., ::-1])
+        text = f"target {target}: {PROMPT}{cancel}"
+        for width, shade in ((3, (0, 0, 0)), (1, (255, 255, 255))):  # outlined
+            cv2.putText(bgr, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, shade, width)
+        box = cv2.selectROI(TITLE, bgr, showCrosshair=False, printNotice=False)
+        self._is_open = True
         return [float(v) for v in box] if box[2] > 0 and box[3] > 0 else None

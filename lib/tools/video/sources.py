@@ -12,7 +12,7 @@ import glob
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,11 +21,11 @@ from lib.io.opencv import no_frame, not_a_video, quiet_opencv
 from lib.io.video_file import VideoError
 from lib.utils.image import IMAGE_SUFFIXES, ImageError, by_number, is_image_name, read_rgb
 
-USUAL_RATE = 25.0  # frames a second, where a source does not say
-RATES = (1.0, 1000.0)  # frames a second that are believed
-PATIENCE = 10_000  # milliseconds to wait for a stream
+DEFAULT_RATE = 25.0  # frames a second, where a source does not say
+MIN_RATE, MAX_RATE = 1.0, 1000.0  # frames a second; what a source says beyond them is not believed
+TIMEOUT_MS = 10_000  # to wait for a stream
 # Many containers hold a duration, from which OpenCV works out the frames: not exact to the frame.
-TOLERANCE = 0.01  # of the announced frames
+MAX_MISSING = 0.01  # share of the announced frames
 
 
 class VideoBrokenOffError(RuntimeError):
@@ -35,33 +35,31 @@ class VideoBrokenOffError(RuntimeError):
 class Frame(NamedTuple):
     """One frame of a source."""
 
-    index: int  # from 0
+    number: int  # from 0
     seconds: float  # since the first frame
     image: np.ndarray  # (H, W, 3) uint8 RGB
 
 
-class FrameSource(Protocol):
+class FrameSource:
     """Frames one after another; reading them once is all that is promised.
 
     Iterating raises VideoError if there is no first frame, and VideoBrokenOffError after the last
     frame of a source that ends too early.
     """
 
-    name: str  # for messages and file names
-    rate: float  # frames a second
-    length: int | None  # frames, if known
+    def __init__(self, name: str, rate: float, length: int | None) -> None:
+        self.name = name  # for messages and file names
+        self.rate = rate  # frames a second
+        self.length = length  # frames, if known
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield the frames."""
-        ...
+        raise NotImplementedError
 
     def __enter__(self) -> "FrameSource":
-        """Return the source."""
-        ...
+        return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of file or device."""
-        ...
+        """Close the file or device."""
 
 
 def open_source(source: str, rate: float | None = None) -> FrameSource:
@@ -88,30 +86,22 @@ def open_source(source: str, rate: float | None = None) -> FrameSource:
             raise VideoError(f"{source} is one image; name its folder, or a pattern such as *.jpg")
         return _Capture(source, str(path), rate, live=False)
     if glob.has_magic(source):
-        found = [Path(name) for name in glob.glob(str(path))]
-        return _Images(source, [p for p in found if is_image_name(p.name)], rate)
+        paths = [Path(name) for name in glob.glob(str(path))]
+        return _Images(source, [p for p in paths if is_image_name(p.name)], rate)
     raise FileNotFoundError(
         f"no video {source!r}: neither a file nor a folder, the index of a camera, a pattern, or "
         "an address such as rtsp://..."
     )
 
 
-class _Images:
+class _Images(FrameSource):
     """Image files in the order of the numbers in their names."""
 
     def __init__(self, name: str, paths: list[Path], rate: float | None) -> None:
         if not paths:
             raise FileNotFoundError(f"{name}: no image there ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        self.name = name
-        self.rate = rate or USUAL_RATE
-        self.length: int | None = len(paths)
+        super().__init__(name, rate or DEFAULT_RATE, len(paths))
         self._paths = sorted(paths, key=lambda path: by_number(path.name))
-
-    def __enter__(self) -> "_Images":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is open."""
 
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self._paths):
@@ -126,25 +116,22 @@ class _Images:
             yield Frame(index, index / self.rate, image)
 
 
-class _Capture:
+class _Capture(FrameSource):
     """What OpenCV opens: a video file, a camera, a stream."""
 
     def __init__(
         self, name: str, target: str | int, rate: float | None, *, live: bool | None
     ) -> None:
         """Open it. live: it has no end of its own; None: so if it announces no length."""
-        self.name = name
         self._capture = _open_capture(target)
         if not self._capture.isOpened():
             raise VideoError(f"{name}: {_why_not(target)}")
-        said = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate or (said if RATES[0] <= said <= RATES[1] else USUAL_RATE)
+        announced_rate = self._capture.get(cv2.CAP_PROP_FPS)
+        plausible = MIN_RATE <= announced_rate <= MAX_RATE
         announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.length = announced if announced > 0 and not live else None
-        self._live = self.length is None if live is None else live
-
-    def __enter__(self) -> "_Capture":
-        return self
+        length = announced if announced > 0 and not live else None
+        super().__init__(name, rate or (announced_rate if plausible else DEFAULT_RATE), length)
+        self._live = length is None if live is None else live
 
     def __exit__(self, *_: object) -> None:
         self._capture.release()
@@ -152,8 +139,8 @@ class _Capture:
     def __iter__(self) -> Iterator[Frame]:
         index, begin = 0, None
         while True:
-            there, bgr = self._capture.read()
-            if not there:
+            ok, bgr = self._capture.read()
+            if not ok:
                 break
             now = self._now(index)
             begin = now if begin is None else begin
@@ -165,27 +152,27 @@ class _Capture:
         """Time of the frame just read, seconds: a clock's, the file's, or by the rate."""
         if self._live:
             return time.monotonic()
-        said = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return said if said > 0 else index / self.rate
+        position = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        return position if position > 0 else index / self.rate
 
     def _check_end(self, count: int) -> None:
-        """Refuse an end that comes too early."""
+        """Raise if the end comes too early, after `count` frames."""
         if not count:
             raise VideoError(f"{self.name}: {no_frame()}")
         if self._live:
             raise VideoBrokenOffError(f"{self.name}: no further frame after {count}")
-        if self.length is not None and self.length - count > max(1, TOLERANCE * self.length):
+        if self.length is not None and self.length - count > max(1, MAX_MISSING * self.length):
             raise VideoBrokenOffError(
                 f"{self.name}: {count} frames could be read, {self.length} were announced"
             )
 
 
 def _open_capture(target: str | int) -> cv2.VideoCapture:
-    """Open with OpenCV; a stream that does not answer is given up."""
+    """Open with OpenCV; give up on a stream that does not answer."""
     with quiet_opencv():
         if isinstance(target, str) and "://" in target:
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, PATIENCE]
-            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, PATIENCE]
+            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS]
+            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
             return cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
         return cv2.VideoCapture(target)
 
@@ -200,10 +187,9 @@ def _why_not(target: str | int) -> str:
 
 
 def _images_of(folder: Path) -> list[Path]:
-    """Images of a folder; where it has none, of the img folder in it (as data sets lie)."""
+    """Images of a folder; where it has none, of the img folder in it, as data sets have."""
+    images: list[Path] = []
     for place in (folder, folder / "img"):
-        if place.is_dir():
-            images = [p for p in place.iterdir() if is_image_name(p.name)]
-            if images:
-                return images
-    return []
+        if not images and place.is_dir():
+            images = [path for path in place.iterdir() if is_image_name(path.name)]
+    return images
