@@ -1,7 +1,12 @@
 """Fixtures that several test files share: golden numbers, seeded and tiny networks, real data."""
 
 import json
+import os
 from pathlib import Path
+
+# Before torch is imported, for it and for every process that a test starts: threads of so small a
+# network wait for each other, on a busy machine many times as long as they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
