@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
     sequence: str
     frames: tuple[int, int]  # denominators
-    figures: tuple[dict[str, float | None], dict[str, float | None]]  # percent
+    figures: tuple[dict[str, float], dict[str, float]]  # percent
 
 
 def compare_runs(before: Evaluation, after: Evaluation, figure: str = "AUC") -> list[Change]:
@@ -43,10 +43,10 @@ def compare_runs(before: Evaluation, after: Evaluation, figure: str = "AUC") -> 
         )
     changes = []
     for name in common_sequences([before, after]):
-        values = [figures([evaluation.scores[name]])[figure] for evaluation in (before, after)]
-        if None in values:
+        old, new = figures([before.scores[name]]), figures([after.scores[name]])
+        if figure not in old:
             raise ValueError(f"protocol {before.protocol} does not define {figure}")
-        changes.append(Change(name, values[0], values[1]))
+        changes.append(Change(name, old[figure], new[figure]))
     return sorted(changes, key=lambda change: (-change.difference, change.sequence))
 
 
@@ -54,11 +54,10 @@ def compare_protocols(first: Evaluation, second: Evaluation) -> list[Difference]
     """Sequences of one run whose frame counts or figures differ between two protocols."""
     differences = []
     for name in common_sequences([first, second]):
-        scores = first.scores[name], second.scores[name]
-        values = figures([scores[0]]), figures([scores[1]])
-        frames = scores[0].frames, scores[1].frames
-        if frames[0] != frames[1] or values[0] != values[1]:
-            differences.append(Difference(name, frames, values))
+        left, right = first.scores[name], second.scores[name]
+        values = figures([left]), figures([right])
+        if left.frames != right.frames or values[0] != values[1]:
+            differences.append(Difference(name, (left.frames, right.frames), values))
     return differences
 
 
@@ -94,7 +93,9 @@ def protocols_text(evaluations: Sequence[Evaluation]) -> str:
             f"{first.run}: {first.protocol} and {other.protocol} differ on {len(differences)} of "
             f"{len(common_sequences([first, other]))} sequences"
         )
-        for name, frames, (left, right) in differences:
-            auc = " -> ".join("-" if v is None else f"{v:.2f}" for v in (left["AUC"], right["AUC"]))
-            lines.append(f"    {name:<24} {frames[0]:>6} -> {frames[1]:>6} frames  AUC {auc}")
+        lines += [
+            f"    {name:<24} {frames[0]:>6} -> {frames[1]:>6} frames  "
+            f"AUC {left['AUC']:.2f} -> {right['AUC']:.2f}"
+            for name, frames, (left, right) in differences
+        ]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ plots of the outcome are in `tables.py`, `compare.py` and `plot_results.py`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,14 +29,15 @@ class Run(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The scores of one run on one data set under one protocol."""
+    """The scores of one run on one data set under one protocol; dictionaries are by sequence."""
 
     run: str
     dataset: str
     protocol: str
     folder: Path | None  # where the results lie; None: nowhere
-    scores: dict[str, SequenceScore]  # by sequence, in the data set's order
-    groups: dict[str, tuple[str, ...]]  # attributes by sequence
+    scores: dict[str, SequenceScore]  # in the data set's order
+    truths: Mapping[str, Truth]  # of all sequences that any run has
+    boxes_xywh: Mapping[str, np.ndarray]  # (m, 4) as predicted, in pixels of the image
     missing: dict[str, str]  # why a sequence could not be scored
 
 
@@ -50,22 +51,23 @@ def extract(
     """Score every run on a data set under every protocol; runs first, then protocols.
 
     Raises:
-        ScoringError: files that are there but wrong (unreadable, too short); names each.
+        ScoringError: files that exist but are wrong (unreadable, too short); names each.
     """
     problems: list[str] = []
+    dataset = annotations.dataset
+    # Truths are read once for all runs, boxes once for all protocols.
     files = [_result_files(run, annotations) for run in runs]
-    wanted = [name for name in annotations.names if any(name in found for _, found in files)]
-    truths, unannotated = _read_truths(annotations, wanted, problems)
+    names = [name for name in annotations.names if any(name in paths for _, paths in files)]
+    truths, unannotated = _read_truths(annotations, names, problems)
     evaluations = []
-    for run, (folder, found) in zip(runs, files, strict=True):
-        missing = {name: "no result" for name in annotations.names if name not in found}
-        missing |= {name: why for name, why in unannotated.items() if name in found}
-        boxes = _read_boxes({name: found[name] for name in truths if name in found}, problems)
+    for run, (folder, paths) in zip(runs, files, strict=True):
+        missing = {name: "no result" for name in annotations.names if name not in paths}
+        missing |= {name: why for name, why in unannotated.items() if name in paths}
+        boxes = _read_boxes({name: paths[name] for name in truths if name in paths}, problems)
         for protocol in protocols:
-            scores = _score_all(protocol, boxes, truths, found, problems)
-            groups = {name: truths[name].groups for name in scores}
+            scores = _score_all(protocol, boxes, truths, paths, problems)
             evaluations.append(
-                Evaluation(run.name, annotations.dataset, protocol, folder, scores, groups, missing)
+                Evaluation(run.name, dataset, protocol, folder, scores, truths, boxes, missing)
             )
     if problems:
         raise ScoringError("\n".join(dict.fromkeys(problems)))
@@ -78,26 +80,27 @@ def common_sequences(evaluations: Sequence[Evaluation]) -> list[str]:
     return [name for name in first.scores if all(name in other.scores for other in others)]
 
 
-def figures(scores: Sequence[SequenceScore]) -> dict[str, float | None]:
-    """Means over sequences of the figures in FIGURES, in percent; None where not defined."""
+def figures(scores: Sequence[SequenceScore]) -> dict[str, float]:
+    """Means over sequences of those FIGURES that the protocol defines, in percent."""
     if not scores:
-        return dict.fromkeys(FIGURES)
-    success, precision, normalised = mean_curves(scores)
-    overlap = float(np.mean([item.average_overlap for item in scores]))
+        return {}
+    success = mean_curve(scores, "success")
+    precision, normalised = (
+        mean_curve(scores, "precision"),
+        mean_curve(scores, "normalised_precision"),
+    )
+    overlap = np.mean([item.average_overlap for item in scores])
     shares = (success.mean(), success[10], success[15], precision[20], normalised[20], overlap)
     return {
-        name: None if np.isnan(share) else 100 * float(share)
+        name: 100 * float(share)
         for name, share in zip(FIGURES, shares, strict=True)
+        if not np.isnan(share)
     }
 
 
-def mean_curves(scores: Sequence[SequenceScore]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Success (21,), precision (51,) and normalised precision (51,), means over sequences."""
-    return (
-        np.mean([item.success for item in scores], axis=0),
-        np.mean([item.precision for item in scores], axis=0),
-        np.mean([item.normalised for item in scores], axis=0),
-    )
+def mean_curve(scores: Sequence[SequenceScore], curve: str) -> np.ndarray:
+    """Mean over sequences of the field `curve` of `SequenceScore`, e.g. "success" (21,)."""
+    return np.mean([getattr(item, curve) for item in scores], axis=0)
 
 
 def _result_files(run: Run, annotations: Annotations) -> tuple[Path | None, dict[str, Path]]:
@@ -113,7 +116,7 @@ def _result_files(run: Run, annotations: Annotations) -> tuple[Path | None, dict
 def _read_truths(
     annotations: Annotations, names: Sequence[str], problems: list[str]
 ) -> tuple[dict[str, Truth], dict[str, str]]:
-    """Annotations by sequence, and why some are not there; what is wrong goes to `problems`."""
+    """Annotations by sequence, and why others are missing; what is wrong goes to `problems`."""
     truths, unannotated = {}, {}
     for name in names:
         try:
@@ -138,14 +141,14 @@ def _read_boxes(files: dict[str, Path], problems: list[str]) -> dict[str, np.nda
 
 def _score_all(
     protocol: str,
-    boxes: dict[str, np.ndarray],
+    boxes_xywh: dict[str, np.ndarray],
     truths: dict[str, Truth],
     files: dict[str, Path],
     problems: list[str],
 ) -> dict[str, SequenceScore]:
     """Scores by sequence; a sequence that cannot be scored goes to `problems` with its file."""
     scores = {}
-    for name, prediction in boxes.items():
+    for name, prediction in boxes_xywh.items():
         try:
             scores[name] = score(protocol, prediction, truths[name])
         except ValueError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +17,9 @@ import numpy as np
 
 from lib.test.analysis import tables
 from lib.test.analysis.compare import Change, compare_runs
-from lib.test.analysis.extract_results import FIGURES, Evaluation, common_sequences
-from lib.test.analysis.frame_strips import BUDGET, Strip, StripMaker, worst_sequences
-from lib.test.analysis.plot_results import Plot, defined_plots, rank_curves
+from lib.test.analysis.extract_results import Evaluation, common_sequences
+from lib.test.analysis.frame_strips import MAX_PICTURES, Strip, StripMaker, worst_sequences
+from lib.test.analysis.plot_results import Plot, RankedCurve, defined_plots, rank_curves
 from lib.test.analysis.report import Report, missing_text, notes_text
 from lib.utils.files import atomic_write_text
 
@@ -31,16 +32,7 @@ EXPLAINED = {
     "NormP": "share of frames with the centre within 0.2 of the target's size",
     "AO": "mean overlap",
 }
-SHOWN_CHANGES = 12  # of a comparison, before the rest
-
-
-class Curve(NamedTuple):
-    """One run in a chart."""
-
-    run: str
-    index: int  # its colour
-    score: float  # percent
-    values: list[float]  # percent, one a threshold
+MAX_CHANGES = 12  # of a comparison, before the rest
 
 
 class Chart(NamedTuple):
@@ -49,7 +41,7 @@ class Chart(NamedTuple):
     plot: Plot
     thresholds: list[float]
     top: float  # of the axis, percent
-    curves: list[Curve]  # the best first
+    curves: list[RankedCurve]  # the best first
 
 
 class Comparison(NamedTuple):
@@ -86,16 +78,16 @@ def write_html(
     """Write a page about all reports; it appears whole or not at all.
 
     Args:
-        reports: data sets of which nothing could be scored are told as such.
+        reports: data sets of which nothing could be scored are left out.
         root: folder of the annotation, as for `make_report`; frames are looked for there too.
         figure: what runs are compared by.
 
     Raises:
         ValueError: nothing was scored at all. OSError: `path` cannot be written.
     """
-    parts, budget = [], BUDGET
+    parts, budget = [], MAX_PICTURES
     for report in reports:
-        maker = StripMaker(report, root, budget)
+        maker = StripMaker(report.dataset, root, budget)
         for protocol in report.protocols:
             if common_sequences(report.of_protocol(protocol)):
                 parts.append(make_part(report, protocol, maker, figure))
@@ -111,20 +103,16 @@ def make_part(report: Report, protocol: str, maker: StripMaker, figure: str) -> 
     overall = tables.overall_rows(evaluations)
     rows = tables.sequence_rows(evaluations)
     return Part(
-        title=tables.TITLES.get(report.dataset, report.dataset),
+        title=tables.dataset_title(report.dataset),
         protocol=protocol,
         evaluations=evaluations,
         sequences=overall[0].sequences,
-        figures=[name for name in FIGURES if overall[0].figures[name] is not None],
+        figures=list(overall[0].figures),
         overall=overall,
         groups=tables.group_rows(evaluations),
         rows=sorted(rows, key=lambda row: row.figures["AUC"]),
-        charts=[_chart(plot, index, evaluations) for index, plot in defined_plots(evaluations)],
-        comparisons=[
-            _comparison(before, after, figure)
-            for number, before in enumerate(evaluations)
-            for after in evaluations[number + 1 :]
-        ],
+        charts=[_chart(plot, evaluations) for plot in defined_plots(evaluations)],
+        comparisons=[_comparison(*pair, figure) for pair in combinations(evaluations, 2)],
         strips=[maker.strip(name, evaluations) for name in worst_sequences(evaluations)],
         missing=missing_text(report),
         notes=notes_text(report),
@@ -141,16 +129,16 @@ def render(parts: Sequence[Part], made: datetime) -> str:
         lstrip_blocks=True,
     )
     template = environment.get_template("report.html.j2")
-    return template.render(parts=parts, made=made, explained=EXPLAINED, shown=SHOWN_CHANGES)
+    return template.render(parts=parts, made=made, explained=EXPLAINED, max_changes=MAX_CHANGES)
 
 
-def _chart(plot: Plot, index: int, evaluations: Sequence[Evaluation]) -> Chart:
-    """Curves of one plot."""
+def _chart(plot: Plot, evaluations: Sequence[Evaluation]) -> Chart:
+    """One plot, its numbers rounded for the page."""
     curves = [
-        Curve(item.run, item.index, item.score, [round(float(v), 3) for v in item.shares])
-        for item in rank_curves(plot, index, evaluations)
+        curve._replace(shares=[round(share, 3) for share in curve.shares])
+        for curve in rank_curves(plot, evaluations)
     ]
-    top = max(100.0, float(np.max([curve.values for curve in curves])))
+    top = max(100.0, *(max(curve.shares) for curve in curves))
     return Chart(plot, [round(float(t), 4) for t in plot.thresholds], top, curves)
 
 
@@ -159,5 +147,5 @@ def _comparison(before: Evaluation, after: Evaluation, figure: str) -> Compariso
     changes = compare_runs(before, after, figure)
     changes.sort(key=lambda change: (-abs(change.difference), change.sequence))
     differences = [change.difference for change in changes]
-    largest = max(1.0, max(map(abs, differences)))
+    largest = max(1.0, *map(abs, differences))
     return Comparison(before.run, after.run, changes, largest, float(np.mean(differences)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -15,14 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lib.test.analysis import metrics
-from lib.test.analysis.extract_results import Evaluation, common_sequences, figures, mean_curves
-from lib.test.analysis.tables import TITLES
+from lib.test.analysis.extract_results import Evaluation, common_sequences, figures, mean_curve
+from lib.test.analysis.tables import dataset_title
 from lib.utils.files import atomic_path
 
 # Okabe and Ito's colours, told apart by colour-blind readers; dashes tell them apart in grey.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
-STYLE = {
+STYLE: dict[Any, Any] = {  # of Matplotlib's own, version-dependent types
     "font.family": "serif",
     "font.serif": ["Times New Roman", "STIXGeneral", "DejaVu Serif"],
     "mathtext.fontset": "stix",
@@ -35,7 +35,7 @@ STYLE = {
 class Plot(NamedTuple):
     """What distinguishes the three plots."""
 
-    file: str  # stem of the file name
+    curve: str  # field of SequenceScore; stem of the file name
     title: str
     x_label: str
     thresholds: np.ndarray
@@ -67,31 +67,33 @@ PLOTS = (
 class RankedCurve(NamedTuple):
     """One run's curve in a plot."""
 
-    score: float  # the plot's figure, percent
-    index: int  # of the run, for its colour
     run: str
-    shares: np.ndarray  # percent at the plot's thresholds
+    colour: int  # index of the run
+    score: float  # the plot's figure, percent
+    shares: list[float]  # percent at the plot's thresholds
 
 
-def rank_curves(plot: Plot, curve: int, evaluations: Sequence[Evaluation]) -> list[RankedCurve]:
+def rank_curves(plot: Plot, evaluations: Sequence[Evaluation]) -> list[RankedCurve]:
     """Curves over the sequences that all runs have, the best first.
 
     Args:
-        plot: a member of PLOTS; the protocol must define its figure.
-        curve: its index in PLOTS.
+        plot: one of `defined_plots`.
+        evaluations: runs on one data set under one protocol.
     """
-    entries = []
+    names = common_sequences(evaluations)
+    curves = []
     for index, evaluation in enumerate(evaluations):
-        scores = _scores(evaluation, evaluations)
-        shares = 100 * mean_curves(scores)[curve]
-        entries.append(RankedCurve(figures(scores)[plot.figure], index, evaluation.run, shares))
-    return sorted(entries, key=lambda entry: (-entry.score, entry.index))
+        scores = [evaluation.scores[name] for name in names]
+        shares = (100 * mean_curve(scores, plot.curve)).tolist()
+        curves.append(RankedCurve(evaluation.run, index, figures(scores)[plot.figure], shares))
+    return sorted(curves, key=lambda curve: (-curve.score, curve.colour))
 
 
-def defined_plots(evaluations: Sequence[Evaluation]) -> list[tuple[int, Plot]]:
-    """The plots that the protocol defines, with their index in PLOTS."""
-    defined = figures(_scores(evaluations[0], evaluations))
-    return [(i, plot) for i, plot in enumerate(PLOTS) if defined[plot.figure] is not None]
+def defined_plots(evaluations: Sequence[Evaluation]) -> list[Plot]:
+    """The PLOTS that the protocol defines."""
+    scores = evaluations[0].scores
+    defined = figures([scores[name] for name in common_sequences(evaluations)])
+    return [plot for plot in PLOTS if plot.figure in defined]
 
 
 def plot_all(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
@@ -104,57 +106,45 @@ def plot_all(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
     Returns:
         The files written.
     """
-    protocol = evaluations[0].protocol
     written = []
-    for index, plot in defined_plots(evaluations):
+    for plot in defined_plots(evaluations):
         with matplotlib.rc_context(STYLE):
-            figure = draw(plot, index, evaluations)
+            figure = draw(plot, evaluations)
             for kind in ("png", "pdf"):
-                path = folder / f"{plot.file}_{protocol}.{kind}"
+                path = folder / f"{plot.curve}_{evaluations[0].protocol}.{kind}"
                 with atomic_path(path) as temporary:
                     figure.savefig(temporary, format=kind, dpi=300, bbox_inches="tight")
                 written.append(path)
     return written
 
 
-def draw(plot: Plot, curve: int, evaluations: Sequence[Evaluation]) -> Figure:
-    """One plot with a curve a run, the legend sorted by score.
-
-    Args:
-        plot: a member of PLOTS.
-        curve: which of `mean_curves`, its index in PLOTS.
-        evaluations: runs on one data set under one protocol.
-    """
+def draw(plot: Plot, evaluations: Sequence[Evaluation]) -> Figure:
+    """One plot with a curve for each run, the legend sorted by score; see `rank_curves`."""
     figure = Figure(figsize=(4.6, 3.8))
     axes = figure.add_subplot()
-    ranked = rank_curves(plot, curve, evaluations)
-    for rank, (score, index, name, shares) in enumerate(ranked):
+    curves = rank_curves(plot, evaluations)
+    for rank, curve in enumerate(curves):
         axes.plot(
             plot.thresholds,
-            shares,
-            color=COLOURS[index % len(COLOURS)],
-            linestyle=DASHES[index // len(COLOURS) % len(DASHES)],
+            curve.shares,
+            color=COLOURS[curve.colour % len(COLOURS)],
+            linestyle=DASHES[curve.colour // len(COLOURS) % len(DASHES)],
             linewidth=1.8,
-            zorder=3 - rank / len(ranked),  # the best lies on top
-            label=f"{name} [{score:.1f}]",
+            zorder=3 - rank / len(curves),  # the best lies on top
+            label=f"{curve.run} [{curve.score:.1f}]",
         )
-    _finish(axes, plot, TITLES.get(evaluations[0].dataset, evaluations[0].dataset))
+    axes.set_title(f"{plot.title} on {dataset_title(evaluations[0].dataset)}")
+    # The kept quirk of `otb` can pass 100.
+    axes.set_ylim(0, max(100, *(max(curve.shares) for curve in curves)))
+    _finish(axes, plot)
     return figure
 
 
-def _scores(evaluation: Evaluation, evaluations: Sequence[Evaluation]) -> list:
-    """Scores of one run on the sequences that all have."""
-    return [evaluation.scores[name] for name in common_sequences(evaluations)]
-
-
-def _finish(axes: Axes, plot: Plot, dataset: str) -> None:
-    """Limits, labels, grid and legend."""
-    axes.set_title(f"{plot.title} on {dataset}")
+def _finish(axes: Axes, plot: Plot) -> None:
+    """Labels, ticks, grid and legend."""
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(f"{plot.title} (%)")
     axes.set_xlim(plot.thresholds[0], plot.thresholds[-1])
-    top = max(line.get_ydata().max() for line in axes.lines)
-    axes.set_ylim(0, max(100, top))  # the kept quirk of `otb` can pass 100
     axes.set_yticks(range(0, 101, 20))
     axes.grid(True, color="0.85", linewidth=0.6)
     axes.set_axisbelow(True)

@@ -1,7 +1,7 @@
 """The scoring protocols, as pure functions: one sequence's boxes and truth in, its curves out.
 
-Kept: the rules of the published evaluations, checked against the published result files.
-The arithmetic is in `metrics.py`; `extract_results.py` applies this to whole data sets.
+Kept: the rules of the published evaluations and their order, checked against the published result
+files. The arithmetic is in `metrics.py`; `extract_results.py` applies this to whole data sets.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.test.analysis import metrics
-from lib.test.analysis.prediction import has_zero_side, lacks_area, prepare
 from lib.test.evaluation.data import Truth
+
+LASOT_LIKE = ("lasot", "lasot_ext")
+DEFAULT_PROTOCOL = {"lasot": "lasot", "lasot_ext": "lasot", "got10k_val": "got10k"}
 
 
 class SequenceScore(NamedTuple):
@@ -21,10 +23,10 @@ class SequenceScore(NamedTuple):
 
     success: np.ndarray  # (21,) at metrics.SUCCESS_THRESHOLDS
     precision: np.ndarray  # (51,) at metrics.PRECISION_THRESHOLDS; NaN where not defined
-    normalised: np.ndarray  # (51,) at metrics.NORMALISED_THRESHOLDS; NaN where not defined
+    normalised_precision: np.ndarray  # (51,) at metrics.NORMALISED_THRESHOLDS; NaN: not defined
     average_overlap: float  # mean IoU; an invalid frame adds 0
     frames: int  # the denominator
-    notes: tuple[str, ...] = ()  # what was mended in the prediction, for the user
+    notes: tuple[str, ...] = ()  # what was fixed in the prediction, for the user
 
 
 class _Errors(NamedTuple):
@@ -40,7 +42,7 @@ def score(protocol: str, prediction_xywh: np.ndarray, truth: Truth) -> SequenceS
 
     Args:
         protocol: a key of PROTOCOLS.
-        prediction_xywh: (m, 4) pixels, one row a frame; m may differ from the annotation's n.
+        prediction_xywh: (m, 4) pixels, one row per frame; m may differ from the annotation's n.
         truth: annotation and flags.
 
     Raises:
@@ -50,29 +52,38 @@ def score(protocol: str, prediction_xywh: np.ndarray, truth: Truth) -> SequenceS
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
-    _check_truth(truth)
+    n = len(truth.boxes_xywh)
     try:
+        if n == 0:
+            raise ValueError("the annotation is empty")
+        if truth.visible is not None and len(truth.visible) != n:
+            raise ValueError(f"{len(truth.visible)} visibility flags for {n} boxes")
         return PROTOCOLS[protocol](np.asarray(prediction_xywh, np.float64), truth)
     except ValueError as error:
         raise ValueError(f"{truth.name}: {error}") from None
 
 
+def default_protocol(dataset: str) -> str:
+    """The protocol that the paper's figures for this data set were made with."""
+    return DEFAULT_PROTOCOL.get(dataset, "otb")
+
+
 def score_lasot(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
     """As the official LaSOT toolkit: absent frames are misses, all frames are counted."""
-    boxes, notes = prepare(prediction_xywh, truth.boxes_xywh, lacks_area, pad=False)
-    kept = _visible(truth)
-    annotated = truth.boxes_xywh[kept]
+    boxes, notes = _prepare(prediction_xywh, truth.boxes_xywh, _lacks_size, pad=False)
+    visible = _visible(truth)
+    annotated = truth.boxes_xywh[visible]
     valid = (annotated > 0).all(axis=1)
     # Kept: x or y of 0 makes a frame invalid, and -1 lies within every distance threshold.
-    errors = _substitute(_compare(boxes[kept], annotated), ~valid, -1.0, -1.0)
+    errors = _substitute(_compare(boxes[visible], annotated), ~valid, -1.0, -1.0)
     return _curves(errors, len(boxes), notes)
 
 
 def score_otb(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
     """As the python evaluations: shares of the valid frames, with their kept quirks."""
-    boxes, notes = prepare(prediction_xywh, truth.boxes_xywh, has_zero_side)
+    boxes, notes = _prepare(prediction_xywh, truth.boxes_xywh, _has_zero_side)
     visible = _visible(truth)
-    valid = ~lacks_area(truth.boxes_xywh) & visible
+    valid = ~_lacks_size(truth.boxes_xywh) & visible
     # Kept: a -1 is within every threshold, so a share can pass 1 where frames are invalid.
     distance = -1.0 if truth.dataset == "uav" else np.inf
     errors = _substitute(_compare(boxes, truth.boxes_xywh), ~valid, distance, -1.0)
@@ -83,8 +94,8 @@ def score_otb(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
 
 def score_otb_strict(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
     """`otb` without its quirk: invalid frames are misses everywhere."""
-    boxes, notes = prepare(prediction_xywh, truth.boxes_xywh, has_zero_side)
-    valid = ~lacks_area(truth.boxes_xywh) & _visible(truth)
+    boxes, notes = _prepare(prediction_xywh, truth.boxes_xywh, _has_zero_side)
+    valid = ~_lacks_size(truth.boxes_xywh) & _visible(truth)
     errors = _substitute(_compare(boxes, truth.boxes_xywh), ~valid, np.inf, np.inf)
     return _curves(errors, int(valid.sum()), notes)
 
@@ -93,17 +104,17 @@ def score_got10k(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
     """As GOT-10k: mean overlap of the visible frames after the first, clipped to the image."""
     if truth.image_size is None:
         raise ValueError("the got10k protocol needs the image size, none is known")
-    boxes, notes = prepare(prediction_xywh, truth.boxes_xywh, has_zero_side)
-    kept = _visible(truth)
-    kept[0] = False
+    boxes, notes = _prepare(prediction_xywh, truth.boxes_xywh, _has_zero_side)
+    counts = _visible(truth)
+    counts[0] = False
     iou = metrics.intersection_over_union(
-        metrics.clip_to_image(boxes[kept], *truth.image_size),
-        metrics.clip_to_image(truth.boxes_xywh[kept], *truth.image_size),
+        metrics.clip_to_image(boxes[counts], *truth.image_size),
+        metrics.clip_to_image(truth.boxes_xywh[counts], *truth.image_size),
     )
     undefined = np.full(len(iou), np.nan)
     result = _curves(_Errors(iou, undefined, undefined), len(iou), notes)
-    nothing = np.full(len(metrics.PRECISION_THRESHOLDS), np.nan)
-    return result._replace(precision=nothing, normalised=nothing)
+    no_curve = np.full(len(metrics.PRECISION_THRESHOLDS), np.nan)
+    return result._replace(precision=no_curve, normalised_precision=no_curve)
 
 
 PROTOCOLS: dict[str, Callable[[np.ndarray, Truth], SequenceScore]] = {
@@ -112,13 +123,60 @@ PROTOCOLS: dict[str, Callable[[np.ndarray, Truth], SequenceScore]] = {
     "otb_strict": score_otb_strict,
     "got10k": score_got10k,
 }
-LASOT_LIKE = ("lasot", "lasot_ext")
-DEFAULT_PROTOCOL = {"lasot": "lasot", "lasot_ext": "lasot", "got10k_val": "got10k"}
 
 
-def default_protocol(dataset: str) -> str:
-    """The protocol that the paper's figures for this data set were made with."""
-    return DEFAULT_PROTOCOL.get(dataset, "otb")
+def carry_forward(boxes_xywh: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """Replace each `bad` (n,) row of (n, 4) by the row before it, in order; row 0 always stays."""
+    source = np.where(bad, 0, np.arange(len(boxes_xywh)))
+    return boxes_xywh[np.maximum.accumulate(source)]
+
+
+def _prepare(
+    prediction_xywh: np.ndarray,
+    truth_xywh: np.ndarray,
+    bad_size: Callable[[np.ndarray], np.ndarray],
+    *,
+    pad: bool = True,
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Match the annotation's length, fix boxes without a size, start from the true box.
+
+    Args:
+        prediction_xywh: (m, 4) pixels.
+        truth_xywh: (n, 4) pixels, n >= 1, may hold NaN.
+        bad_size: boxes (k, 4) -> (k,) bool, the rows that take the row before them, unless the
+            annotation of that frame holds NaN.
+        pad: fill a short prediction with empty boxes, which stay empty; otherwise refuse it.
+
+    Returns:
+        boxes_xywh: (n, 4), a new array.
+        notes: what was fixed, and what cannot be a hit, in words.
+    """
+    n, m = len(truth_xywh), len(prediction_xywh)
+    if m < n and not pad:
+        raise ValueError(f"the result has {m} boxes, the annotation {n}")
+    predicted = prediction_xywh[:n]
+    bad = bad_size(predicted) & ~np.isnan(truth_xywh[:m]).any(axis=1)
+    boxes = np.zeros((n, 4))
+    boxes[:m] = carry_forward(predicted, bad)
+    boxes[0] = truth_xywh[0]
+    carried, nan_rows = int(bad[1:].sum()), int(np.isnan(boxes[1:]).any(axis=1).sum())
+    notes = {
+        f"{m} boxes for {n} frames: padded with empty boxes": m < n,
+        f"{m} boxes for {n} frames: the rest is cut off": m > n,
+        f"{carried} boxes without a size take the box before": carried,
+        f"{nan_rows} boxes hold NaN and count as misses": nan_rows,
+    }
+    return boxes, tuple(note for note, applies in notes.items() if applies)
+
+
+def _lacks_size(boxes_xywh: np.ndarray) -> np.ndarray:
+    """(n,) bool: a side is not positive, or NaN."""
+    return ~np.all(boxes_xywh[:, 2:] > 0, axis=1)
+
+
+def _has_zero_side(boxes_xywh: np.ndarray) -> np.ndarray:
+    """(n,) bool: a side is exactly 0."""
+    return (boxes_xywh[:, 2:] == 0).any(axis=1)
 
 
 def _visible(truth: Truth) -> np.ndarray:
@@ -126,15 +184,6 @@ def _visible(truth: Truth) -> np.ndarray:
     if truth.visible is None:
         return np.ones(len(truth.boxes_xywh), dtype=bool)
     return np.array(truth.visible, dtype=bool)
-
-
-def _check_truth(truth: Truth) -> None:
-    """Refuse an annotation that cannot be scored against."""
-    n = len(truth.boxes_xywh)
-    if n == 0:
-        raise ValueError(f"{truth.name}: the annotation is empty")
-    if truth.visible is not None and len(truth.visible) != n:
-        raise ValueError(f"{truth.name}: {len(truth.visible)} visibility flags for {n} boxes")
 
 
 def _compare(boxes: np.ndarray, annotated: np.ndarray) -> _Errors:
@@ -162,7 +211,9 @@ def _curves(errors: _Errors, frames: int, notes: tuple[str, ...]) -> SequenceSco
     return SequenceScore(
         success=metrics.share_above(errors.iou, metrics.SUCCESS_THRESHOLDS, frames),
         precision=metrics.share_within(errors.distance, metrics.PRECISION_THRESHOLDS, frames),
-        normalised=metrics.share_within(errors.normalised, metrics.NORMALISED_THRESHOLDS, frames),
+        normalised_precision=metrics.share_within(
+            errors.normalised, metrics.NORMALISED_THRESHOLDS, frames
+        ),
         average_overlap=float(np.nansum(np.maximum(errors.iou, 0)) / frames),
         frames=frames,
         notes=notes,

@@ -23,7 +23,6 @@ TITLES = {
     "demo": "the demo set",
     "own": "own data",
 }
-KEYS = ("dataset", "tracker", "protocol", "group", "sequences", "total", "frames")
 
 
 class Row(NamedTuple):
@@ -36,7 +35,10 @@ class Row(NamedTuple):
     sequences: int  # scored
     total: int  # in the data set; in a group, those scored
     frames: int  # the sum of the denominators
-    figures: dict[str, float | None]  # percent, by the names in FIGURES
+    figures: dict[str, float]  # percent, those of FIGURES that the protocol defines
+
+
+KEYS = Row._fields[:-1]
 
 
 def overall_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
@@ -55,7 +57,7 @@ def group_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
     """One row for each attribute (or class), run and protocol; attributes in alphabetic order."""
     members: dict[str, list[str]] = {}
     for name in common_sequences(evaluations):
-        for group in evaluations[0].groups[name]:
+        for group in evaluations[0].truths[name].groups:
             members.setdefault(group, []).append(name)
     return [
         _row(evaluation, group, names)
@@ -65,37 +67,45 @@ def group_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
 
 
 def records(rows: Iterable[Row]) -> list[dict[str, object]]:
-    """Rows as flat dictionaries, for JSON: the keys of KEYS and of FIGURES."""
-    return [dict(zip(KEYS, row[: len(KEYS)], strict=True)) | row.figures for row in rows]
+    """Rows as flat dictionaries: KEYS, then FIGURES, unrounded and None where not defined."""
+    return [
+        {key: getattr(row, key) for key in KEYS} | {name: row.figures.get(name) for name in FIGURES}
+        for row in rows
+    ]
 
 
 def to_text(rows: Sequence[Row], digits: int = 2) -> str:
     """An aligned table; columns that are the same in all rows go into its title."""
     if not rows:
         return "(nothing to show)"
-    body = [[*_labels(row, rows), *_numbers(row, digits)] for row in rows]
-    header = [*_label_names(rows), *FIGURES]
-    labels = len(header) - len(FIGURES)
-    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-    lines = [
+    labels = _label_names(rows)
+    lines = [[*labels, *FIGURES]]
+    lines += [[*_labels(row, labels), *_numbers(row, digits)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    texts = [
         "  ".join(
-            cell.ljust(width) if index < labels else cell.rjust(width)
+            cell.ljust(width) if index < len(labels) else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
-        for line in [header, *body]
+        for line in lines
     ]
-    return "\n".join([title(rows), *lines])
+    return "\n".join([title(rows), *texts])
 
 
 def title(rows: Sequence[Row]) -> str:
     """E.g. "LaSOT, 280 sequences, protocol lasot"."""
-    parts = [TITLES.get(rows[0].dataset, rows[0].dataset)]
+    parts = [dataset_title(rows[0].dataset)]
     if all(row.group == "all" for row in rows):
         count, total = rows[0].sequences, rows[0].total
         parts.append(f"{count} sequences" if count == total else f"{count} of {total} sequences")
     if len({row.protocol for row in rows}) == 1:
         parts.append(f"protocol {rows[0].protocol}")
     return ", ".join(parts)
+
+
+def dataset_title(dataset: str) -> str:
+    """A data set's name as people write it."""
+    return TITLES.get(dataset, dataset)
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -112,18 +122,18 @@ def to_latex(rows: Sequence[Row], digits: int = 1) -> str:
 
     Rows of different groups or protocols are not compared with each other.
     """
-    names = _label_names(rows)
+    labels = _label_names(rows)
     lines = [
-        rf"\begin{{tabular}}{{{'l' * len(names)}{'c' * len(FIGURES)}}}",
+        rf"\begin{{tabular}}{{{'l' * len(labels)}{'c' * len(FIGURES)}}}",
         rf"\toprule % {_escape(title(rows))}",
-        " & ".join([*names, *FIGURES]) + r" \\",
+        " & ".join([*labels, *FIGURES]) + r" \\",
         r"\midrule",
     ]
     for row in rows:
         rivals = [r for r in rows if (r.group, r.protocol) == (row.group, row.protocol)]
-        cells = [_escape(label) for label in _labels(row, rows)]
+        cells = [_escape(label) for label in _labels(row, labels)]
         for name, number in zip(FIGURES, _numbers(row, digits), strict=True):
-            best = len(rivals) > 1 and _is_best(row, rivals, name)
+            best = len(rivals) > 1 and name in row.figures and _is_best(row, rivals, name)
             cells.append(rf"\textbf{{{number}}}" if best else number)
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
@@ -132,17 +142,16 @@ def to_latex(rows: Sequence[Row], digits: int = 1) -> str:
 def _row(evaluation: Evaluation, group: str, names: Sequence[str]) -> Row:
     """The mean over the given sequences."""
     scores = [evaluation.scores[name] for name in names]
-    frames = sum(item.frames for item in scores)
-    total = len(evaluation.scores) + len(evaluation.missing) if group == "all" else len(scores)
+    total = len(evaluation.scores) + len(evaluation.missing)
     return Row(
-        evaluation.dataset,
-        evaluation.run,
-        evaluation.protocol,
-        group,
-        len(scores),
-        total,
-        frames,
-        figures(scores),
+        dataset=evaluation.dataset,
+        tracker=evaluation.run,
+        protocol=evaluation.protocol,
+        group=group,
+        sequences=len(scores),
+        total=total if group == "all" else len(scores),
+        frames=sum(item.frames for item in scores),
+        figures=figures(scores),
     )
 
 
@@ -153,21 +162,17 @@ def _label_names(rows: Sequence[Row]) -> list[str]:
     return names + (["protocol"] if len({row.protocol for row in rows}) > 1 else [])
 
 
-def _labels(row: Row, rows: Sequence[Row]) -> list[str]:
-    """The cells of a row before its figures."""
-    return [str(getattr(row, name)) for name in _label_names(rows)]
+def _labels(row: Row, names: Sequence[str]) -> list[str]:
+    return [str(getattr(row, name)) for name in names]
 
 
 def _numbers(row: Row, digits: int) -> list[str]:
     """The figures of a row as text; a dash where not defined."""
-    values = [row.figures[name] for name in FIGURES]
-    return ["-" if value is None else f"{value:.{digits}f}" for value in values]
+    return [f"{row.figures[name]:.{digits}f}" if name in row.figures else "-" for name in FIGURES]
 
 
 def _is_best(row: Row, rivals: Sequence[Row], name: str) -> bool:
-    """Whether no rival has a higher figure."""
-    values = [rival.figures[name] for rival in rivals]
-    return None not in values and row.figures[name] == max(values)
+    return row.figures[name] == max(rival.figures[name] for rival in rivals)
 
 
 def _escape(text: str) -> str:

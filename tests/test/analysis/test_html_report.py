@@ -72,7 +72,9 @@ def test_names_are_text_and_nothing_is_from_elsewhere(two_runs: Report, tmp_path
 
 def test_figures_and_differences(two_runs: Report, tmp_path: Path) -> None:
     page = write(two_runs, tmp_path / "report.html", root=tmp_path / "data")
-    first = html_report.make_part(two_runs, "lasot", StripMaker(two_runs, tmp_path / "data"), "AUC")
+    first = html_report.make_part(
+        two_runs, "lasot", StripMaker(two_runs.dataset, tmp_path / "data"), "AUC"
+    )
     assert [item.sequence for item in first.comparisons[0].changes] == ["airplane-1", "zebra-10"]
     assert first.comparisons[0].changes[0].difference > 0
     assert first.rows[0].group == "zebra-10"  # the worst
@@ -113,15 +115,15 @@ def own(tmp_path: Path) -> Report:
 
 
 def test_pictures(own: Report, tmp_path: Path) -> None:
-    maker = StripMaker(own, tmp_path / "own")
+    maker = StripMaker(own.dataset, tmp_path / "own")
     (evaluation,) = own.evaluations
     for name in worst_sequences([evaluation]):
         strip = maker.strip(name, [evaluation])
-        assert [tile.index for tile in strip.tiles] == [0, 1, 2, 4, 5, 7] and not strip.why_none
+        assert [tile.frame for tile in strip.tiles] == [0, 1, 2, 4, 5, 7] and not strip.why_none
         assert strip.tiles[2].truth is None  # hidden
         assert strip.tiles[3].truth == (14, 20, 30, 40)
         assert strip.tiles[3].predictions == [(0, (12, 20, 30, 40))]
-        assert strip.overlaps[0][1].count("M") == 2  # the curve has a gap
+        assert strip.tracks[0].overlap.count("M") == 2  # the curve has a gap
         data = base64.b64decode(strip.tiles[0].picture.partition(",")[2])
         picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         assert picture.shape[1] == frame_strips.TILE_WIDTH
@@ -134,7 +136,7 @@ def test_pictures(own: Report, tmp_path: Path) -> None:
 def test_a_page_that_would_grow_too_large(
     own: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(html_report, "BUDGET", 10)
+    monkeypatch.setattr(html_report, "MAX_PICTURES", 10)
     page = write(own, tmp_path / "report.html", root=tmp_path / "own")
     assert page.tags.count("image") == 6  # the first sequence reaches the limit
     assert any("the page would grow too large" in text for text in page.texts)

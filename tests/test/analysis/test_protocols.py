@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lib.io.load_text import load_boxes, load_column
-from lib.test.analysis.prediction import carry_forward
-from lib.test.analysis.protocols import PROTOCOLS, default_protocol, score
+from lib.test.analysis.protocols import PROTOCOLS, carry_forward, default_protocol, score
 from lib.test.evaluation.data import Truth
 
 LASOT40 = Path(__file__).resolve().parents[4] / "shared" / "lasot40"
@@ -27,7 +26,7 @@ def evaluate(protocol, prediction, annotation):
 
 def figures(result):
     """OP50, P, NormP as numbers of frames."""
-    shares = result.success[10], result.precision[20], result.normalised[20]
+    shares = result.success[10], result.precision[20], result.normalised_precision[20]
     return [round(share * result.frames, 9) for share in shares]
 
 
@@ -44,7 +43,7 @@ def test_official_results_score_the_published_figures(protocol, auc, norm_p, p):
         scores.append(score(protocol, load_boxes(LASOT40 / "results" / path.name), annotation))
     assert len(scores) == 40
     assert round(100 * np.mean([s.success.mean() for s in scores]), 4) == auc
-    assert round(100 * np.mean([s.normalised[20] for s in scores]), 4) == norm_p
+    assert round(100 * np.mean([s.normalised_precision[20] for s in scores]), 4) == norm_p
     assert round(100 * np.mean([s.precision[20] for s in scores]), 4) == p
 
 
@@ -53,7 +52,7 @@ def test_perfect_result(protocol):
     result = evaluate(protocol, [BOX] * 4, truth([BOX] * 4))
     # IoU 1 is above every threshold but 1 itself: 20 of 21
     assert result.success.mean() == pytest.approx(20 / 21)
-    assert result.precision[0] == 1 and result.normalised[0] == 1
+    assert result.precision[0] == 1 and result.normalised_precision[0] == 1
     assert result.average_overlap == 1 and result.frames == 4 and result.notes == ()
 
 
@@ -177,8 +176,8 @@ def test_otb_invalid_frames_by_data_set(dataset, visible, hits, bad):
 
 def test_norm_p_can_pass_100_under_otb_only():
     annotation = truth([BOX, NAN, NAN, NAN], "uav")
-    assert evaluate("otb", [BOX] * 4, annotation).normalised[20] == 4.0
-    assert evaluate("otb_strict", [BOX] * 4, annotation).normalised[20] == 1.0
+    assert evaluate("otb", [BOX] * 4, annotation).normalised_precision[20] == 4.0
+    assert evaluate("otb_strict", [BOX] * 4, annotation).normalised_precision[20] == 1.0
 
 
 @pytest.mark.parametrize("protocol", ["lasot", "otb", "otb_strict"])
@@ -190,7 +189,7 @@ def test_frames_exactly_on_a_threshold(protocol):
     moved = evaluate(protocol, [wide, [120.0, 100.0, 100.0, 100.0]], truth([wide] * 2))
     assert moved.precision[20] == 1.0 and moved.precision[19] == 0.5
     # 169.5 / 100 - 149.5 / 100 is a little below 0.2 in floats, which is the published order
-    assert moved.normalised[20] == 1.0 and moved.normalised[19] == 0.5
+    assert moved.normalised_precision[20] == 1.0 and moved.normalised_precision[19] == 0.5
 
 
 def test_got10k_drops_the_first_frame_and_covered_ones():
@@ -199,7 +198,7 @@ def test_got10k_drops_the_first_frame_and_covered_ones():
     result = evaluate("got10k", [BOX, BOX, FAR, FAR], annotation)
     assert result.frames == 2
     assert result.average_overlap == 0.5 and result.success[10] == 0.5 and result.success[15] == 0.5
-    assert np.isnan(result.precision).all() and np.isnan(result.normalised).all()
+    assert np.isnan(result.precision).all() and np.isnan(result.normalised_precision).all()
 
 
 def test_got10k_clips_both_boxes_to_the_image():

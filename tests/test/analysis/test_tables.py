@@ -78,7 +78,7 @@ def test_latex_marks_the_best_and_escapes(evaluations):
 
 def test_undefined_figures_are_dashes_and_empty(evaluations):
     row = tables.overall_rows(evaluations)[0]
-    row = row._replace(figures=row.figures | {"P": None})
+    row = row._replace(figures={k: v for k, v in row.figures.items() if k != "P"})
     assert tables.to_text([row]).splitlines()[2].split()[4] == "-"
     assert next(csv.DictReader(io.StringIO(tables.to_csv([row]))))["P"] == ""
 
@@ -119,7 +119,7 @@ def test_plots_are_files_with_a_sorted_legend(tmp_path, evaluations):
     for path in written:
         head = path.read_bytes()[:8]
         assert head.startswith(b"\x89PNG" if path.suffix == ".png" else b"%PDF")
-    legend = draw(PLOTS[0], 0, evaluations).axes[0].get_legend()
+    legend = draw(PLOTS[0], evaluations).axes[0].get_legend()
     labels = [text.get_text() for text in legend.get_texts()]
     scores = [row.figures["AUC"] for row in tables.overall_rows(evaluations)]
     assert labels == [f"new [{scores[1]:.1f}]", f"old_run [{scores[0]:.1f}]"]
