@@ -10,10 +10,37 @@ import argparse
 import sys
 from pathlib import Path
 
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.utils.checkpoint import read_weights, save_weights
+from lib.utils.checkpoint import read_weights
+from lib.utils.files import atomic_path
 from lib.utils.program import run_program
+
+
+def save_weights(path: Path, state: dict[str, Tensor], *, half: bool = False) -> None:
+    """Write a state dict as safetensors; `path` appears whole or not at all.
+
+    Args:
+        half: floating-point tensors in 16 bits.
+
+    Raises:
+        ValueError: another suffix; a value that 16 bits cannot hold.
+    """
+    if path.suffix != ".safetensors":
+        raise ValueError(f"weights are written as .safetensors; given: {path}")
+    stored = {}
+    for name, value in state.items():
+        stored[name] = value.half() if half and value.is_floating_point() else value
+        if not torch.equal(stored[name].isfinite(), value.isfinite()):
+            raise ValueError(
+                f"{name} has values up to {value.abs().max():g}, too large for 16 bits"
+            )
+    with atomic_path(path) as temporary:
+        save_file({name: value.contiguous() for name, value in stored.items()}, temporary)
 
 
 def main() -> int:

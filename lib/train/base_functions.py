@@ -15,12 +15,12 @@ from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import load_weights
 from lib.train.actors.aiatrack import LossWeights
+from lib.train.admin import distributed
 from lib.train.admin.environment import find_data
 from lib.train.backbone_weights import load_backbone_weights
 from lib.train.data.processing import read_search_config
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
-from lib.utils import distributed
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import torch
 
+from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.train_script import BuildSamplers, recipe_samplers, train
-from lib.utils import distributed
 from lib.utils.stopping import Stopped
 
 logger = logging.getLogger(__name__)

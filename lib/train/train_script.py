@@ -12,12 +12,12 @@ from easydict import EasyDict
 from torch import nn
 
 from lib.train.actors.aiatrack import AIATRACKActor
+from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.base_functions import build_network, build_optimizer, build_sampler, loss_weights
 from lib.train.data.loader import Loader, Sampler, build_loader
 from lib.train.trainers.base_trainer import Parts
 from lib.train.trainers.ltr_trainer import LTRTrainer
-from lib.utils import distributed
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Box formats and arithmetic; the last axis of every box is 4.
 
-Source: spec of the paper's code, sections 1 and 4. Used by crop, models, losses and evaluation.
+Source: docs/method.md, sections 1 and 4. Used by crop, models, losses and evaluation.
 `xywh` is top-left corner and size, `xyxy` two opposite corners, `cxcywh` centre and size. Unless
 said otherwise functions take NumPy arrays or torch tensors of any leading shape and give the same
 kind back.

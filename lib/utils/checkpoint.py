@@ -1,8 +1,8 @@
 """Read checkpoints without running anything from them; write them atomically; find the newest.
 
-Source: spec section 6. Released files are pickles that hold, beside the weights, instances of the
-paper's own classes. Here such instances become inert stubs and every call that a pickle asks for is
-refused by name, whatever torch version reads it.
+Source: docs/method.md, section 6. Released files are pickles that hold, beside the weights,
+instances of the paper's own classes. These become inert stubs, and every call that a pickle asks
+for is refused by name, whatever torch version reads it.
 """
 
 import pickle
@@ -15,12 +15,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from lib.utils.files import atomic_path
 
-# Calls that make plain NumPy values, found in statistics. They are answered with a stub.
+# Calls that make plain NumPy values, found in statistics. They give a stub.
 _IGNORED_CALLS = {
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
@@ -29,13 +28,11 @@ _IGNORED_CALLS = {
     "numpy.dtype",
     "_codecs.encode",
 }
-
-
 # What arbitrary bytes make zip, pickle and torch raise.
-_BROKEN = (
-    *(RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError),
-    *(AssertionError, struct.error, zipfile.BadZipFile, OverflowError, MemoryError),
-)
+_STANDARD = (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError)
+_RARE = (AssertionError, OverflowError, MemoryError, struct.error, zipfile.BadZipFile)
+
+_EPOCH_FILE = re.compile(r"AIATRACK_ep(\d+)\.pth\.tar")
 
 
 class CheckpointError(ValueError):
@@ -48,48 +45,43 @@ class _StubType(type):
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         name = f"{cls.__module__}.{cls.__name__}"
         if name in _IGNORED_CALLS:
-            return object.__new__(cls)
+            return super().__call__()
         raise CheckpointError(
             f"it asks to call {name}, which is refused: weights need no such call"
         )
 
 
 class _Stub(metaclass=_StubType):
-    """Stands for an instance of a class that is not loaded; takes any state, keeps none."""
+    """Stands for an instance of a class that is not loaded; accepts any state and drops it."""
 
     def __new__(cls, *_: Any) -> "_Stub":
         return object.__new__(cls)
 
-    def __setstate__(self, state: Any) -> None:
-        """Drop the state."""
+    def __setstate__(self, state: Any) -> None: ...
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        """Drop the item."""
+    def __setitem__(self, key: Any, value: Any) -> None: ...
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a file that `torch.save` wrote, released ones included, onto the CPU.
 
     Returns:
-        Its dictionary. Instances of classes are inert stubs; tensors, numbers, strings and
-        containers are what they were.
+        Its dictionary: tensors, numbers, strings and containers; inert stubs for other instances.
 
     Raises:
         FileNotFoundError: no such file.
         CheckpointError: truncated, not a checkpoint, not a dictionary, or it asks for a call.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
+    path = _existing(path)
     try:
         stubs = [_make_stub(name) for name in _foreign_globals(path)]
-        with torch.serialization.safe_globals(stubs):
+        with torch.serialization.safe_globals([*stubs]):
             contents = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: {_short_reason(error)}") from None
-    except _BROKEN as error:
+    except (*_STANDARD, *_RARE) as error:
         raise CheckpointError(
             f"{path}: truncated or not a checkpoint ({path.stat().st_size} bytes): {error}"
         ) from error
@@ -104,13 +96,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError, CheckpointError: as `read_checkpoint`, or there are no weights in it.
     """
-    path = Path(path)
+    path = _existing(path)
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     contents = read_checkpoint(path)
     state = contents.get("net", contents)
-    strange = [key for key, value in state.items() if not isinstance(value, Tensor)]
-    if strange or not state:
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(
             f"{path}: no weights in it: neither an entry 'net' nor a plain state dict; "
             f"it holds {', '.join(map(str, list(contents)[:8])) or 'nothing'}"
@@ -124,37 +115,22 @@ def save_checkpoint(path: str | Path, contents: dict[str, Any]) -> None:
         torch.save(contents, temporary)
 
 
-def save_weights(path: str | Path, state: dict[str, Tensor], *, half: bool = False) -> None:
-    """Write bare weights as safetensors, so that `path` is whole or as it was before.
-
-    Args:
-        half: floating-point tensors in 16 bits.
-
-    Raises:
-        ValueError: another suffix; a value that 16 bits cannot hold.
-    """
-    if Path(path).suffix != ".safetensors":
-        raise ValueError(f"weights are written as .safetensors; given: {path}")
-    stored = {}
-    for name, value in state.items():
-        stored[name] = value.half() if half and value.is_floating_point() else value
-        if not torch.equal(stored[name].isfinite(), value.isfinite()):
-            raise ValueError(
-                f"{name} has values up to {value.abs().max():g}, too large for 16 bits"
-            )
-    with atomic_path(Path(path)) as temporary:
-        save_file({name: value.contiguous() for name, value in stored.items()}, temporary)
+def checkpoints_newest_first(folder: str | Path) -> list[Path]:
+    """List the `AIATRACK_ep<number>.pth.tar` files of a folder, the highest epoch first."""
+    files = ((_EPOCH_FILE.fullmatch(path.name), path) for path in Path(folder).glob("*.pth.tar"))
+    epochs = {path: int(match[1]) for match, path in files if match}
+    return sorted(epochs, key=epochs.__getitem__, reverse=True)
 
 
-def checkpoints_newest_first(folder: str | Path, name: str = "AIATRACK") -> list[Path]:
-    """List `<name>_ep<number>.pth.tar` files of a folder, the highest epoch first."""
-    pattern = re.compile(rf"{re.escape(name)}_ep(\d+)\.pth\.tar$")
-    found = [(match, p) for p in Path(folder).glob("*.pth.tar") if (match := pattern.match(p.name))]
-    return [path for _, path in sorted(found, key=lambda pair: -int(pair[0][1]))]
+def _existing(path: str | Path) -> Path:
+    """The path of a file that is there."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    return Path(path)
 
 
 def _foreign_globals(path: Path) -> list[str]:
-    """Full names that the file's pickle refers to and that plain weights do not need."""
+    """Full names of what the file's pickle refers to beyond plain weights."""
     if zipfile.is_zipfile(path):
         return torch.serialization.get_unsafe_globals_in_checkpoint(path)
     known = ("torch.", "collections.OrderedDict")
@@ -165,13 +141,14 @@ def _foreign_globals(path: Path) -> list[str]:
         file.seek(0)
         for _ in range(5):
             for opcode, argument, _ in pickletools.genops(file):
-                if opcode.name == "GLOBAL" and not argument.replace(" ", ".").startswith(known):
-                    names.add(argument.replace(" ", "."))
+                name = str(argument).replace(" ", ".")
+                if opcode.name == "GLOBAL" and not name.startswith(known):
+                    names.add(name)
     return sorted(names)
 
 
 def _make_stub(full_name: str) -> type:
-    """Make the stub that torch looks up under `full_name`."""
+    """A stub class that torch finds under `full_name`."""
     module, _, name = full_name.rpartition(".")
     return _StubType(name, (_Stub,), {"__module__": module})
 
@@ -179,16 +156,12 @@ def _make_stub(full_name: str) -> type:
 def _short_reason(error: Exception) -> str:
     """The one useful line of torch's long messages about refused pickles."""
     text = str(error)
-    for line in text.splitlines():
-        if match := re.search(r"(Trying to .*|Unsupported .*|.*not an allowed global.*)", line):
-            return f"refused: {match[1].strip()}"
+    if match := re.search(r"Trying to .*|Unsupported .*|.*not an allowed global.*", text):
+        return f"refused: {match[0].strip()}"
     return f"not a checkpoint, or one that needs more than tensors and plain values: {text[:200]}"
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Read every tensor of a .safetensors file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}

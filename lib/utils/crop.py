@@ -1,8 +1,8 @@
 """The square search window around a box: cuts image and mask, maps boxes both ways.
 
-Source: spec section 1. Training and tracking both use it, so its two kept quirks live here alone:
-the last image column that is dropped at the border, and the half pixel between the way in and the
-way out.
+Source: docs/method.md, section 1. Training and tracking both use it, so its two kept quirks live
+here alone: the last image column that is dropped at the border, and the half pixel between the way
+in and the way out.
 """
 
 import math
@@ -36,8 +36,7 @@ class Crop(NamedTuple):
         """Lay the window around a box: side = ceil(sqrt(w h) factor).
 
         Raises:
-            ValueError: the box is not finite, has a negative side, or is so small that the window
-                is empty.
+            ValueError: the box is not finite, has a negative side, or gives an empty window.
         """
         box = np.asarray(box_xywh_image, np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < 0).any():
@@ -48,13 +47,8 @@ class Crop(NamedTuple):
         side = math.ceil(math.sqrt(w * h) * factor)
         if side < 1:
             raise ValueError(f"box {box.tolist()} is too small: its search window has no pixel")
-        return cls(
-            round(x + 0.5 * w - side * 0.5),
-            round(y + 0.5 * h - side * 0.5),
-            side,
-            size,
-            (x + 0.5 * w, y + 0.5 * h),
-        )
+        cx, cy = x + 0.5 * w, y + 0.5 * h
+        return cls(round(cx - side * 0.5), round(cy - side * 0.5), side, size, (cx, cy))
 
     @property
     def resize_factor(self) -> float:
@@ -70,12 +64,13 @@ class Crop(NamedTuple):
     ) -> CropImage:
         """Cut the window out of an (H, W, 3) uint8 image; what lies outside is 0 and masked.
 
-        The same as changing the whole image before, but only what the window shows is worked on.
+        The same as changing the whole image first, at the cost of the window alone.
 
         Args:
             mirrored: the window lies in the image mirrored left to right.
-            recolour: changes pixels one by one, (h, w, 3) uint8 to the same; black stays black.
+            recolour: changes each pixel by itself, (h, w, 3) uint8 to the same; keeps black.
         """
+        # Where the window meets the image.
         height, width = image.shape[:2]
         left, right = self._padding(self.x1, width)
         top, bottom = self._padding(self.y1, height)
@@ -87,6 +82,7 @@ class Crop(NamedTuple):
         first, end = self.x1 + left, self.x1 + self.side - right
         if mirrored:
             first, end = width - end, width - first
+        # Change only what the window shows.
         window = image[self.y1 + top : self.y1 + self.side - bottom, first:end]
         if recolour is not None:
             window = recolour(window)
@@ -97,27 +93,26 @@ class Crop(NamedTuple):
             padded = np.zeros((self.side, self.side, *image.shape[2:]), image.dtype)
             padded[top : self.side - bottom, left : self.side - right] = window
             window = padded
+        # Resize the window and its mask.
         resized = cv2.resize(window, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
         mask = self._padded_cells(top, bottom)[:, None] | self._padded_cells(left, right)[None, :]
         return CropImage(resized, mask)
 
     def to_crop(self, box_xywh_image: np.ndarray) -> np.ndarray:
         """Map (..., 4) image boxes into the window, as fractions of its size."""
-        cx, cy, w, h = np.moveaxis(xywh_to_cxcywh(np.asarray(box_xywh_image, np.float64)), -1, 0)
+        box = xywh_to_cxcywh(np.asarray(box_xywh_image, np.float64))
         # Kept: the way in puts the window's centre at (S - 1) / 2, the way out at S / 2; weights
         # are trained with the one and tracked with the other.
         middle = (self.size - 1) / 2
-        cx = middle + (cx - self.centre[0]) * self.resize_factor
-        cy = middle + (cy - self.centre[1]) * self.resize_factor
-        box_crop = np.stack([cx, cy, w * self.resize_factor, h * self.resize_factor], -1)
-        return cxcywh_to_xywh(box_crop) / self.size
+        box[..., :2] = middle + (box[..., :2] - self.centre) * self.resize_factor
+        box[..., 2:] *= self.resize_factor
+        return cxcywh_to_xywh(box) / self.size
 
     def to_image(self, box_xywh_crop: np.ndarray) -> np.ndarray:
         """Map (..., 4) boxes given as fractions of the window to image pixels."""
-        cx, cy, w, h = np.moveaxis(xywh_to_cxcywh(np.asarray(box_xywh_crop, np.float64)), -1, 0)
-        cx = cx * self.side + (self.centre[0] - self.side / 2)
-        cy = cy * self.side + (self.centre[1] - self.side / 2)
-        return cxcywh_to_xywh(np.stack([cx, cy, w * self.side, h * self.side], -1))
+        box = xywh_to_cxcywh(np.asarray(box_xywh_crop, np.float64)) * self.side
+        box[..., :2] += np.array(self.centre) - self.side / 2
+        return cxcywh_to_xywh(box)
 
     def _padding(self, start: int, extent: int) -> tuple[int, int]:
         """Pixels of padding before and after along one axis.
@@ -129,8 +124,8 @@ class Crop(NamedTuple):
     def _padded_cells(self, before: int, after: int) -> np.ndarray:
         """(S,) bool: crop columns (rows) that any padding flows into when the window is resized.
 
-        Resizing a 2-D mask and asking for non-zero is the same as asking along each axis on its
-        own: a cell is zero only if no padded column and no padded row has weight in it.
+        The same as resizing a 2-D mask and asking for non-zero: a cell is zero only if no padded
+        column and no padded row has weight in it.
         """
         if not before and not after:
             return np.zeros(self.size, bool)

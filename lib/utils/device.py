@@ -39,16 +39,16 @@ def device_name(device: torch.device) -> str:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until a GPU has done what it was given; a CPU has nothing to wait for."""
+    """Wait until a GPU has finished its work; does nothing on a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def usable_cores() -> int:
-    """Number of cores that this process may use: OMP_NUM_THREADS where it is set, else the
-    machine's less those that CPU affinity and the container's quota take away."""
-    if (given := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(given) > 0:
-        return int(given)
+    """Number of cores for this process: OMP_NUM_THREADS where set, else what the CPU affinity and
+    the container's quota allow."""
+    if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(threads) > 0:
+        return int(threads)
     # Only Linux has affinity.
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1

@@ -7,37 +7,66 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from filelock import FileLock
+
+LOCK_FILE = ".lock"  # hidden, and left in place: whoever waits for it holds it open
+
+
+class TemporaryOutput:
+    """A temporary file beside `path`, for as long as it takes until it is kept or discarded."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the temporary file, and the folder if it is missing.
+
+        Raises:
+            OSError: `path` cannot be written; says why.
+        """
+        self.path, self.done = path, False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
+            os.close(descriptor)
+            os.chmod(name, 0o644)  # mkstemp makes it private
+        except OSError as error:
+            raise OSError(f"cannot write {path}: {error.strerror}") from error
+        self.temporary = Path(name)
+
+    def keep(self) -> None:
+        """Flush the file to disk and rename it over `path`; what stood there is replaced."""
+        try:
+            with open(self.temporary, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(self.temporary, self.path)
+            _sync_folder(self.path.parent)
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the file; what stands at `path` stays. Does nothing when done."""
+        if not self.done:
+            self.done = True
+            self.temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; flushed to disk and renamed over it when the block
-    succeeds.
+    """Yield a temporary path beside `path`, renamed over it when the block succeeds.
 
-    The folder is made if missing. When the block fails, or the disk is full, the temporary file is
-    removed and what stood at `path` stays.
+    When the block fails, or the disk is full, the temporary file is removed and what stood at
+    `path` stays.
+
+    Raises:
+        OSError: see `TemporaryOutput`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
+    output = TemporaryOutput(path)
     try:
-        os.chmod(name, 0o644)  # mkstemp makes it private
-        os.close(descriptor)
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        yield output.temporary
+        output.keep()
+    finally:
+        output.discard()
 
 
-def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Let `write` fill a binary file that then replaces `path` in one step."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         write(file)
@@ -48,54 +77,21 @@ def atomic_write_text(path: Path, text: str) -> None:
     atomic_write(path, lambda file: file.write(text.encode()))
 
 
-class TemporaryOutput:
-    """A temporary file beside `path`, until it is kept or discarded."""
-
-    def __init__(self, path: Path) -> None:
-        """Make the temporary file, and the folder if it is missing.
-
-        Raises:
-            OSError: `path` cannot be written; says why.
-        """
-        self.path, self.done = path, False
-        self._atomic = atomic_path(path)
-        try:
-            self.temporary = self._atomic.__enter__()
-        except OSError as error:
-            raise OSError(f"cannot write {path}: {error.strerror}") from error
-
-    def keep(self) -> None:
-        """Put the file under its name; what stood there is replaced."""
-        self.done = True
-        self._atomic.__exit__(None, None, None)
-
-    def discard(self) -> None:
-        """Remove the file; what stood under the name stays. Does nothing when done."""
-        if not self.done:
-            self.done = True
-            reason = OSError(f"{self.path} is not wanted")
-            self._atomic.__exit__(OSError, reason, None)
-
-
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same lock out of a folder, for as long as the block
-    lasts.
+    """Keep other processes that ask for the same lock out of a folder while the block lasts.
 
     The folder is made if missing. The lock ends with the process that holds it, however that ends.
-    File systems without locks, and Windows, go without.
+    A folder that cannot be written, or on a file system without locks, is not locked.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    lock = FileLock(folder / LOCK_FILE)
+    with contextlib.suppress(OSError, NotImplementedError):
+        lock.acquire()
     try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def _sync_folder(folder: Path) -> None:

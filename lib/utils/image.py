@@ -1,7 +1,6 @@
-"""Read one image as RGB, or say why not, with its path.
+"""Read an image file as (H, W, 3) uint8 RGB, or say what is wrong with it.
 
-The only reader of frames in the project: every frame is (H, W, 3) uint8 RGB, whoever decoded it.
-jpeg4py (libturbojpeg) is used when it works on this machine, OpenCV otherwise.
+All frames of folders are read here: by jpeg4py (libturbojpeg) where it works, by OpenCV otherwise.
 """
 
 import ctypes.util
@@ -9,6 +8,7 @@ import functools
 import logging
 import re
 from pathlib import Path
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -29,15 +29,11 @@ def check_rgb(image: np.ndarray) -> np.ndarray:
         TypeError: not an array of uint8. ValueError: another shape, or no pixels.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        given = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
-        raise TypeError(f"an image is a uint8 NumPy array, RGB, 0..255; this is a {given}")
+        kind = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
+        raise TypeError(f"an image is a uint8 NumPy array, RGB, 0..255; this is a {kind}")
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        kinds = {2: " (grey: repeat it to 3 channels)", 3: ""}
-        hint = (
-            " (RGBA: drop the 4th channel)"
-            if image.shape[2:] == (4,)
-            else kinds.get(image.ndim, "")
-        )
+        hints = {(): " (grey: repeat it to 3 channels)", (4,): " (RGBA: drop the 4th channel)"}
+        hint = hints.get(image.shape[2:], "")
         raise ValueError(
             f"an image has shape (height, width, 3), RGB; this one has {image.shape}{hint}"
         )
@@ -47,13 +43,12 @@ def check_rgb(image: np.ndarray) -> np.ndarray:
 def read_rgb(path: str | Path) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB.
 
-    8-bit grey files (there are many in OTB100) are repeated to three channels. Orientation tags are
-    ignored: annotations are made on the stored pixels.
+    8-bit grey files (OTB100 has many) are repeated to three channels. Orientation tags are ignored:
+    annotations are made on the stored pixels.
 
     Raises:
         FileNotFoundError: no such file.
-        ImageError: empty, truncated, not an image, more than 8 bits a channel, or with an alpha
-            channel.
+        ImageError: empty, truncated, not an image, over 8 bits per channel, or with alpha.
     """
     path = Path(path)
     return decode_rgb(path.read_bytes(), path)
@@ -82,7 +77,7 @@ def decode_rgb(data: bytes, path: str | Path) -> np.ndarray:
 
 
 def _decode_jpeg(path: str | Path, data: bytes) -> np.ndarray:
-    """Decode a whole JPEG. OpenCV alone would fill a truncated one with grey and say nothing."""
+    """Decode a complete JPEG; OpenCV alone would silently fill a truncated one with grey."""
     if not _jpeg_is_complete(data):
         raise ImageError(f"{path}: truncated JPEG ({len(data)} bytes, no end-of-image marker)")
     jpeg4py = _load_jpeg4py()
@@ -101,7 +96,7 @@ def _decode_jpeg(path: str | Path, data: bytes) -> np.ndarray:
 
 
 def _jpeg_is_complete(data: bytes) -> bool:
-    """True if an end-of-image marker follows the first scan; thumbnails are stepped over."""
+    """True if an end-of-image marker follows the first scan; thumbnails are skipped."""
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -116,8 +111,8 @@ def _jpeg_is_complete(data: bytes) -> bool:
 
 
 @functools.cache
-def _load_jpeg4py():
-    """Import jpeg4py and try it, once; None if it or libturbojpeg is missing or broken."""
+def _load_jpeg4py() -> ModuleType | None:
+    """Import jpeg4py and test it, once; None if it or libturbojpeg is missing or broken."""
     if ctypes.util.find_library("turbojpeg") is None:  # jpeg4py would complain without raising
         logger.info("JPEG decoder: OpenCV (no libturbojpeg on this machine)")
         return None
@@ -126,9 +121,7 @@ def _load_jpeg4py():
 
         encoded = cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].ravel()
         jpeg4py.JPEG(encoded).decode()
-    except (
-        Exception
-    ) as error:  # a missing C library surfaces as OSError, AttributeError, cffi errors ...
+    except Exception as error:  # a broken C library gives OSError, AttributeError, cffi errors ...
         logger.info("JPEG decoder: OpenCV (jpeg4py does not work here: %s)", error)
         return None
     logger.info("JPEG decoder: jpeg4py")
@@ -145,6 +138,6 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and any(name.lower().endswith(s) for s in IMAGE_SUFFIXES)
 
 
-def by_number(name: str) -> list:
-    """Sorting key that counts the numbers in a name as numbers: 9.jpg before 10.jpg."""
+def by_number(name: str) -> list[int | str]:
+    """Sorting key that compares numbers in a name by value: 9.jpg before 10.jpg."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

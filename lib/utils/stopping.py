@@ -4,15 +4,16 @@ import logging
 import signal
 import threading
 from types import FrameType
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
 
 class StopRequest:
-    """Notes stop signals while its block lasts; outside the main thread it notes nothing."""
+    """Records the first stop signal during its block; in the main thread only."""
 
     def __init__(self, *, second_interrupts: bool = False) -> None:
-        """Start with no signal noted.
+        """Start with no signal recorded.
 
         Args:
             second_interrupts: another signal raises KeyboardInterrupt; otherwise it is ignored, for
@@ -20,22 +21,19 @@ class StopRequest:
         """
         self.signal_number: int | None = None
         self._second_interrupts = second_interrupts
-        self._before: dict[int, object] = {}
+        self._handlers_before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        """Take over the signals."""
         if threading.current_thread() is threading.main_thread():
-            signals = (signal.SIGTERM, signal.SIGINT)
-            self._before = {number: signal.signal(number, self._note) for number in signals}
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._handlers_before[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give them back."""
-        for number, handler in self._before.items():
+        for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first signal."""
+    def _record(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number is None:
             self.signal_number = number
             logger.warning("%s: stopping after this step", signal.Signals(number).name)
@@ -44,9 +42,8 @@ class StopRequest:
 
 
 class Stopped(Exception):
-    """Training was asked to stop and has saved; `signal_number` says by which signal."""
+    """Training was asked to stop and has saved; the exit status is 128 + `signal_number`."""
 
     def __init__(self, signal_number: int) -> None:
-        """Keep the number; an exit status is 128 plus it."""
         super().__init__(f"stopped by {signal.Signals(signal_number).name}; the state is saved")
         self.signal_number = signal_number

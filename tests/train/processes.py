@@ -10,11 +10,11 @@ from torch import nn
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
+from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.data.batch import Sample
 from lib.train.data.loader import build_loader
 from lib.train.run_training import run
-from lib.utils import distributed
 from tests.train.tiny import Rectangles, tiny_sources
 
 

@@ -1,12 +1,14 @@
-"""Atomic writes: whole or as before. Locks."""
+"""Guards atomic writes (whole or as before) and locks on folders."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
-from lib.utils.files import atomic_path, atomic_write_text, locked_folder
+from lib.utils.files import TemporaryOutput, atomic_path, atomic_write_text, locked_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,6 +31,38 @@ def test_a_failure_keeps_the_old_content(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_an_output_is_kept_or_discarded(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("old")
+    kept, discarded = (TemporaryOutput(tmp_path / name) for name in ("a.txt", "b.txt"))
+    for output in (kept, discarded):
+        output.temporary.write_text("new")
+    kept.keep()
+    kept.discard()
+    discarded.discard()
+    assert kept.done and discarded.done
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"a.txt": "new", "b.txt": "old"}
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"cannot write .*file/a\.txt: (Not a directory|File exists)"):
+        atomic_write_text(tmp_path / "file" / "a.txt", "text")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are not read-only there")
+def test_a_folder_that_cannot_be_written_is_used_without_a_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)  # root may write everywhere
+    with locked_folder(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_locked_folder_keeps_others_out_until_the_block_ends(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     program = (
@@ -39,5 +73,5 @@ def test_a_locked_folder_keeps_others_out_until_the_block_ends(tmp_path: Path) -
         other = subprocess.Popen([sys.executable, "-c", program, str(folder)], cwd=ROOT)
         with pytest.raises(subprocess.TimeoutExpired):
             other.wait(1.5)
-        assert not list(folder.iterdir())
+        assert not (folder / "in").exists()
     assert other.wait(60) == 0 and (folder / "in").exists()

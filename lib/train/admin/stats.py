@@ -2,7 +2,7 @@
 
 import torch
 
-from lib.utils import distributed
+from lib.train.admin import distributed
 
 
 class AverageMeter:

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.train.admin import distributed
 from lib.train.data.batch import Sample
-from lib.utils import distributed
 from lib.utils.box_ops import xywh_to_xyxy
 
 TRUE_COLOUR = (60, 220, 60)  # RGB

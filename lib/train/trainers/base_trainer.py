@@ -15,12 +15,12 @@ from torch import nn
 
 from lib.models.aiatrack.weights import released_contents
 from lib.train.actors.aiatrack import AIATRACKActor
+from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.base_functions import set_learning_rates
 from lib.train.data.loader import Loader
 from lib.train.trainers.checkpoints import CheckpointFolder, check_resumable, plain
-from lib.utils import distributed
 from lib.utils.checkpoint import CheckpointError
 from lib.utils.stopping import Stopped, StopRequest
 

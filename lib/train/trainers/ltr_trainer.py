@@ -17,13 +17,13 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lib.train.actors.aiatrack import AIATRACKActor
+from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.admin.tensorboard import TensorboardWriter
 from lib.train.data.batch import CompactSample, Sample
 from lib.train.trainers.base_trainer import BaseTrainer, Parts
 from lib.train.trainers.step import NonFiniteStep, floats, update_weights
-from lib.utils import distributed
 from lib.utils.checkpoint import save_checkpoint
 
 logger = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ def folder(tmp_path: Path, result: SequenceResult) -> ResultFolder:
 
 def test_files(folder: ResultFolder, tmp_path: Path) -> None:
     assert folder.path == tmp_path / "aiatrack" / "baseline" / "otb"
-    read = {p.name: p.read_text() for p in folder.path.iterdir()}
+    read = {p.name: p.read_text() for p in folder.path.glob("[!.]*")}
     assert read.pop("otb_A_run.json")
     assert read == {
         "otb_A.txt": "1,2,30,40\n-3,0,10,12\n",  # cut toward zero
@@ -72,4 +72,4 @@ def test_saving_again_replaces(folder: ResultFolder, result: SequenceResult) -> 
     longer = SequenceResult(*(np.concatenate([x, x]) for x in result))
     folder.save("otb_A", longer, PROVENANCE)
     assert folder.is_finished("otb_A", 4, PROVENANCE)
-    assert len(list(folder.path.iterdir())) == 5
+    assert len(list(folder.path.glob("[!.]*"))) == 5

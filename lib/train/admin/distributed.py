@@ -8,7 +8,7 @@ import contextlib
 import datetime
 import os
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,7 +16,7 @@ from torch import Tensor
 
 Result = TypeVar("Result")
 
-PATIENCE = datetime.timedelta(minutes=30)  # one process indexes data sets while the others wait
+TIMEOUT = datetime.timedelta(minutes=30)  # one process indexes data sets while the others wait
 
 
 def is_initialized() -> bool:
@@ -50,7 +50,7 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=PATIENCE)
+    dist.init_process_group(backend, timeout=TIMEOUT)
     yield
     # Not after an error: the group's end would make the others fail too, perhaps before this
     # process has told the launcher what was the cause. The launcher ends them.
@@ -75,9 +75,9 @@ def all_reduce_any(flag: bool, device: torch.device) -> bool:
     """Whether any process says True; every process must call it."""
     if world_size() == 1:
         return flag
-    told = torch.tensor(float(flag), device=device)
-    dist.all_reduce(told, dist.ReduceOp.MAX)
-    return bool(told.item())
+    highest = torch.tensor(float(flag), device=device)
+    dist.all_reduce(highest, dist.ReduceOp.MAX)
+    return bool(highest.item())
 
 
 @contextlib.contextmanager
@@ -91,13 +91,13 @@ def local_main_first() -> Iterator[None]:
 
 
 def broadcast_from_main(make: Callable[[], Result]) -> Result:
-    """Let the main process call `make` and hand its result, picklable, to all others.
+    """Call `make` in the main process and send its result, picklable, to all others.
 
-    So that only the first machine has to hold checkpoints. If `make` raises there, the launcher
-    ends the others.
+    Only the first machine has to hold checkpoints so. If `make` raises, the launcher ends the
+    others.
     """
     if world_size() == 1:
         return make()
-    result = [make() if is_main() else None]
-    dist.broadcast_object_list(result, src=0)
-    return result[0]
+    results: list[Any] = [make() if is_main() else None]  # a list, to be filled in place
+    dist.broadcast_object_list(results, src=0)
+    return results[0]
