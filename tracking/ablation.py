@@ -21,7 +21,9 @@ import numpy as np
 import yaml
 
 from lib.config.aiatrack.config import EXPERIMENTS, load_config
-from lib.synthetic.compose import ClipOptions, PhotoTextures, compose_clip
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import compose_clip
+from lib.synthetic.textures import PhotoTextures
 from lib.test.analysis.metrics import (
     SUCCESS_THRESHOLDS,
     intersection_over_union,

@@ -1,8 +1,8 @@
-"""Track composed clips with the demo weights: a table, success plots, a contact sheet, a video.
+"""Track synthetic clips with the demo weights: a table, success plots, a contact sheet, a video.
 
     python tracking/demo.py
 
-The clips are composed here, from photographs that no training has seen, written in a real data
+The clips are made here, from photographs that no training has seen, written in a real data
 set's layout and read back like one. README, "Demo", shows what comes out.
 """
 
@@ -19,9 +19,10 @@ import numpy as np
 
 from lib.config.aiatrack.config import recipe_name
 from lib.io.video_file import read_frame
-from lib.synthetic.compose import Clip, ClipOptions, PhotoTextures, compose_clip
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import Clip, compose_clip
 from lib.synthetic.layouts import write_got10k
-from lib.synthetic.textures import SPLITS
+from lib.synthetic.textures import SPLITS, PhotoTextures
 from lib.test.analysis.extract_results import Run
 from lib.test.analysis.plot_results import plot_all
 from lib.test.analysis.report import make_report
@@ -89,7 +90,7 @@ def draw(sequence: Sequence, result: SequenceResult) -> list[np.ndarray]:
 
 
 def main() -> int:
-    """Compose, track, score, draw."""
+    """Make clips, track, score, draw."""
     args = parse_arguments()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     spec = tracker_spec(args, "demo")

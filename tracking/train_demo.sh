@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Train the demo weights as they were trained; README, "Demo weights". From FOLDER of photographs with
-# label maps, <name>.jpg and <name>.png. Goes on where it was stopped. SAVE_DIR, where checkpoints and
+# segmentation masks, <name>.jpg and <name>.png. Goes on where it was stopped. SAVE_DIR, where checkpoints and
 # logs go, is the project's folder unless given; options are train.py's, for all stages.
 #
 #   bash tracking/train_demo.sh FOLDER [SAVE_DIR] [OPTION ...]
@@ -10,7 +10,7 @@ if [ $# -lt 1 ]; then
   exit 2
 fi
 if [ ! -d "$1" ]; then
-  echo "train_demo.sh: $1: no such folder; photographs <name>.jpg with label maps <name>.png are needed" >&2
+  echo "train_demo.sh: $1: no such folder; photographs <name>.jpg with segmentation masks <name>.png are needed" >&2
   exit 2
 fi
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"

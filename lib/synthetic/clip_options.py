@@ -1,59 +1,43 @@
-"""What composed clips are like: one frozen table of options, checked when it is made.
-
-Read by `lib/synthetic/compose.py` (which offers it to callers) and `lib/synthetic/plan.py`.
-"""
+"""What synthetic clips are like: one frozen table of options, checked when it is made."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-SHORTEST = 4.0  # pixels: no object is planned smaller
+MIN_SIZE = 4.0  # pixels: no object is planned smaller
+CHANCE = (0.0, 1.0)  # what is allowed where no limits are named
 
-ALLOWED = {  # option: least, greatest, whole numbers only
-    "length": (1, 10**6, True),
-    "height": (16, 8192, True),
-    "width": (16, 8192, True),
-    "object_size": (0.001, 1, False),
-    "speed": (0.0001, 2, False),
-    "scale_change": (1, 10, False),
-    "turn": (0, 90, False),
-    "distractors": (0, 100, True),
-    "occluders": (0, 100, True),
-    "leave": (0, 1, False),
-    "region": (0, 1, False),
-    "shake": (0, 1, False),
-    "motion_blur": (0, 1, False),
-    "relight": (0, 1, False),
-    "faint": (0, 1, False),
-    "grey": (0, 1, False),
-    "least_cover": (0.01, 0.5, False),
-}
-PAIRS = ("object_size", "speed", "distractors", "occluders")
+
+def _limited(default: object, low: float, high: float) -> Any:
+    """Make an option, a number or a pair of numbers, with its smallest and greatest value."""
+    return field(default=default, metadata={"limits": (low, high)})
 
 
 @dataclass(frozen=True)
 class ClipOptions:
     """What clips are like.
 
-    Pairs are (least, greatest) of what is drawn once a clip; chances are in [0, 1].
+    Pairs are (smallest, greatest) of what is drawn once per clip, size and speed log-uniformly;
+    chances are in [0, 1].
     """
 
-    length: int = 60  # frames
-    height: int = 240  # pixels
-    width: int = 320
-    object_size: tuple[float, float] = (0.06, 0.45)  # sqrt(box area / image area), log-uniform
-    speed: tuple[float, float] = (0.004, 0.15)  # RMS motion a frame / object's size, log-uniform
-    scale_change: float = 2.5  # greatest size over smallest size within a clip, at most
-    turn: float = 3.0  # degrees a frame (RMS), at most
-    distractors: tuple[int, int] = (0, 4)  # look-alikes, behind the target
-    occluders: tuple[int, int] = (0, 2)  # objects that cross in front of it
-    leave: float = 0.15  # chance that the target's path may lead out of the image
+    length: int = _limited(60, 1, 10**6)  # frames
+    height: int = _limited(240, 16, 8192)  # pixels
+    width: int = _limited(320, 16, 8192)
+    object_size: tuple[float, float] = _limited((0.06, 0.45), 0.001, 1)  # sqrt(box / image area)
+    speed: tuple[float, float] = _limited((0.004, 0.15), 0.0001, 2)  # RMS step per frame / size
+    scale_change: float = _limited(2.5, 1, 10)  # greatest / smallest size within a clip, at most
+    turn: float = _limited(3.0, 0, 90)  # degrees per frame (RMS), at most
+    distractors: tuple[int, int] = _limited((0, 4), 0, 100)  # similar objects, behind the target
+    occluders: tuple[int, int] = _limited((0, 2), 0, 100)  # objects that cross in front of it
+    leave: float = 0.15  # chance that the target's trajectory may lead out of the image
     region: float = 0.2  # chance that the target is a part of the background: only the camera moves
     shake: float = 0.15  # chance of a hand-held camera
     motion_blur: float = 0.4  # chance of motion blur
     relight: float = 0.5  # chance of light that changes
     faint: float = 0.2  # chance of a target whose contrast to the background is low
     grey: float = 0.1  # chance of a grey clip
-    least_cover: float = 0.1  # visible from this cover on
+    min_cover: float = _limited(0.1, 0.01, 0.5)  # the target counts as visible from this cover on
 
     def __post_init__(self) -> None:
         """Check every value.
@@ -62,28 +46,31 @@ class ClipOptions:
             TypeError: not a number, or not a pair of numbers.
             ValueError: out of range; names the option, the value and what is allowed.
         """
-        for name, (least, greatest, whole) in ALLOWED.items():
-            _check(name, getattr(self, name), least, greatest, whole)
-        side = math.sqrt(self.height * self.width)
-        if self.object_size[0] * side < SHORTEST:
+        for option in fields(self):
+            limits = option.metadata.get("limits", CHANCE)
+            _check(option.name, getattr(self, option.name), option.default, *limits)
+        side, smallest = math.sqrt(self.height * self.width), self.object_size[0]
+        if smallest * side < MIN_SIZE:
             raise ValueError(
-                f"object_size = {self.object_size}: {self.object_size[0]:g} is "
-                f"{self.object_size[0] * side:.1f} pixels in frames of {self.width}x{self.height}; "
-                f"{SHORTEST:g} pixels, that is {SHORTEST / side:.4f}, are needed"
+                f"object_size = {self.object_size}: {smallest:g} is {smallest * side:.1f} pixels "
+                f"in frames of {self.width}x{self.height}; "
+                f"{MIN_SIZE:g} pixels, that is {MIN_SIZE / side:.4f}, are needed"
             )
 
 
-def _check(name: str, value: object, least: float, greatest: float, whole: bool) -> None:
-    """Refuse a value, or a pair, of another type or outside [least, greatest]."""
-    is_pair = name in PAIRS
-    noun = "whole number" if whole else "number"
-    needed = f"a pair of {noun}s" if is_pair else f"a {noun}"
+def _check(name: str, value: object, default: object, low: float, high: float) -> None:
+    """Refuse a value, or a pair, of another type than the default or outside [low, high]."""
+    examples = default if isinstance(default, tuple) else (default,)
+    is_pair, whole = len(examples) == 2, isinstance(examples[0], int)
     numbers = value if is_pair and isinstance(value, tuple | list) else (value,)
     kinds = int if whole else (int, float)
-    if len(numbers) != 1 + is_pair or any(
+    if len(numbers) != len(examples) or any(
         isinstance(number, bool) or not isinstance(number, kinds) for number in numbers
     ):
-        raise TypeError(f"{name} = {value!r}: {needed} is needed")
-    if not all(least <= number <= greatest for number in numbers) or numbers[0] > numbers[-1]:
+        noun = "whole number" if whole else "number"
+        raise TypeError(
+            f"{name} = {value!r}: a {f'pair of {noun}s' if is_pair else noun} is needed"
+        )
+    if not all(low <= number <= high for number in numbers) or numbers[0] > numbers[-1]:
         order = ", the first not above the second" if is_pair else ""
-        raise ValueError(f"{name} = {value!r}: {least:g} to {greatest:g} is allowed{order}")
+        raise ValueError(f"{name} = {value!r}: {low:g} to {high:g} is allowed{order}")

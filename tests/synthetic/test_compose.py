@@ -1,4 +1,4 @@
-"""Composed clips: exact boxes, honest flags, same seed same pixels, refusals by name."""
+"""Synthetic clips: exact boxes, honest flags, same seed same pixels, refusals by name."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,18 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.synthetic.compose import (
-    ClipOptions,
-    PhotoTextures,
-    ProceduralTextures,
-    annotate,
-    compose_clip,
-    plan_clip,
-    render,
-)
-from lib.synthetic.plan import _standing
-from lib.synthetic.render import CameraEffects, ClipPlan, Layer, draw_frame, measure_target
-from lib.synthetic.textures import Cutout
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import annotate, compose_clip, plan_clip, render
+from lib.synthetic.effects import CameraEffects, SensorNoise
+from lib.synthetic.motion import fixed_to_ground
+from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import ClipPlan, Layer, draw_frame, measure_target
+from lib.synthetic.textures import Cutout, PhotoTextures
 
 PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "images"
 SMALL = ClipOptions(length=12, height=96, width=128, object_size=(0.1, 0.4))
@@ -42,13 +37,13 @@ def plan_of(target: Layer, *front: Layer) -> ClipPlan:
     return ClipPlan(
         height=80,
         width=100,
-        canvas=np.zeros((80, 100, 3), np.uint8),
+        background=np.zeros((80, 100, 3), np.uint8),
         camera=np.array([at(0, 0)] * length, np.float64),
         target=target,
         draw_target=True,
-        behind=(),
-        front=front,
-        look=CameraEffects(gain=np.ones((length, 3))),
+        distractors=(),
+        occluders=front,
+        effects=CameraEffects(gain=np.ones((length, 3))),
     )
 
 
@@ -108,8 +103,8 @@ def test_occlusion_lowers_cover_and_leaves_the_box(case):
     assert truth.visible.tolist() == [visible]
 
 
-def test_visible_from_the_least_cover_of_the_options_on():
-    options = replace(PLAIN, least_cover=0.4, occluders=(3, 3), length=40)
+def test_visible_from_the_min_cover_of_the_options_on():
+    options = replace(PLAIN, min_cover=0.4, occluders=(3, 3), length=40)
     hidden = 0
     for seed in range(8):
         plan = plan_clip(np.random.default_rng(seed), ProceduralTextures(), options)
@@ -150,21 +145,23 @@ def test_box_follows_what_is_drawn_through_turns_and_scales():
 
 def test_motion_blur_stays_centred_on_the_box():
     plan = plan_of(rectangle(20, 12, at(20, 30), at(32, 30)))
-    image = draw_frame(replace(plan, look=replace(plan.look, exposure=1.0)), 1)[..., 0] / 255.0
+    image = (
+        draw_frame(replace(plan, effects=replace(plan.effects, exposure=1.0)), 1)[..., 0] / 255.0
+    )
     columns = np.flatnonzero(image.any(0))
     assert len(columns) == pytest.approx(20 + 12, abs=1)  # the box and the way of one frame
     centre = (image.sum(0) * np.arange(100)).sum() / image.sum()
     assert centre == pytest.approx(32 + 9.5, abs=0.1)
 
 
-def test_a_region_of_the_canvas_moves_with_the_camera():
-    canvas = np.zeros((80, 100, 3), np.uint8)
-    canvas[30:36, 20:30] = 255
+def test_a_region_of_the_background_moves_with_the_camera():
+    background = np.zeros((80, 100, 3), np.uint8)
+    background[30:36, 20:30] = 255
     camera = np.array([at(0, 0), at(7, -4)], np.float64)
-    onto_canvas = np.array([[1, 0, 20], [0, 1, 30], [0, 0, 1]])
-    target = Layer(rectangle(10, 6).patch, camera @ onto_canvas)
+    onto_background = np.array([[1, 0, 20], [0, 1, 30], [0, 0, 1]])
+    target = Layer(rectangle(10, 6).patch, camera @ onto_background)
     target.patch[..., :3] = 90  # must not be drawn
-    plan = replace(plan_of(target), canvas=canvas, camera=camera, draw_target=False)
+    plan = replace(plan_of(target), background=background, camera=camera, draw_target=False)
     for t, box in enumerate([[20, 30, 10, 6], [27, 26, 10, 6]]):
         assert measure_target(plan, t).box_xywh.tolist() == box
         assert extent(draw_frame(plan, t)) == box
@@ -176,16 +173,16 @@ def test_a_planned_box_is_where_the_target_can_be_seen(kind):
     options = replace(SMALL, region=float(kind == "region"), shake=1, occluders=(0, 0))
     for seed in range(8):
         plan = plan_clip(np.random.default_rng(seed), ProceduralTextures(), options)
-        look = CameraEffects(gain=np.ones((len(plan), 3)))
-        canvas = np.zeros_like(plan.canvas)
+        effects = CameraEffects(gain=np.ones((len(plan), 3)))
+        background = np.zeros_like(plan.background)
         if kind == "region":
             inverse = cv2.invertAffineTransform(plan.camera[0])
             onto = np.vstack([inverse, [0, 0, 1]]) @ np.vstack([plan.target.matrices[0], [0, 0, 1]])
-            size = canvas.shape[1::-1]
-            canvas[cv2.warpAffine(plan.target.patch[..., 3], onto[:2], size) >= 128] = 255
+            size = background.shape[1::-1]
+            background[cv2.warpAffine(plan.target.patch[..., 3], onto[:2], size) >= 128] = 255
         else:
             plan.target.patch[..., :3] = plan.target.patch[..., 3:]
-        painted = replace(plan, canvas=canvas, behind=(), look=look)
+        painted = replace(plan, background=background, distractors=(), effects=effects)
         for t in range(len(plan)):
             box = measure_target(painted, t).box_xywh
             if box[2:].all():
@@ -264,36 +261,36 @@ def test_chance_of_motion_blur():
     for chance in (0, 1):
         options = replace(SMALL, motion_blur=chance)
         plan = plan_clip(np.random.default_rng(2), ProceduralTextures(), options)
-        assert (0.3 <= plan.look.exposure <= 1) == bool(chance)
+        assert (0.3 <= plan.effects.exposure <= 1) == bool(chance)
 
 
 def test_occluders_are_away_from_the_target_at_the_start():
     options = replace(PLAIN, occluders=(3, 3), length=40)
     for seed in range(20):
         plan = plan_clip(np.random.default_rng(seed), ProceduralTextures(), options)
-        alone = replace(plan, front=())
+        alone = replace(plan, occluders=())
         assert measure_target(plan, 0).cover >= measure_target(alone, 0).cover - 0.05
 
 
 def test_what_stands_on_the_ground_moves_and_grows_with_it():
     camera = np.array([at(0, 0), at(-10, 5, 2)], np.float64)  # twice as near
-    path = _standing(camera, np.array([30.0, 20.0]), 0)
-    assert path.centre.tolist() == [[30, 20], [50, 45]]  # 2 * 30 - 10, 2 * 20 + 5
-    assert path.scale.tolist() == [1, 2]
+    trajectory = fixed_to_ground(camera, np.array([30.0, 20.0]), 0)
+    assert trajectory.centre.tolist() == [[30, 20], [50, 45]]  # 2 * 30 - 10, 2 * 20 + 5
+    assert trajectory.scale.tolist() == [1, 2]
 
 
 def test_light_and_noise():
     plan = plan_of(rectangle(10, 6, at(20, 30)))
     noise = np.zeros((80 + 2, 100 + 2, 3), np.int16)
     noise[2 + 33, 1 + 25] = -30  # shifted by 2 rows and 1 column: falls on row 33, column 25
-    look = CameraEffects(
-        gain=np.array([[0.5, 0.2, 2.0]]), noise=noise, noise_at=np.array([[2, 1]]), gamma=1.0
+    effects = CameraEffects(
+        gain=np.array([[0.5, 0.2, 2.0]]), noise=SensorNoise(noise, corners=np.array([[2, 1]]))
     )
-    image = draw_frame(replace(plan, look=look), 0)
+    image = draw_frame(replace(plan, effects=effects), 0)
     assert image[31, 25].tolist() == [128, 51, 255]
     assert image[33, 25].tolist() == [98, 21, 225]
-    grey = replace(plan, canvas=np.full((80, 100, 3), 128, np.uint8))
-    dark = replace(grey, look=replace(grey.look, gamma=2.0))
+    grey = replace(plan, background=np.full((80, 100, 3), 128, np.uint8))
+    dark = replace(grey, effects=replace(grey.effects, gamma=2.0))
     assert draw_frame(dark, 0)[0, 0].tolist() == [64, 64, 64]  # (128 / 255) ** 2 * 255
 
 
@@ -305,21 +302,21 @@ def test_faint_targets_have_the_colours_of_the_background():
             plan = plan_clip(np.random.default_rng(seed), ProceduralTextures(), options)
             solid = plan.target.patch[..., 3] == 255
             colour = plan.target.patch[solid][:, :3].mean(0)
-            found.append(np.linalg.norm(colour - plan.canvas.mean((0, 1))))
+            found.append(np.linalg.norm(colour - plan.background.mean((0, 1))))
         distances[chance] = np.array(found)
     assert distances[1].max() < 60
     assert distances[0].mean() > 1.5 * distances[1].mean()
 
 
-def test_look_alikes_start_apart_from_the_target():
+def test_distractors_start_apart_from_the_target():
     options = replace(PLAIN, distractors=(3, 3))
     counts = []
     for seed in range(20):
         plan = plan_clip(np.random.default_rng(seed), ProceduralTextures(), options)
-        counts.append(len(plan.behind))
+        counts.append(len(plan.distractors))
         middle, *others = (
             layer.matrices[0] @ [*(np.array(layer.patch.shape[1::-1]) / 2 - 0.5), 1]
-            for layer in (plan.target, *plan.behind)
+            for layer in (plan.target, *plan.distractors)
         )
         size = np.sqrt(np.prod(measure_target(plan, 0).box_xywh[2:]))
         assert all(np.hypot(*(other - middle)) > 0.5 * size for other in others)
@@ -334,17 +331,17 @@ def test_a_clip_of_one_frame_and_frames_of_another_shape():
 
 
 def write_photographs(folder: Path, count: int = 3) -> None:
-    """Write noise photographs whose label maps hold one segment in the middle and a background."""
+    """Write noise images whose segmentation masks hold one segment in the middle."""
     generator = np.random.default_rng(0)
     for number in range(count):
         photo = cv2.resize(generator.integers(0, 255, (15, 20, 3), np.uint8), (160, 120))
-        labels = np.ones((120, 160), np.uint8)
-        labels[40:80, 50:110] = 2
+        mask = np.ones((120, 160), np.uint8)
+        mask[40:80, 50:110] = 2
         cv2.imwrite(str(folder / f"{number}.jpg"), photo)
-        cv2.imwrite(str(folder / f"{number}.png"), labels)
+        cv2.imwrite(str(folder / f"{number}.png"), mask)
 
 
-def test_photographs_with_label_maps(tmp_path):
+def test_images_with_segmentation_masks(tmp_path):
     write_photographs(tmp_path)
     for seed in range(6):
         clip = compose_clip(np.random.default_rng(seed), PhotoTextures(tmp_path), SMALL)
@@ -355,9 +352,9 @@ def test_photographs_with_label_maps(tmp_path):
 
 def test_what_a_segment_encloses_belongs_to_it(tmp_path):
     write_photographs(tmp_path, 1)
-    labels = cv2.imread(str(tmp_path / "0.png"), cv2.IMREAD_UNCHANGED)
-    labels[50:60, 60:80] = 3
-    cv2.imwrite(str(tmp_path / "0.png"), labels)
+    mask = cv2.imread(str(tmp_path / "0.png"), cv2.IMREAD_UNCHANGED)
+    mask[50:60, 60:80] = 3
+    cv2.imwrite(str(tmp_path / "0.png"), mask)
     _, segments = PhotoTextures(tmp_path)._draw(np.random.default_rng(0))
     ring = next(part for part in segments if part.corner == (50, 40))
     assert ring.alpha.min() == 255
@@ -385,29 +382,32 @@ def test_real_photographs():
 
 
 def test_folders_that_cannot_be_used(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no \*.jpg; photographs with label maps"):
+    with pytest.raises(FileNotFoundError, match=r"no \*.jpg; images with segmentation masks"):
         PhotoTextures(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"nowhere: no \*.jpg"):
         PhotoTextures(tmp_path / "nowhere")
     write_photographs(tmp_path, 1)
     (tmp_path / "0.png").rename(tmp_path / "1.png")
-    with pytest.raises(FileNotFoundError, match=r"0.jpg: its label map 0.png is missing"):
+    with pytest.raises(FileNotFoundError, match=r"0.jpg: its segmentation mask 0.png is missing"):
         PhotoTextures(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
+    ("mask", "message"),
     [
         (
             np.ones((10, 12), np.uint8),
-            r"0.png: the label map is 12x10 pixels, its photograph 160x120",
+            r"0.png: the mask is 12x10 pixels, its image 160x120",
         ),
-        (np.ones((120, 160, 3), np.uint8), r"0.png: not a label map \(an image of one channel"),
+        (
+            np.ones((120, 160, 3), np.uint8),
+            r"0.png: not a segmentation mask \(an image of one channel",
+        ),
     ],
 )
-def test_label_maps_that_do_not_fit(tmp_path, labels, message):
+def test_segmentation_masks_that_do_not_fit(tmp_path, mask, message):
     write_photographs(tmp_path, 1)
-    cv2.imwrite(str(tmp_path / "0.png"), labels)
+    cv2.imwrite(str(tmp_path / "0.png"), mask)
     with pytest.raises(ValueError, match=message):
         compose_clip(np.random.default_rng(0), PhotoTextures(tmp_path), SMALL)
 
@@ -450,7 +450,7 @@ def test_options_of_another_type_are_refused_by_name(options, message):
 
 
 def test_giving_up_is_said(monkeypatch):
-    monkeypatch.setattr("lib.synthetic.compose.START_COVER", 1.1)
+    monkeypatch.setattr("lib.synthetic.compose.MIN_START_COVER", 1.1)
     with pytest.raises(
         RuntimeError, match="no clip with a visible target in its first frame in 50"
     ):

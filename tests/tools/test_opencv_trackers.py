@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.synthetic.compose import ClipOptions, ProceduralTextures, compose_clip
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import compose_clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.procedural import ProceduralTextures
 from lib.test.analysis.metrics import intersection_over_union
 from lib.tools.opencv_trackers import OpenCVTracker
 

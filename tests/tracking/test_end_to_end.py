@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from layouts import write_got10k_test, write_trackingnet
 
-from lib.synthetic.compose import Clip, ClipOptions, ProceduralTextures, compose_clip
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import Clip, compose_clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.procedural import ProceduralTextures
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = {"demo": (9, 8, 7), "trackingnet": (6, 5), "got10k": (6, 5)}

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.synthetic.compose import ClipOptions, ProceduralTextures, plan_clip, render
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import plan_clip, render
+from lib.synthetic.procedural import ProceduralTextures
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.utils.crop import Crop
 from lib.utils.image import by_number, is_image_name, read_rgb

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.synthetic.compose import ClipOptions, ClipPlan, ProceduralTextures, plan_clip, render
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import plan_clip, render
 from lib.synthetic.layouts import write_image
-from lib.synthetic.render import SOLID, Area
+from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import Area, ClipPlan
 from lib.test.vot.regions import tight_box
 from lib.utils.files import atomic_write_text
 
@@ -128,7 +130,7 @@ def _write_sequence(folder: Path, plan: ClipPlan) -> None:
 
 def _target_mask(plan: ClipPlan, t: int) -> np.ndarray:
     """Mask (H, W) bool of the target in frame t; nothing is in front of it in these clips."""
-    return plan.target.mask(t, Area(0, 0, plan.width, plan.height)) >= SOLID
+    return plan.target.solid(t, Area(0, 0, plan.width, plan.height))
 
 
 def _stack(low: int, high: int) -> dict:

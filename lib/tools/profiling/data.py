@@ -14,8 +14,10 @@ import numpy as np
 from torch.utils.data import default_collate
 
 from lib.io.store import FolderStore, Store
-from lib.synthetic.compose import ClipOptions, ProceduralTextures, compose_clip
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import compose_clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.procedural import ProceduralTextures
 from lib.train.data.loader import build_loader
 from lib.train.data.processing import SearchConfig
 from lib.train.data.processing_utils import jitter_box

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.synthetic.compose import ClipOptions, ProceduralTextures, plan_clip, render
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import plan_clip, render
+from lib.synthetic.procedural import ProceduralTextures
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.modes import Mode, check_mode, prepare_network

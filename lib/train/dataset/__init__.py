@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lib.io.store import Store, open_store
-from lib.synthetic.compose import PhotoTextures, ProceduralTextures
+from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.textures import PhotoTextures
 from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError
 from lib.train.dataset.coco_seq import CocoSeq
 from lib.train.dataset.demo import Demo, make_demo

@@ -1,4 +1,4 @@
-"""Demo data: composed clips, written once in GOT-10k's layout and read as GOT-10k is.
+"""Demo data: synthetic clips, written once in GOT-10k's layout and read as GOT-10k is.
 
 `train` and `val` are clips of different seeds: no object or path is in both. The same seeds give
 the same files, whoever writes them.
@@ -10,13 +10,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from lib.io.store import Store
-from lib.synthetic.compose import Clip, ClipOptions, ProceduralTextures, Textures, compose_clip
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import Clip, compose_clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.textures import Textures
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.splits import got10k_names
 
@@ -35,7 +38,7 @@ DEMO_SIZE = DemoSize()
 
 
 class Demo(Got10k):
-    """Composed clips of one split."""
+    """Synthetic clips of one split."""
 
     def __init__(self, name: str, store: Store, split: str) -> None:
         """See `BaseVideoDataset`; `split` is "train" or "val"."""
@@ -43,12 +46,12 @@ class Demo(Got10k):
 
 
 def make_demo(root: Path, size: DemoSize = DEMO_SIZE, textures: Textures | None = None) -> None:
-    """Compose the demo data at `root`, unless something is there; takes a minute or two.
+    """Make the demo data at `root`, unless something is there; takes a minute or two.
 
-    The folder appears when it is whole. Where two processes make it, the first one's stays.
+    The folder appears when it is whole. If two processes make it, the first one's stays.
 
     Args:
-        textures: what objects and backgrounds look like; made-up pictures by default.
+        textures: what objects and backgrounds look like; procedural by default.
     """
     if root.exists():
         return
@@ -56,8 +59,9 @@ def make_demo(root: Path, size: DemoSize = DEMO_SIZE, textures: Textures | None 
     root.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     try:
-        for number, (split, count) in enumerate((("train", size.train), ("val", size.val))):
-            clips = _compose(number, count, size.options, textures or ProceduralTextures())
+        counts: dict[Literal["train", "val"], int] = {"train": size.train, "val": size.val}
+        for seed, (split, count) in enumerate(counts.items()):
+            clips = _compose(seed, count, size.options, textures or ProceduralTextures())
             write_got10k(temporary, clips, split=split)
         os.chmod(temporary, 0o755)  # mkdtemp makes it private
         if not root.exists():

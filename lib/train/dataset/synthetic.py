@@ -1,15 +1,17 @@
-"""Clips composed while training: endless, nothing is written.
+"""Synthetic clips for training, made when they are asked for: endless, nothing is written.
 
-Source: lib/synthetic, from photographs with label maps or from procedural pictures. A sequence
-number is a seed: the same number is the same clip, in every process and every run.
+From images with segmentation masks or from procedural textures (lib/synthetic). A sequence number
+is a seed: the same number is the same clip, in every process and every run.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
-from lib.synthetic.compose import Annotation, ClipOptions, ClipPlan, Textures, annotate, plan_clip
-from lib.synthetic.render import draw_frame
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.compose import Annotation, annotate, plan_clip
+from lib.synthetic.render import ClipPlan, draw_frame
+from lib.synthetic.textures import Textures
 
 # Faster, smaller and fainter targets than in `ClipOptions`, whose values are those of the demo's
 # clips: what is hard is to be seen often.
@@ -18,14 +20,14 @@ HARD = ClipOptions(
 )
 # Objects where they were photographed, their borders and surroundings real: only the camera moves.
 IN_PLACE = replace(HARD, region=1.0)
-SPACING = 3  # clip's frames from one that is offered to the next: annotating is not free
+SPACING = 3  # every third frame of a clip is offered: annotating is not free
 CLIPS = 1_000_000
-LEAST_VISIBLE = 7  # of the frames offered
-TRIES = 20  # plans for one clip
+MIN_VISIBLE = 7  # of the frames offered
+MAX_PLANS = 20  # made for one clip
 
 
 class SyntheticClips:
-    """Clips composed on demand; a `TrackingDataset` of `lib/train/data/sampler.py`."""
+    """Synthetic clips on demand; a `TrackingDataset` of `lib/train/data/sampler.py`."""
 
     is_video = True
 
@@ -38,7 +40,7 @@ class SyntheticClips:
         options: ClipOptions = HARD,
         clips: int = CLIPS,
     ) -> None:
-        """Say what clips are made of; nothing is drawn yet.
+        """Set what clips are made of; nothing is drawn yet.
 
         Args:
             seed: of this split: other seeds give other clips.
@@ -48,10 +50,10 @@ class SyntheticClips:
         self._textures = textures
         self._seed = seed
         self._options = options
-        self._shown = range(0, options.length, SPACING)
-        self.lengths = np.full(clips, len(self._shown))
-        self.visible_counts = np.full(clips, LEAST_VISIBLE)  # at least: see `_clip`
-        self._kept: tuple[int, ClipPlan, Annotation] | None = None  # the last clip
+        self._offered = range(0, options.length, SPACING)
+        self.lengths = np.full(clips, len(self._offered))
+        self.visible_counts = np.full(clips, MIN_VISIBLE)  # at least: see `_clip`
+        self._last: tuple[int, ClipPlan, Annotation] | None = None  # the last clip
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -71,25 +73,25 @@ class SyntheticClips:
 
     def read_frame(self, sequence: int, frame: int) -> np.ndarray:
         """Draw a frame, (H, W, 3) uint8 RGB."""
-        return draw_frame(self._clip(sequence)[0], self._shown[frame])
+        return draw_frame(self._clip(sequence)[0], self._offered[frame])
 
     def _clip(self, sequence: int) -> tuple[ClipPlan, Annotation]:
         """Plan and annotate a clip, unless it is the last one: a sample asks several times.
 
         Raises:
-            RuntimeError: no plan shows the target in LEAST_VISIBLE frames.
+            RuntimeError: no plan shows the target in MIN_VISIBLE frames.
         """
-        if self._kept is None or self._kept[0] != sequence:
+        if self._last is None or self._last[0] != sequence:
             generator = np.random.default_rng((self._seed, sequence))
-            for _ in range(TRIES):
+            for _ in range(MAX_PLANS):
                 plan = plan_clip(generator, self._textures, self._options)
-                truth = annotate(plan, self._shown)
-                if np.count_nonzero(truth.visible) >= LEAST_VISIBLE:
+                annotation = annotate(plan, self._offered)
+                if np.count_nonzero(annotation.visible) >= MIN_VISIBLE:
                     break
             else:
                 raise RuntimeError(
-                    f"{self.name}: no clip in {TRIES} whose target is visible in "
-                    f"{LEAST_VISIBLE} of {len(self._shown)} frames with {self._options}"
+                    f"{self.name}: no clip in {MAX_PLANS} whose target is visible in "
+                    f"{MIN_VISIBLE} of {len(self._offered)} frames with {self._options}"
                 )
-            self._kept = (sequence, plan, truth)
-        return self._kept[1:]
+            self._last = (sequence, plan, annotation)
+        return self._last[1:]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lib.synthetic.compose import ClipOptions
+from lib.synthetic.clip_options import ClipOptions
 from lib.test.vot.regions import EmptyMaskError, tight_box
 from lib.test.vot.workspace import CLIPS, encode_mask, write_local_stack, write_registry
 

@@ -8,7 +8,7 @@ import pytest
 from layouts import write_coco, write_lasot, write_trackingnet
 
 from lib.io.store import open_store, pack_lmdb
-from lib.synthetic.compose import ClipOptions
+from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.layouts import write_got10k
 from lib.train.dataset import DATASETS, BaseDataset, build_dataset
 from lib.train.dataset.demo import DemoSize, make_demo

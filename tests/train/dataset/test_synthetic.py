@@ -1,4 +1,4 @@
-"""Clips composed while training: a number is a clip, validation has photographs of its own."""
+"""Synthetic clips for training: a number is a clip, validation has photographs of its own."""
 
 from pathlib import Path
 
@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from lib.synthetic.compose import ClipOptions, ProceduralTextures
+from lib.synthetic.clip_options import ClipOptions
+from lib.synthetic.procedural import ProceduralTextures
 from lib.train.data.processing import SearchConfig
 from lib.train.data.processing_utils import Jitter
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
-from lib.train.dataset.synthetic import LEAST_VISIBLE, SyntheticClips
+from lib.train.dataset.synthetic import MIN_VISIBLE, SyntheticClips
 from lib.utils.paths import DataPath
 from tests.synthetic.test_compose import write_photographs
 
@@ -19,12 +20,12 @@ SMALL = ClipOptions(length=60, height=72, width=96, object_size=(0.2, 0.4))
 WINDOWS = SearchConfig(64, 4.0, Jitter(0, 0), Jitter(1, 0.1))
 
 
-def composed(seed: int = 1, options: ClipOptions = SMALL) -> SyntheticClips:
+def make_clips(seed: int = 1, options: ClipOptions = SMALL) -> SyntheticClips:
     return SyntheticClips("SYNTHETIC", ProceduralTextures(), seed=seed, options=options, clips=50)
 
 
 def test_a_number_is_a_clip() -> None:
-    one, two, other = composed(), composed(), composed(seed=2)
+    one, two, other = make_clips(), make_clips(), make_clips(seed=2)
     for clip in (3, 0, 3):  # also when it was asked for before, and others between
         two.boxes(1)
         assert np.array_equal(one.boxes(clip), two.boxes(clip))
@@ -34,17 +35,17 @@ def test_a_number_is_a_clip() -> None:
 
 
 def test_what_the_sampler_relies_on() -> None:
-    dataset = composed(options=ClipOptions(leave=1.0, speed=(0.2, 0.5)))
+    dataset = make_clips(options=ClipOptions(leave=1.0, speed=(0.2, 0.5)))
     assert len(dataset) == len(dataset.lengths) == len(dataset.visible_counts) == 50
     for clip in range(6):
         visible, boxes = dataset.visible(clip), dataset.boxes(clip)
         assert visible.shape == (dataset.lengths[clip],) and boxes.shape == (len(visible), 4)
-        assert np.count_nonzero(visible) >= dataset.visible_counts[clip] == LEAST_VISIBLE
+        assert np.count_nonzero(visible) >= dataset.visible_counts[clip] == MIN_VISIBLE
         assert (boxes[visible][:, 2:] > 0).all()
 
 
 def test_samples_are_drawn_as_from_any_set() -> None:
-    sampler = TrackingSampler([composed()], [1], WINDOWS, max_gap=200)
+    sampler = TrackingSampler([make_clips()], [1], WINDOWS, max_gap=200)
     first, again = (sampler.draw(np.random.default_rng(5)) for _ in range(2))
     assert "SYNTHETIC 1/" in first.source
     for one, two in zip(first, again, strict=True):
@@ -52,8 +53,8 @@ def test_samples_are_drawn_as_from_any_set() -> None:
 
 
 def test_a_target_that_is_hardly_ever_seen() -> None:
-    options = ClipOptions(length=60, height=72, width=96, object_size=(0.9, 1), least_cover=0.5)
-    dataset = composed(options=options.__class__(**{**vars(options), "occluders": (60, 60)}))
+    options = ClipOptions(length=60, height=72, width=96, object_size=(0.9, 1), min_cover=0.5)
+    dataset = make_clips(options=options.__class__(**{**vars(options), "occluders": (60, 60)}))
     with pytest.raises(RuntimeError, match="no clip in 20 whose target is visible in 7"):
         dataset.boxes(0)
 
@@ -71,7 +72,7 @@ def test_photographs_are_split(tmp_path: Path) -> None:
     assert train.read_frame(0, 0).shape == (240, 320, 3)
 
 
-def test_made_up_pictures_need_no_data() -> None:
+def test_procedural_textures_need_no_data() -> None:
     def found(setting: str) -> DataPath:
         raise AssertionError(f"asked for {setting}")
 
