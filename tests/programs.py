@@ -3,7 +3,8 @@
 import logging
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,18 +18,27 @@ def runner(name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixt
     """Return a function: arguments of a program -> exit status, output, errors."""
     program = str(TRACKING / name)
 
-    def run(*arguments: str | Path) -> tuple[int, str, str]:
+    def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
         monkeypatch.setattr(sys, "path", list(sys.path))
-        handler = logging.StreamHandler(sys.stderr)
-        logging.getLogger().addHandler(handler)
-        try:
-            runpy.run_path(program, run_name="__main__")
-        except SystemExit as end:
-            code = end.code
-        finally:
-            logging.getLogger().removeHandler(handler)
+        with _logging_as_in_a_new_process():
+            try:
+                runpy.run_path(program, run_name="__main__")
+            except SystemExit as end:
+                code = end.code
         out, err = capfd.readouterr()
-        return (1, out, err + code) if isinstance(code, str) else (code, out, err)
+        return (1, out, f"{err}{code}\n") if isinstance(code, str) else (code, out, err)
 
     return run
+
+
+@contextmanager
+def _logging_as_in_a_new_process() -> Iterator[None]:
+    """Let the program set up logging; pytest's handlers come back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    root.handlers, root.level = [], logging.WARNING
+    try:
+        yield
+    finally:
+        root.handlers, root.level = handlers, level

@@ -1,4 +1,4 @@
-"""tracking/test.py as users run it: a process on sequences in OTB's layout."""
+"""Guards tracking/test.py: repeatable results, runs that go on where they were killed, refusals."""
 
 import os
 import signal
@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from programs import TRACKING, runner
 from seeded import seeded_box, seeded_frame
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"Deer": 71, "Football1": 74, "Skiing": 81}  # sequences of OTB100 and their lengths
 
 
@@ -31,23 +31,37 @@ def otb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(otb: Path, tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path):
-    """Start tracking/test.py with a tiny network; results go to tmp_path/results."""
+def arguments(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path) -> list[str]:
+    """A tiny network on a CPU; results go to tmp_path/results."""
+    network = ("--param", str(tiny_recipe), "--checkpoint", str(tiny_checkpoint))
+    return ["--dataset", "otb", *network, "--device", "cpu", "--results", str(tmp_path / "results")]
 
-    def start(*arguments: str, root: Path = otb, **options) -> subprocess.Popen:
-        command = [
-            *(sys.executable, str(ROOT / "tracking" / "test.py"), "--dataset", "otb"),
-            *("--param", str(tiny_recipe), "--checkpoint", str(tiny_checkpoint)),
-            *("--device", "cpu", "--results", str(tmp_path / "results"), *arguments),
-        ]
-        environment = {**os.environ, "AIATRACK_OTB_DIR": str(root), "OMP_NUM_THREADS": "1"}
+
+@pytest.fixture
+def run(
+    otb: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+):
+    """Run tracking/test.py in this process: exit status, output, errors."""
+    program = runner("test.py", monkeypatch, capfd)
+
+    def run(*further: str, root: Path = otb) -> tuple[int, str, str]:
+        monkeypatch.setenv("AIATRACK_OTB_DIR", str(root))
+        return program(*arguments, *further)
+
+    return run
+
+
+@pytest.fixture
+def start(otb: Path, arguments: list[str]):
+    """Start tracking/test.py in a process of its own."""
+
+    def start(*further: str) -> subprocess.Popen:
         return subprocess.Popen(
-            command,
-            env=environment,
+            [sys.executable, str(TRACKING / "test.py"), *arguments, *further],
+            env={**os.environ, "AIATRACK_OTB_DIR": str(otb)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **options,
         )
 
     return start
@@ -69,8 +83,9 @@ def results(tmp_path: Path) -> dict[str, str]:
 SEQUENCES = "Deer,Football1,Skiing"
 
 
-def test_twice_the_same_and_skipped_when_finished(run, tmp_path: Path) -> None:
-    status, out, err = finish(run("--seq", SEQUENCES))
+@pytest.mark.slow
+def test_twice_the_same_and_skipped_when_finished(run, start, tmp_path: Path) -> None:
+    status, out, err = run("--seq", SEQUENCES)
     assert status == 0, err
     assert "3 sequences tracked (226 frames" in out
     first = results(tmp_path)
@@ -79,22 +94,23 @@ def test_twice_the_same_and_skipped_when_finished(run, tmp_path: Path) -> None:
         boxes = np.loadtxt(first[f"otb_{name}_box.txt"].splitlines(), delimiter=",")
         assert boxes.shape == (frames, 4) and boxes[0].tolist() == seeded_box(0)
 
-    status, out, err = finish(run("--seq", SEQUENCES))
+    status, out, err = run("--seq", SEQUENCES)
     assert status == 0 and "0 sequences tracked" in out and "3 were finished before" in out
 
     for path in (tmp_path / "results").rglob("*_run.json"):
         path.unlink()
-    status, out, err = finish(run("--seq", SEQUENCES, "--threads", "2"))
+    status, out, err = finish(start("--seq", SEQUENCES, "--threads", "2"))
     assert status == 0 and "3 sequences tracked" in out, err
     assert results(tmp_path) == first
 
 
-def test_killed_in_the_middle_and_started_again(run, tmp_path: Path) -> None:
-    assert finish(run("--seq", SEQUENCES))[0] == 0
+@pytest.mark.slow
+def test_killed_in_the_middle_and_started_again(run, start, tmp_path: Path) -> None:
+    assert run("--seq", SEQUENCES)[0] == 0
     expected = results(tmp_path)
     subprocess.run(["rm", "-r", str(tmp_path / "results")], check=True)
 
-    process = run("--seq", SEQUENCES)
+    process = start("--seq", SEQUENCES)
     folder = tmp_path / "results" / "aiatrack" / "tiny" / "otb"
     deadline = time.monotonic() + 120
     while not list(folder.glob("*_run.json")):  # one sequence is finished, the others are not
@@ -104,14 +120,17 @@ def test_killed_in_the_middle_and_started_again(run, tmp_path: Path) -> None:
     process.communicate()
     assert len(list(folder.glob("*_run.json"))) < 3
 
-    status, out, err = finish(run("--seq", SEQUENCES))
+    status, out, err = run("--seq", SEQUENCES)
     assert status == 0, err
     assert "finished before" in out and results(tmp_path) == expected
     assert len(list(folder.glob("*_run.json"))) == 3
 
 
-def test_batch_killed_and_gone_on_with_has_the_boxes_of_one_by_one(run, tmp_path: Path) -> None:
-    process = run("--seq", SEQUENCES, "--batch", "2")
+@pytest.mark.slow
+def test_batch_killed_and_gone_on_with_has_the_boxes_of_one_by_one(
+    run, start, tmp_path: Path
+) -> None:
+    process = start("--seq", SEQUENCES, "--batch", "2")
     folder = tmp_path / "results" / "aiatrack" / "tiny" / "otb"
     deadline = time.monotonic() + 300
     while not list(folder.glob("*_run.json")):
@@ -121,12 +140,12 @@ def test_batch_killed_and_gone_on_with_has_the_boxes_of_one_by_one(run, tmp_path
     process.communicate()
     assert len(list(folder.glob("*_run.json"))) < 3
 
-    status, out, err = finish(run("--seq", SEQUENCES, "--batch", "3"))
+    status, out, err = run("--seq", SEQUENCES, "--batch", "3")
     assert status == 0 and " FPS in batches of 3; " in out, err
     assert "0 were finished before" not in out
     together = results(tmp_path)
     # Results of a batch are marked: they do not count for a run one by one.
-    status, out, err = finish(run("--seq", SEQUENCES))
+    status, out, err = run("--seq", SEQUENCES)
     assert status == 0 and "0 were finished before" in out and "batches" not in out, err
     alone = results(tmp_path)
     assert set(together) == set(alone) and len(alone) == 9
@@ -136,8 +155,8 @@ def test_batch_killed_and_gone_on_with_has_the_boxes_of_one_by_one(run, tmp_path
 
 
 def test_other_weights_are_tracked_again(run, tmp_path: Path) -> None:
-    assert finish(run("--seq", "Deer"))[0] == 0
-    status, out, _ = finish(run("--seq", "Deer", "--hyper", "5,2,-1e9"))
+    assert run("--seq", "Deer")[0] == 0
+    status, out, _ = run("--seq", "Deer", "--hyper", "5,2,-1e9")
     assert status == 0 and "1 sequences tracked" in out and "0 were finished before" in out
 
 
@@ -146,23 +165,21 @@ def test_a_failing_sequence_is_named_and_the_others_go_on(run, otb: Path, tmp_pa
     subprocess.run(["cp", "-r", str(otb), str(broken)], check=True)
     frame = broken / "Football1" / "img" / "0030.jpg"
     frame.write_bytes(frame.read_bytes()[:200])
-    status, out, err = finish(run("--seq", SEQUENCES, root=broken))
+    status, out, err = run("--seq", SEQUENCES, root=broken)
     assert status == 1
     assert "otb_Football1 failed" in err and "0030.jpg: truncated JPEG" in err
     assert "1 without a result: otb_Football1" in out
-    assert {
-        name.split(".")[0].removesuffix("_box").removesuffix("_score") for name in results(tmp_path)
-    } == {
+    assert {"_".join(name.split(".")[0].split("_")[:2]) for name in results(tmp_path)} == {
         "otb_Deer",
         "otb_Skiing",
     }
 
 
 def test_missing_sequences(run) -> None:
-    status, out, err = finish(run())
+    status, out, err = run()
     assert status == 1
     assert "97 without a result" in out and "and 92 more that cannot be run" in err
-    assert finish(run("--allow-missing"))[0] == 0
+    assert run("--allow-missing")[0] == 0
 
 
 REFUSED = [
@@ -180,25 +197,26 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message"), REFUSED, ids=[" ".join(c[0]) for c in REFUSED])
-def test_refusals(run, arguments: list, message: str) -> None:
-    status, _, err = finish(run(*arguments))
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=[" ".join(c[0]) for c in REFUSED])
+def test_refusals(run, options: list, message: str) -> None:
+    status, _, err = run(*options)
     assert status not in (0, None) and message in err and "Traceback" not in err, err
 
 
 def test_show_without_a_screen(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    status, _, err = finish(run("--seq", "Deer", "--show"))
+    status, _, err = run("--seq", "Deer", "--show")
     assert status == 1 and "needs a screen" in err and "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_real_sequences_twice_the_same(run, shared: Path, tmp_path: Path) -> None:
     names = ("--seq", "Couple,Crossing,Football1")
-    status, out, err = finish(run(*names, root=shared / "sequences"))
+    status, out, err = run(*names, root=shared / "sequences")
     assert status == 0 and "3 sequences tracked (334 frames" in out, err
     first = results(tmp_path)
     for path in (tmp_path / "results").rglob("*_run.json"):
         path.unlink()
-    assert finish(run(*names, root=shared / "sequences"))[0] == 0
+    assert run(*names, root=shared / "sequences")[0] == 0
     assert results(tmp_path) == first
