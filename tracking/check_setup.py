@@ -1,11 +1,11 @@
-"""One page of truth about this machine: what works, what does not, and the command that mends it.
+"""Check this machine: what works, what does not, and the command that fixes it, on one page.
 
     python tracking/check_setup.py
     python tracking/check_setup.py --need otb,lasot,weights:baseline   # for scripts
     python tracking/check_setup.py --need LASOT,COCO17,gpu --full
 
 Also tracks a short self-test clip on the CPU and on every GPU and compares with stored boxes, so
-that a machine with odd numerics shows itself.
+that a device that computes wrongly is noticed.
 
 Exit status: 0 fine; 1 something is broken (FAIL); 2 wrong usage. Data and weights that are not
 there, or not whole, count as broken only if --need names them.
@@ -23,7 +23,7 @@ try:
     from tqdm import tqdm
 
     from lib.test.evaluation.environment import FOLDERS
-    from lib.tools.setup import machine as setup_check
+    from lib.tools.setup import machine
     from lib.tools.setup.data import check_test_set
     from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
     from lib.tools.setup.weights import check_checkpoint, check_checkpoints, recipe_names
@@ -35,7 +35,7 @@ except ImportError as missing:
     sys.exit(f"FAIL  {missing}\n      -> bash install.sh")
 
 NEEDS = ["gpu", "pooling", *(f"weights:{r}" for r in recipe_names()), *FOLDERS, *SETTINGS]
-WIDTH = 18  # of the column of subjects
+SUBJECT_WIDTH = 18  # characters
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -57,21 +57,21 @@ def parse_arguments() -> argparse.Namespace:
 
 def check_training_sets(need: set[str], full: bool) -> list[Finding]:
     """Look at every folder of training data once, and at each set in those that are there."""
-    found = []
+    findings = []
     for setting, folder in TRAIN_FOLDERS.items():
         names = [name for name, path in SETTINGS.items() if path == setting]
         place = find_data(setting)
         where = f"{place.path} (from {place.source.split(';')[0]})"
         if setting == "demo":
-            found.append(Finding(OK, setting, f"{where}: made when first used"))
+            findings.append(Finding(OK, setting, f"{where}: made when first used"))
         elif not place.path.exists():
             level = FAIL if need & set(names) else NOTE
-            mend = f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (README, 'Data')"
+            fix = f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (README, 'Data')"
             text = f"not there: {where}; for {', '.join(names)}"
-            found.append(Finding(level, setting, text, mend))
+            findings.append(Finding(level, setting, text, fix))
         else:
-            found += [check_training_set(name, where, name in need, full) for name in names]
-    return found
+            findings += [check_training_set(name, where, name in need, full) for name in names]
+    return findings
 
 
 def check_training_set(name: str, where: str, needed: bool, full: bool) -> Finding:
@@ -83,8 +83,8 @@ def check_training_set(name: str, where: str, needed: bool, full: bool) -> Findi
         for sequence in {0, len(dataset) // 2, len(dataset) - 1}:
             dataset.read_frame(sequence, 0)
     except (DatasetError, OSError, ValueError) as error:
-        mend = "unpack that data set again  (README, 'Data')"
-        return Finding(FAIL if needed else WARN, name, f"{where}: {error}", mend)
+        fix = "unpack that data set again  (README, 'Data')"
+        return Finding(FAIL if needed else WARN, name, f"{where}: {error}", fix)
     frames = int(dataset.lengths.sum())
     return Finding(OK, name, f"{where}: {len(dataset)} sequences, {frames} frames, a box each")
 
@@ -93,40 +93,40 @@ def show(title: str, *findings: Finding) -> list[Finding]:
     """Print a section of the page."""
     print(f"\n{title}")
     for finding in findings:
-        print(f"  {finding.level:5} {finding.subject:{WIDTH}} {finding.text}")
-        if finding.mend:
-            print(f"  {'':5} {'':{WIDTH}} -> {finding.mend}")
+        print(f"  {finding.level:5} {finding.subject:{SUBJECT_WIDTH}} {finding.text}")
+        if finding.fix:
+            print(f"  {'':5} {'':{SUBJECT_WIDTH}} -> {finding.fix}")
     return list(findings)
 
 
 def check_sets(need: set[str], full: bool) -> list[Finding]:
     """Sections of the data sets."""
-    found = []
+    test_sets = []
     with tqdm(list(FOLDERS), leave=False, disable=None) as bar:
         for name in bar:
             bar.set_description(name)
-            found.append(check_test_set(name, needed=name in need, full=full))
-    found = show("Data sets to test on", *found)
-    return found + show("Data sets to train on", *check_training_sets(need, full))
+            test_sets.append(check_test_set(name, needed=name in need, full=full))
+    show("Data sets to test on", *test_sets)
+    return test_sets + show("Data sets to train on", *check_training_sets(need, full))
 
 
 def main() -> int:
-    """Look at everything, print the page, return the exit status."""
+    """Check everything, print the page, return the exit status."""
     args = parse_arguments()
     logging.basicConfig(level=logging.CRITICAL)
-    found = show("Software", *setup_check.check_software(), setup_check.check_jpeg())
-    devices, pooling = setup_check.check_devices(args.need), setup_check.check_pooling(args.need)
-    found += show("Devices", *devices, pooling)
+    findings = show("Software", *machine.check_software(), machine.check_jpeg())
+    devices, pooling = machine.check_devices(args.need), machine.check_pooling(args.need)
+    findings += show("Devices", *devices, pooling)
     if not args.no_self_test:
         names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        checked = [setup_check.check_numerics(torch.device(name)) for name in names]
-        found += show("Numerics: a clip with stored boxes", *checked)
+        numerics = [machine.check_numerics(torch.device(name)) for name in names]
+        findings += show("Numerics: a clip with stored boxes", *numerics)
     weights = check_checkpoints([n[8:] for n in args.need if n.startswith("weights:")])
     weights += [check_checkpoint(args.checkpoint)] if args.checkpoint else []
-    found += show("Weights", *weights)
-    found += check_sets(args.need, args.full)
-    found += show("Folders to write to", *setup_check.check_folders())
-    counts = {level: sum(f.level == level for f in found) for level in (FAIL, WARN, NOTE)}
+    findings += show("Weights", *weights)
+    findings += check_sets(args.need, args.full)
+    findings += show("Folders to write to", *machine.check_folders())
+    counts = {level: sum(f.level == level for f in findings) for level in (FAIL, WARN, NOTE)}
     print(f"\n{counts[FAIL]} broken, {counts[WARN]} incomplete, {counts[NOTE]} notes")
     return 1 if counts[FAIL] else 0
 

@@ -17,32 +17,33 @@ from lib.models.aiatrack.onnx.export import example_inputs
 from lib.models.aiatrack.onnx.graphs import GRAPHS, OUTPUTS
 from lib.models.aiatrack.onnx.session import OnnxNetwork
 from lib.test.tracker.basetracker import BaseTracker
+from lib.tools.setup.self_test import greatest_difference
 from lib.tools.video.sources import Frame
 
-# Of an output's greatest magnitude. fp32 in another order gives 1e-5 at most; wrong operators far
-# more.
+# Share of an output's greatest magnitude. fp32 in another order gives 1e-5 at most, wrong operators
+# far more.
 TOLERANCE = 1e-4
 BOX_TOLERANCE = 0.05  # pixels, as everywhere in this project
 SEEDS = (0, 1)  # an unpadded crop and a padded one
 
 
 class Comparison(NamedTuple):
-    """Two trackers on one clip, each going its own way."""
+    """Two trackers on one clip, each with its own boxes."""
 
     frames: int
     worst: float  # greatest difference of a coordinate, pixels; NaN where a box is
     frame: int  # in which frame
-    milliseconds: tuple[float, float]  # a frame, medians
+    milliseconds: tuple[float, float]  # median time per frame of each
     ratio: float  # how many times as fast the second is, median over frames
 
 
 def graph_differences(
     network: OnnxNetwork, model: AiATrack, size: int, ensemble: int
 ) -> dict[str, float]:
-    """Compare every output of both graphs with the plain network's, in this process.
+    """Compare every output of both graphs with the network's own, in this process.
 
     Args:
-        model: plain, on the CPU, in evaluation mode. size: S. ensemble: R.
+        model: as trained, on the CPU, in evaluation mode. size: S. ensemble: R.
 
     Returns:
         "track.box" and so on -> greatest difference over the output's greatest magnitude.
@@ -52,10 +53,10 @@ def graph_differences(
         for graph, inputs in example_inputs(model, size, ensemble, seed).items():
             with torch.no_grad():
                 expected = GRAPHS[graph](model)(*inputs.values())
-            found = network.run(graph, *inputs.values())
-            for name, a, b in zip(OUTPUTS[graph], found, expected, strict=True):
+            outputs = network.run(graph, *inputs.values())
+            for name, a, b in zip(OUTPUTS[graph], outputs, expected, strict=True):
                 difference = float((a - b).abs().max() / b.abs().max())
-                # The greater one, and NaN for ever.
+                # np.maximum keeps NaN, max() would not.
                 worst[f"{graph}.{name}"] = float(np.maximum(worst[f"{graph}.{name}"], difference))
     return worst
 
@@ -63,7 +64,7 @@ def graph_differences(
 def compare_tracking(
     trackers: tuple[BaseTracker, BaseTracker], frames: Iterable[Frame], box: list[float]
 ) -> Comparison:
-    """Track a clip with both, turn and turn about.
+    """Track a clip with two trackers, which take turns on each frame.
 
     Args:
         frames: two at least. box: x, y, w, h in the first, image pixels.
@@ -74,18 +75,16 @@ def compare_tracking(
     seconds: tuple[list[float], list[float]] = ([], [])
     boxes: tuple[list[list[float]], list[list[float]]] = ([], [])
     for frame in frames:
-        for tracker, times, found in zip(trackers, seconds, boxes, strict=True):
+        for tracker, times, tracked in zip(trackers, seconds, boxes, strict=True):
             if frame.number == 0:
                 tracker.initialize(frame.image, box)
                 continue
             start = time.perf_counter()
-            found.append(tracker.track(frame.image).box)
+            tracked.append(tracker.track(frame.image).box)
             times.append(time.perf_counter() - start)
     if not seconds[0]:
         raise ValueError("to compare trackers takes two frames at least")
-    difference = np.abs(np.array(boxes[0]) - np.array(boxes[1])).max(1)  # (T,)
-    frame_number = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
-    medians = tuple(1e3 * statistics.median(times) for times in seconds)
+    worst, frame_number = greatest_difference(boxes[0], boxes[1])
     ratio = statistics.median(a / b for a, b in zip(*seconds, strict=True))
-    worst = float(difference[frame_number])
-    return Comparison(len(difference) + 1, worst, frame_number + 1, medians, ratio)
+    medians = (1e3 * statistics.median(seconds[0]), 1e3 * statistics.median(seconds[1]))
+    return Comparison(len(boxes[0]) + 1, worst, frame_number, medians, ratio)

@@ -1,4 +1,4 @@
-"""OpenCV's own trackers behind the surface of ours, to be compared with.
+"""OpenCV's own trackers behind the interface of ours, to compare with.
 
 MIL is in every OpenCV; CSRT, KCF and those under `cv2.legacy` are in opencv-contrib-python.
 """
@@ -13,23 +13,23 @@ from lib.test.tracker.aiatrack import check_box
 from lib.test.tracker.basetracker import Output
 from lib.utils.image import check_rgb
 
-NEED_A_NETWORK = ("DaSiamRPN", "GOTURN", "Nano", "Vit")  # whose files OpenCV does not bring
+NEED_NETWORK_FILES = ("DaSiamRPN", "GOTURN", "Nano", "Vit")  # not in OpenCV
 
 
 def opencv_trackers() -> dict[str, Callable[[], Any]]:
-    """List the trackers of the OpenCV that is installed: name -> what makes one."""
-    found: dict[str, Callable[[], Any]] = {}
+    """List the trackers of the installed OpenCV: name -> what makes one."""
+    trackers: dict[str, Callable[[], Any]] = {}
     for module in (getattr(cv2, "legacy", None), cv2):
         for attribute in dir(module):
             if attribute.startswith("Tracker") and attribute.endswith("_create"):
                 name = attribute.removeprefix("Tracker").removesuffix("_create")
-                if name not in NEED_A_NETWORK:
-                    found[name] = getattr(module, attribute)
-    return found
+                if name not in NEED_NETWORK_FILES:
+                    trackers[name] = getattr(module, attribute)
+    return trackers
 
 
 class OpenCVTracker:
-    """Follows one target; keeps its last box while it says that it has lost it."""
+    """Follows one target; keeps the last box while OpenCV says that the target is lost."""
 
     def __init__(self, name: str) -> None:
         """Choose a tracker.
@@ -51,27 +51,27 @@ class OpenCVTracker:
     def initialize(self, image: np.ndarray, box: Sequence[float] | Mapping[str, Any]) -> None:
         """See `BaseTracker.initialize`; the box is rounded to whole pixels, as OpenCV wants it."""
         check_rgb(image)
-        box = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
+        values = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
         self._tracker = self._make()
-        self._tracker.init(_bgr(image), tuple(max(round(v), 0) for v in box.tolist()))
-        self._box = box.tolist()
+        self._tracker.init(_bgr(image), tuple(max(round(v), 0) for v in values.tolist()))
+        self._box = values.tolist()
 
     def track(self, image: np.ndarray, info: Mapping[str, Any] | None = None) -> Output:
-        """See `BaseTracker.track`; the score is 1, or 0 where the tracker says "lost"."""
+        """See `BaseTracker.track`; the score is 1, or 0 where the target is lost."""
         if self._tracker is None:
             raise RuntimeError("call initialize(image, box) before track(image)")
         check_rgb(image)
-        found, box = self._tracker.update(_bgr(image))
-        if found:
+        ok, box = self._tracker.update(_bgr(image))
+        if ok:
             self._box = [float(v) for v in box]
-        return Output(list(self._box), float(found))
+        return Output(list(self._box), float(ok))
 
     def for_new_target(self) -> "OpenCVTracker":
-        """Make one for another target."""
+        """See `BatchTracker.for_new_target`."""
         return OpenCVTracker(self.name)
 
     def crop_search_region(self, image: np.ndarray) -> np.ndarray:
-        """Take the whole frame."""
+        """Return the whole frame."""
         return image
 
     @staticmethod

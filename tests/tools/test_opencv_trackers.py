@@ -13,8 +13,8 @@ from lib.synthetic.layouts import write_got10k
 from lib.synthetic.procedural import ProceduralTextures
 from lib.test.analysis.metrics import intersection_over_union
 from lib.tools.opencv_trackers import OpenCVTracker
+from tests.programs import TRACKING
 
-ROOT = Path(__file__).resolve().parents[3]
 SLOW = ClipOptions(length=5, height=96, width=128, object_size=(0.3, 0.4), speed=(0.004, 0.01))
 
 
@@ -43,7 +43,7 @@ def test_unknown_tracker_and_bad_box() -> None:
 def test_program_writes_results_that_can_be_scored(tmp_path: Path, monkeypatch) -> None:
     write_got10k(tmp_path / "demo", [("one", slow_clip())], split="val")
     monkeypatch.setenv("AIATRACK_DEMO_DIR", str(tmp_path / "demo"))
-    program = [sys.executable, str(ROOT / "tracking" / "opencv_trackers.py"), "--dataset", "demo"]
+    program = [sys.executable, str(TRACKING / "opencv_trackers.py"), "--dataset", "demo"]
     program += ["--trackers", "MIL", "--results", str(tmp_path / "results")]
     done = subprocess.run(program, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

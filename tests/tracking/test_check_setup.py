@@ -17,8 +17,7 @@ from lib.models.aiatrack.weights import released_contents
 from lib.test.evaluation.environment import FOLDERS
 from lib.test.evaluation.layouts import read_names
 from lib.test.tracker.aiatrack import AiATrackTracker
-from lib.tools.setup import machine as setup_check
-from lib.tools.setup import self_test
+from lib.tools.setup import machine, self_test
 from lib.tools.setup.data import check_test_set
 from lib.tools.setup.self_test import DATA, run_self_test, track_clip
 from lib.tools.setup.weights import check_checkpoint, check_checkpoints
@@ -90,7 +89,7 @@ def test_unknown_need(run: Callable) -> None:
 
 
 def test_without_packages(tmp_path: Path) -> None:
-    """Where torch is missing the page cannot be made; the command that mends it is told."""
+    """Where torch is missing the page cannot be made; the command that fixes it is printed."""
     (tmp_path / "torch.py").write_text("raise ImportError('no torch here')")
     code = (
         f"import runpy, sys; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['x']; "
@@ -104,12 +103,11 @@ def test_without_packages(tmp_path: Path) -> None:
 def test_packages(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("numpy>=999.1\npytest>=1.0\nno-such-package>=1.5\n# words\n")
-    python, good, old, missing = setup_check.check_software(requirements)
+    python, good, old, missing = machine.check_software(requirements)
     assert python.level == "ok" and good.text.startswith("pytest ")
     assert (old.level, old.text) == ("FAIL", f"{np.__version__} is older than 999.1")
-    assert (missing.level, missing.mend) == (
-        "note", "python -m pip install 'no-such-package>=1.5'"
-    )  # fmt: skip
+    assert missing.level == "note"
+    assert missing.fix == "python -m pip install 'no-such-package>=1.5'"
 
 
 def test_self_test_passes_here() -> None:
@@ -147,20 +145,20 @@ def test_self_test_shows_reduced_precision(monkeypatch: pytest.MonkeyPatch) -> N
             tensor.data.copy_(bits.view(torch.float32))
 
     monkeypatch.setattr(self_test, "fill", fill_rounded)
-    finding = setup_check.check_numerics(CPU)
+    finding = machine.check_numerics(CPU)
     assert finding.level == "FAIL" and "this device computes something else" in finding.text
-    assert "use --device cpu" in finding.mend
+    assert "use --device cpu" in finding.fix
 
     monkeypatch.setattr(self_test, "track_clip", lambda *_: np.full((12, 4), np.nan))
-    assert setup_check.check_numerics(CPU).level == "FAIL"
+    assert machine.check_numerics(CPU).level == "FAIL"
 
 
 def test_self_test_that_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("no kernel image is available\nand more")
 
-    monkeypatch.setattr(setup_check, "run_self_test", broken)
-    finding = setup_check.check_numerics(CPU)
+    monkeypatch.setattr(machine, "run_self_test", broken)
+    finding = machine.check_numerics(CPU)
     assert finding.level == "FAIL" and finding.text.endswith("no kernel image is available")
 
 
@@ -181,7 +179,7 @@ def test_half_extracted_set(tmp_path: Path) -> None:
     finding = check_test_set("lasot")
     assert finding.level == "WARN" and "12 of 280 sequences, 36 frames" in finding.text
     assert f"270 problem(s): {first}: 2 boxes for 3 frames; no file" in finding.text
-    assert finding.mend == f"unpack the data set again into {root}"
+    assert finding.fix == f"unpack the data set again into {root}"
     assert check_test_set("lasot", needed=True).level == "FAIL"
 
 
@@ -190,10 +188,8 @@ def test_whole_set_sampled_and_full(tmp_path: Path) -> None:
     for i in range(25):
         own_sequence(root, f"s{i:02}")
     (root / "s23" / "2.jpg").write_bytes(b"")  # the sample takes every second sequence
-    seen: list[str] = []
-    finding = check_test_set("own", progress=seen.append)
+    finding = check_test_set("own")
     assert finding.level == "ok" and "25 of 25 sequences, 75 frames" in finding.text
-    assert len(seen) == 25
     finding = check_test_set("own", full=True)
     assert finding.level == "WARN" and "1 problem(s): " in finding.text
     assert "s23/2.jpg: the file is empty" in finding.text
@@ -244,21 +240,21 @@ def test_weights_that_fit(seeded_checkpoint: Path, seeded_model, tmp_path: Path)
 def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("AIATRACK_RESULTS_DIR", str(tmp_path / "file" / "results"))
-    results, demo, _ = setup_check.check_folders(tmp_path)
+    results, demo, _ = machine.check_folders(tmp_path)
     assert results.level == "FAIL" and f"cannot write in {tmp_path}/file: " in results.text
-    assert "export AIATRACK_RESULTS_DIR=/another/folder" in results.mend
+    assert "export AIATRACK_RESULTS_DIR=/another/folder" in results.fix
     assert demo.level == "ok" and f"{tmp_path}/demo is writable" in demo.text
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_jpeg_and_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup_check, "jpeg_decoder", lambda: "OpenCV")
-    assert "apt-get install -y libturbojpeg0" in setup_check.check_jpeg().mend
+    monkeypatch.setattr(machine, "jpeg_decoder", lambda: "OpenCV")
+    assert "apt-get install -y libturbojpeg0" in machine.check_jpeg().fix
 
     def not_built() -> None:
         raise RuntimeError("not built")
 
-    monkeypatch.setattr(setup_check, "load_cuda_pooling", not_built)
-    assert setup_check.check_pooling().level == "ok"
-    needed = setup_check.check_pooling({"pooling"})
-    assert (needed.level, needed.mend) == ("FAIL", "bash install.sh --cuda")
+    monkeypatch.setattr(machine, "load_cuda_pooling", not_built)
+    assert machine.check_pooling().level == "ok"
+    needed = machine.check_pooling({"pooling"})
+    assert (needed.level, needed.fix) == ("FAIL", "bash install.sh --cuda")

@@ -48,11 +48,14 @@ class ReferenceMemory:
         newest = self._entries[-1]
         return sum(x.numel() * x.element_size() for x in (*newest.short, newest.inner_pos))
 
-    def _select(self) -> References:
-        """Spread the short-term places over the entries, the newest always among them."""
+    def recent_entries(self) -> list[int]:
+        """Numbers of the entries in the short-term places: spread evenly, the newest among them."""
         last = len(self._entries) - 1
-        indices = [last * (i + 1) // self.ensemble for i in range(self.ensemble)]
-        return concat_references([self._entries[i] for i in indices])
+        return [last * (i + 1) // self.ensemble for i in range(self.ensemble)]
+
+    def _select(self) -> References:
+        """Concatenate the short-term references that the decoder sees."""
+        return concat_references([self._entries[i] for i in self.recent_entries()])
 
 
 def stack_references(items: list[Nested]) -> Nested:

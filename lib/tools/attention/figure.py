@@ -1,8 +1,8 @@
-"""Draw what a cell attends to: a row a reference, and a head's map before and after the inner
-attention beside each other.
+"""Draw what a cell attends to: one row per reference, with each head's map before and after the
+inner attention beside each other.
 
 Source: the paper's figure of correlation maps. Matplotlib's objects without `pyplot`, so that
-neither a screen nor global state is needed. Neighbour: attention_maps.py computes the maps.
+neither a screen nor global state is needed. Neighbour: maps.py computes the maps.
 """
 
 import numpy as np
@@ -14,13 +14,13 @@ from matplotlib.patheffects import withStroke
 
 from lib.tools.attention.maps import AttentionView, Row
 
-COLOURS = "inferno"
-QUERY, BOX = "#00E5FF", "#40FF40"
+COLOUR_MAP = "inferno"
+QUERY_COLOUR, BOX_COLOUR = "#00E5FF", "#40FF40"
 TILE = 1.5  # inches
-LEFT, TOP = 0.5, 0.65  # inches, for words
-NARROW, WIDE = 0.04, 0.14  # inches between tiles
-DIM = 0.6  # of a window's brightness where a map lies over it
-STRENGTH = 0.85  # of a map where it is greatest
+LEFT, TOP = 0.5, 0.65  # inches, for labels
+NARROW_GAP, WIDE_GAP = 0.04, 0.14  # inches between tiles
+WINDOW_BRIGHTNESS = 0.6  # of a window under a map
+MAX_OPACITY = 0.85  # of a map where it is greatest
 
 
 def draw_view(view: AttentionView, dpi: int = 100) -> np.ndarray:
@@ -30,8 +30,8 @@ def draw_view(view: AttentionView, dpi: int = 100) -> np.ndarray:
     references share a softmax, so is the share of this one.
     """
     heads = len(view.rows[0].before)
-    width = LEFT + TILE + heads * (2 * TILE + NARROW + WIDE) + NARROW
-    height = TOP + len(view.rows) * (TILE + NARROW)
+    width = LEFT + TILE + heads * (2 * TILE + NARROW_GAP + WIDE_GAP) + NARROW_GAP
+    height = TOP + len(view.rows) * (TILE + NARROW_GAP)
     figure = Figure(figsize=(width, height), dpi=dpi)
     canvas = FigureCanvasAgg(figure)
     title = f"Frame {view.frame}: what the cell in column {view.cell[0]}, row {view.cell[1]} sees"
@@ -50,8 +50,8 @@ def draw_view(view: AttentionView, dpi: int = 100) -> np.ndarray:
 
 def _tile(figure: Figure, column: int, row: int) -> Axes:
     """A tile without ticks; the columns before and after of a head stand close together."""
-    left = LEFT + column * TILE + (column + 1) // 2 * WIDE + column // 2 * NARROW
-    bottom = figure.get_figheight() - TOP - (row + 1) * TILE - row * NARROW
+    left = LEFT + column * TILE + (column + 1) // 2 * WIDE_GAP + column // 2 * NARROW_GAP
+    bottom = figure.get_figheight() - TOP - (row + 1) * TILE - row * NARROW_GAP
     inches = np.array([left, bottom, TILE, TILE])
     axis = figure.add_axes(inches / np.tile(figure.get_size_inches(), 2))
     axis.set_xticks([])
@@ -67,24 +67,25 @@ def _draw_row(axes: list[Axes], row: Row, view: AttentionView) -> None:
     for axis, weights in zip(axes[1:], maps, strict=True):
         _draw_map(axis, row.window, weights)
     if row.frame == view.frame:
-        x1, y1, x2, y2 = view.box_xyxy
-        axes[0].add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=BOX))
+        x1, y1, x2, y2 = view.box_xyxy_window
+        axes[0].add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=BOX_COLOUR))
         for axis in axes:
             _mark_cell(axis, view, row.before.shape[-1])
 
 
 def _draw_map(axis: Axes, window: np.ndarray, weights: np.ndarray) -> None:
-    """Lay (H, W) weights over the window, which is grey and dimmed."""
+    """Draw (H, W) weights over the window, which is grey and dimmed."""
     size = window.shape[0]
-    axis.imshow(window.mean(2) * (DIM / 255), cmap="gray", vmin=0, vmax=1)
+    axis.imshow(window.mean(2) * (WINDOW_BRIGHTNESS / 255), cmap="gray", vmin=0, vmax=1)
     peak, share = float(weights.max()), float(weights.sum())
     extent = (-0.5, size - 0.5, size - 0.5, -0.5)
     relative = weights / max(peak, np.finfo(np.float32).tiny)
-    axis.imshow(relative, COLOURS, vmin=0, vmax=1, alpha=STRENGTH * relative**0.5, extent=extent)
+    axis.imshow(
+        relative, COLOUR_MAP, vmin=0, vmax=1, alpha=MAX_OPACITY * relative**0.5, extent=extent
+    )
     text = f"max {peak:.1%}" + (f", sum {share:.0%}" if share < 0.995 else "")
-    outline = [withStroke(linewidth=2, foreground="black")]
-    place = {"transform": axis.transAxes, "path_effects": outline}
-    axis.text(0.03, 0.04, text, color="white", fontsize=7.5, **place)
+    written = axis.text(0.03, 0.04, text, color="white", fontsize=7.5, transform=axis.transAxes)
+    written.set_path_effects([withStroke(linewidth=2, foreground="black")])
 
 
 def _mark_cell(axis: Axes, view: AttentionView, cells: int) -> None:
@@ -93,7 +94,9 @@ def _mark_cell(axis: Axes, view: AttentionView, cells: int) -> None:
     side = size / cells
     x, y = ((c + 0.5) * side - 0.5 for c in view.cell)
     corner = (x - side / 2, y - side / 2)
-    axis.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=QUERY, linewidth=1))
+    axis.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=QUERY_COLOUR, linewidth=1))
     for draw, along, across in ((axis.hlines, x, y), (axis.vlines, y, x)):
-        draw(across, -0.5, max(-0.5, along - 2 * side), color=QUERY, linewidth=0.5)
-        draw(across, min(along + 2 * side, size - 0.5), size - 0.5, color=QUERY, linewidth=0.5)
+        draw(across, -0.5, max(-0.5, along - 2 * side), color=QUERY_COLOUR, linewidth=0.5)
+        draw(
+            across, min(along + 2 * side, size - 0.5), size - 0.5, color=QUERY_COLOUR, linewidth=0.5
+        )

@@ -1,23 +1,24 @@
 """What a cell of the search window attends to, before and after the inner attention.
 
-Source: the paper's figure of correlation maps. The plain network alone forms these maps
-(attention.py); here they are computed once more from what each attention was called with, so that
-tracking stays as it is. Neighbour: attention_figure.py draws them.
+Source: the paper's figure of correlation maps. Only the network as trained forms these maps
+(lib/models/aiatrack/attention.py); here they are computed once more from what each attention was
+called with, so that tracking stays as it is. Neighbour: figure.py draws them.
 
 h heads, R references, H = W cells of a window, N = H*W, S side of a window in pixels.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from lib.config.aiatrack.config import STRIDE
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention, KeyValue
-from lib.models.aiatrack.transformer import References
+from lib.models.aiatrack.transformer import DecoderLayer, EncoderLayer
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.memory import ReferenceMemory
 from lib.tools.video.sources import Frame
@@ -33,7 +34,7 @@ class Maps(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One attention, or one reference of one, for a figure."""
+    """An attention to one frame: a row of the figure."""
 
     title: str
     frame: int  # whose cells the keys are
@@ -46,7 +47,7 @@ class AttentionView(NamedTuple):
     """Everything a figure of one frame shows."""
 
     frame: int
-    box_xyxy: np.ndarray  # (4,) the box found, in pixels of the search window
+    box_xyxy_window: np.ndarray  # (4,) the box found, in pixels of the search window
     cell: tuple[int, int]  # column and row of the query cell
     window: np.ndarray  # (S, S, 3) uint8 RGB, the search window
     rows: list[Row]
@@ -58,15 +59,14 @@ class AttentionRecorder:
     def __init__(self, attentions: dict[str, AiAAttention]) -> None:
         """Name the attentions to watch."""
         self.attentions = attentions
-        self._given: dict[str, tuple[Tensor, KeyValue, Tensor]] = {}
-        self._hooks: list[Any] = []
+        self._inputs: dict[str, tuple[Tensor, KeyValue, Tensor]] = {}
+        self._hooks: list[RemovableHandle] = []
 
     def __enter__(self) -> "AttentionRecorder":
-        """Start to watch."""
         for name, attention in self.attentions.items():
 
-            def note(_: nn.Module, given: tuple, name: str = name) -> None:
-                self._given[name] = given
+            def note(_: nn.Module, inputs: tuple, name: str = name) -> None:
+                self._inputs[name] = inputs
 
             self._hooks.append(attention.register_forward_pre_hook(note))
         return self
@@ -80,14 +80,14 @@ class AttentionRecorder:
     def maps(self, name: str, cell: tuple[int, int]) -> Maps:
         """Compute the maps of one cell (column, row) from the last call of an attention."""
         attention = self.attentions[name]
-        query, memory, inner_pos = self._given[name]
+        query, memory, inner_pos = self._inputs[name]
         correlation = attention.correlate(query, memory)
         side = round(attention.tokens**0.5)
         token = cell[1] * side + cell[0]
 
         def weights(columns: Tensor) -> np.ndarray:
-            chosen = columns[0, :, :, token].softmax(-1)  # (h, R*N)
-            return chosen.unflatten(-1, (-1, side, side)).cpu().numpy()
+            column = columns[0, :, :, token].softmax(-1)  # (h, R*N)
+            return column.unflatten(-1, (-1, side, side)).cpu().numpy()
 
         return Maps(weights(correlation), weights(attention.refine(correlation, inner_pos)))
 
@@ -96,19 +96,21 @@ def watched_attentions(model: AiATrack, layer: int | None = None) -> dict[str, A
     """Choose one encoder layer's self-attention, and the decoder's two.
 
     Args:
-        model: plain. layer: of the encoder, from 1; None: the last.
+        model: as trained, not optimized. layer: of the encoder, from 1; None: the last.
 
     Raises:
         ValueError: no such layer.
     """
-    layers, decoder = model.transformer.encoder.layers, model.transformer.decoder.layers[0]
+    encoder, decoder = model.transformer.encoder, model.transformer.decoder
+    layers = [m for m in encoder.layers if isinstance(m, EncoderLayer)]
+    (last,) = (m for m in decoder.layers if isinstance(m, DecoderLayer))
     chosen = len(layers) if layer is None else layer
     if not 1 <= chosen <= len(layers):
         raise ValueError(f"the encoder has layers 1 to {len(layers)}; given: {layer}")
     watched = {
         f"self, layer {chosen}": layers[chosen - 1].self_attn,
-        "long-term": decoder.long_term_attn,
-        "short-term": decoder.short_term_attn,
+        "long-term": last.long_term_attn,
+        "short-term": last.short_term_attn,
     }
     return {
         name if attention.inner_attn is not None else f"{name} (no AiA)": attention
@@ -133,26 +135,36 @@ def cell_of(crop: Crop, point: Sequence[float]) -> tuple[int, int]:
     return int(x * cells), int(y * cells)
 
 
-class _Pictures:
-    """Windows of the remembered frames, kept and chosen as the tracker keeps their keys."""
+class FrameWindow(NamedTuple):
+    """The window that was cut out of a frame."""
 
-    def __init__(self, tracker: AiATrackTracker, window: np.ndarray) -> None:
-        """Follow the memory of a tracker that was just initialised on a window."""
-        self.first = _as_references(0, window)
-        self._memory = ReferenceMemory(self.first, tracker.params.capacity, tracker.params.ensemble)
-        self.now = self.first  # the frame that the tracker would remember
-        remember = tracker.memory.memorize
+    frame: int
+    image: np.ndarray  # (S, S, 3) uint8 RGB
 
-        def remember_both(references: References) -> None:
-            remember(references)
-            self._memory.memorize(self.now)
 
-        tracker.memory.memorize = remember_both
+class WindowMemory:
+    """Windows of the frames that a tracker remembers, each at its memory's entry."""
 
-    @property
-    def recent(self) -> References:
-        """What the decoder sees in the next frame."""
-        return self._memory.recent
+    def __init__(self, memory: ReferenceMemory | None, first: FrameWindow) -> None:
+        """memory: of a tracker that was just initialized on `first`."""
+        if memory is None:
+            raise RuntimeError("call initialize(image, box) before the windows can be followed")
+        self._memory = memory
+        self._entries = [first]
+        self._recent = memory.recent
+
+    def update(self, window: FrameWindow) -> None:
+        """Keep the window of the frame just tracked, if the tracker has memorized that frame."""
+        if self._memory.recent is self._recent:
+            return
+        self._entries.append(window)
+        if len(self._entries) > len(self._memory):  # at capacity: the oldest but the first is gone
+            del self._entries[1]
+        self._recent = self._memory.recent
+
+    def recent(self) -> list[FrameWindow]:
+        """The R windows whose keys the decoder sees in the next frame."""
+        return [self._entries[i] for i in self._memory.recent_entries()]
 
 
 def attention_views(
@@ -166,7 +178,7 @@ def attention_views(
     """Track a target; yield a view of each frame but the first, in which no target is searched.
 
     Args:
-        tracker: of the plain network, which `recorder` watches.
+        tracker: of the network as trained, which `recorder` watches.
         box: x, y, w, h in the first frame, image pixels.
         point: x, y of the query in image pixels; None: the middle of the box found.
         since: the first frame to view.
@@ -176,51 +188,44 @@ def attention_views(
             frame.
     """
     for frame in frames:
+        # Start on the first frame.
         if frame.number == 0:
             tracker.initialize(frame.image, box)
-            pictures = _Pictures(tracker, tracker.crop_search_region(frame.image).cut.image)
+            first = FrameWindow(0, tracker.crop_search_region(frame.image).cut.image)
+            remembered = WindowMemory(tracker.memory, first)
             continue
-        look, recent = tracker.crop_search_region(frame.image), pictures.recent
-        crop, window = look.crop, look.cut.image
-        pictures.now = _as_references(frame.number, window)
-        found = tracker.track_batch([tracker], [look])[0].box
+        # Track, noting which windows the decoder sees.
+        region, recent = tracker.crop_search_region(frame.image), remembered.recent()
+        window = FrameWindow(frame.number, region.cut.image)
+        box_xywh_image = tracker.track_batch([tracker], [region])[0].box
+        remembered.update(window)
         if frame.number < since:
             continue
+        # Lay the maps of one cell over the windows that the keys come from.
         try:
-            cell = cell_of(crop, point or _middle(found, crop))
+            cell = cell_of(region.crop, point or _middle(box_xywh_image, region.crop))
         except ValueError as error:
             raise ValueError(f"frame {frame.number}: {error}") from error
-        lies_on = (pictures.now, pictures.first, recent)
-        rows = [
-            row
-            for name, keys in zip(recorder.attentions, lies_on, strict=True)
-            for row in _rows(name, recorder.maps(name, cell), keys)
-        ]
-        yield AttentionView(frame.number, _in_window(found, crop), cell, window, rows)
+        rows: list[Row] = []
+        for name, windows in zip(recorder.attentions, ([window], [first], recent), strict=True):
+            rows += _rows(name, recorder.maps(name, cell), windows)
+        box_xyxy_window = _in_window(box_xywh_image, region.crop)
+        yield AttentionView(frame.number, box_xyxy_window, cell, window.image, rows)
 
 
-def _as_references(frame: int, window: np.ndarray) -> References:
-    """A frame's number in place of keys and values, its (S, S, 3) window of inner encodings."""
-    number = torch.full((1, 1, 1, 1), frame)
-    return References(None, KeyValue(number, number), torch.from_numpy(window)[None])
-
-
-def _rows(name: str, maps: Maps, pictured: References) -> list[Row]:
-    """One row a reference: from (h, R, H, W) maps and the R windows that they lie on."""
-    numbers = pictured.short.key.flatten().tolist()
-    size = pictured.inner_pos.shape[2]
-    windows = pictured.inner_pos[0].unflatten(0, (-1, size)).numpy()  # (R, S, S, 3)
+def _rows(name: str, maps: Maps, windows: list[FrameWindow]) -> list[Row]:
+    """One row per reference: its window, and its part of (h, R, H, W) maps."""
     return [
-        Row(f"{name}\nframe {number}", number, windows[i], maps.before[:, i], maps.after[:, i])
-        for i, number in enumerate(numbers)
+        Row(f"{name}\nframe {frame}", frame, image, maps.before[:, i], maps.after[:, i])
+        for i, (frame, image) in enumerate(windows)
     ]
 
 
 def _middle(box_xywh_image: list[float], crop: Crop) -> tuple[float, float]:
     """Middle of a box, moved into the window where it lies outside."""
     x, y, w, h = box_xywh_image
-    low, high = (crop.x1, crop.y1), (crop.x1 + crop.side - 1, crop.y1 + crop.side - 1)
-    return tuple(np.clip((x + w / 2, y + h / 2), low, high).tolist())
+    last_x, last_y = crop.x1 + crop.side - 1, crop.y1 + crop.side - 1
+    return min(max(x + w / 2, crop.x1), last_x), min(max(y + h / 2, crop.y1), last_y)
 
 
 def _in_window(box_xywh_image: list[float], crop: Crop) -> np.ndarray:

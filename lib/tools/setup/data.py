@@ -1,9 +1,7 @@
-"""Is a test set whole? Sequences found and expected, frames and annotations, frames that decode.
+"""Whether a test set is whole: sequences found and expected, frames and boxes, frames that decode.
 
-Neighbours: evaluation/datasets.py knows the layouts, setup_check.py the rest of the machine.
+Neighbours: lib/test/evaluation/datasets.py knows the layouts, machine.py checks everything else.
 """
-
-from collections.abc import Callable
 
 from lib.io.video_file import read_frame
 from lib.test.evaluation.data import Sequence
@@ -14,15 +12,11 @@ from lib.utils.image import ImageError
 
 # Sequences of sets that bring their own list; the others' tables are in evaluation/sequences.
 EXPECTED = {"trackingnet": 511, "got10k_test": 180, "got10k_val": 180}
-SAMPLE = 10  # sequences of which frames are decoded, unless all are wanted
-SHOWN = 3  # problems named
-
-Progress = Callable[[str], None]
+SAMPLED = 10  # sequences of which frames are decoded, unless --full asks for all
+MAX_NAMED = 3  # problems in the text
 
 
-def check_test_set(
-    dataset: str, *, needed: bool = False, full: bool = False, progress: Progress | None = None
-) -> Finding:
+def check_test_set(dataset: str, *, needed: bool = False, full: bool = False) -> Finding:
     """Look at a test set.
 
     All sequences are listed and their boxes read; of ten spread over the set the first, middle and
@@ -31,44 +25,46 @@ def check_test_set(
     Args:
         needed: what is not there, or not whole, is a failure.
         full: decode those frames of every sequence.
-        progress: called with the name of each sequence.
     """
     place = dataset_path(dataset)
-    setting, folder = FOLDERS[dataset]
-    mend = f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (README, 'Data')"
-    if dataset == "demo":
-        mend = "python tracking/train.py --config quick  (makes it)"
     where = f"{place.path} (from {place.source.split(';')[0]})"
+    absent = Finding(FAIL if needed else NOTE, dataset, f"not there: {where}", _how_to_get(dataset))
     if not place.path.is_dir():
-        return Finding(FAIL if needed else NOTE, dataset, f"not there: {where}", mend)
+        return absent
+    # Read the boxes of every sequence, and some frames.
     try:
         test_set = open_dataset(dataset)
     except (OSError, ValueError) as error:
-        return Finding(FAIL if needed else NOTE, dataset, f"{where}: {error}", mend)
-    sequences, problems = _load_all(test_set, progress)
+        return absent._replace(text=f"{where}: {error}")
+    sequences, problems = _load_all(test_set)
     expected = EXPECTED.get(dataset, len(test_set.names))
-    found = f"{len(sequences)} of {expected} sequences"
+    count = f"{len(sequences)} of {expected} sequences"
     if not sequences:
-        return Finding(FAIL if needed else NOTE, dataset, f"{where}: {found}; {problems[0]}", mend)
+        return absent._replace(text=f"{where}: {count}; {problems[0]}")
     problems += _check_frames(sequences, full)
-    frames = sum(len(s.frames) for s in sequences)
-    text = f"{where}: {found}, {frames} frames"
+    # Say what is there, and what is wrong with it.
+    text = f"{where}: {count}, {sum(len(s.frames) for s in sequences)} frames"
     if len(sequences) == expected and not problems:
-        decoded = "all" if full else f"{min(SAMPLE, len(sequences))}"
+        decoded = "all" if full else f"{min(SAMPLED, len(sequences))}"
         return Finding(OK, dataset, f"{text}; frames of {decoded} sequences decoded")
-    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    text += f"; {len(problems)} problem(s): {'; '.join(problems[:SHOWN])}{more}"
-    return Finding(
-        FAIL if needed else WARN, dataset, text, f"unpack the data set again into {place.path}"
-    )
+    more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
+    text += f"; {len(problems)} problem(s): {'; '.join(problems[:MAX_NAMED])}{more}"
+    fix = f"unpack the data set again into {place.path}"
+    return Finding(FAIL if needed else WARN, dataset, text, fix)
 
 
-def _load_all(test_set: TestSet, progress: Progress | None) -> tuple[list[Sequence], list[str]]:
+def _how_to_get(dataset: str) -> str:
+    """What to do where a test set is not there."""
+    if dataset == "demo":
+        return "python tracking/train.py --config quick  (makes it)"
+    setting, folder = FOLDERS[dataset]
+    return f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (README, 'Data')"
+
+
+def _load_all(test_set: TestSet) -> tuple[list[Sequence], list[str]]:
     """Load every sequence; those that cannot be, and frames without boxes, are problems."""
     sequences, problems = [], []
     for name in test_set.names:
-        if progress:
-            progress(name)
         try:
             sequence = test_set.load(name)
         except (OSError, ValueError) as error:
@@ -83,7 +79,7 @@ def _load_all(test_set: TestSet, progress: Progress | None) -> tuple[list[Sequen
 
 def _check_frames(sequences: list[Sequence], full: bool) -> list[str]:
     """Decode the first, middle and last frame of some sequences, or of all."""
-    step = 1 if full else max(1, len(sequences) // SAMPLE)
+    step = 1 if full else max(1, len(sequences) // SAMPLED)
     problems = []
     for sequence in sequences[::step]:
         frames = sequence.frames

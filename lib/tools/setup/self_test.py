@@ -1,10 +1,10 @@
-"""A short clip tracked by a small network, compared with stored boxes: does this device add up?
+"""Whether a device computes correctly: a short clip, a small network, and boxes to compare with.
 
-Weights and frames follow from seeds by NumPy and integer arithmetic, nothing is read but
-self_test.json, so that every machine computes the same clip. The window is laid around the true box
-in each frame, and is as large as the crop, so that no resizing and no chain of frames magnifies a
+Weights and frames follow from seeds by NumPy and integer arithmetic, and only self_test.json is
+read, so that every machine computes the same clip. The window is placed around the true box in each
+frame, and is as large as the crop, so that no resizing and no chain of frames magnifies a
 difference: rounding moves a box by less than a hundredth of a pixel, reduced precision (TF32, half)
-and wrong kernels move it more than TOLERANCE. Neighbour: setup_check.py runs this on every device.
+and wrong kernels move it more than TOLERANCE. Neighbour: machine.py runs this on every device.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 from lib.config.aiatrack.config import make_config
@@ -46,13 +47,22 @@ def run_self_test(device: torch.device, data: Path = DATA) -> SelfTest:
     """
     stored = json.loads(data.read_text(encoding="utf-8"))
     boxes = track_clip(device, stored["seed"], stored["recipe"], len(stored["boxes"]))
-    difference = np.abs(boxes - np.array(stored["boxes"])).max(1)  # (T,)
-    frame = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
-    return SelfTest(float(difference[frame]), frame + 1)
+    return SelfTest(*greatest_difference(boxes, stored["boxes"]))
+
+
+def greatest_difference(boxes: ArrayLike, expected: ArrayLike) -> tuple[float, int]:
+    """Compare the (T, 4) boxes of frames 1..T.
+
+    Returns:
+        The greatest difference of a coordinate, NaN where a box has one, and in which frame.
+    """
+    difference = np.abs(np.asarray(boxes) - np.asarray(expected)).max(1)  # (T,)
+    worst = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
+    return float(difference[worst]), worst + 1
 
 
 def track_clip(device: torch.device, seed: int, recipe: dict[str, Any], frames: int) -> np.ndarray:
-    """Find the target in frames 1..T, each around its true box before: (T, 4) xywh, pixels."""
+    """Search frames 1..T, each around the true box of the one before -> (T, 4) xywh, pixels."""
     cfg = make_config(recipe)
     model = build_aiatrack(cfg)
     fill(model, seed)

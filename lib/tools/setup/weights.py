@@ -1,7 +1,7 @@
-"""Which trained weights are there, and which recipe does a file of weights fit?
+"""Which trained weights exist, and which recipe a file of weights fits.
 
-Neighbours: lib/models/aiatrack/weights.py loads and describes weights, setup_check.py looks at the
-rest of the machine.
+Neighbours: lib/models/aiatrack/weights.py loads and describes weights, machine.py checks everything
+else.
 """
 
 from collections.abc import Collection
@@ -29,11 +29,11 @@ def check_checkpoints(needed: Collection[str] = (), root: Path = PROJECT_ROOT) -
         root: the folder that holds checkpoints/.
     """
     recipes = recipe_names()
-    found = [_check_recipe(recipe, recipe in needed, root) for recipe in recipes]
+    findings = [_check_recipe(recipe, recipe in needed, root) for recipe in recipes]
     folders = sorted((root / "checkpoints" / "train" / "aiatrack").glob("*/"))
-    others = [f for f in folders if f.name not in recipes]
+    others = [folder for folder in folders if folder.name not in recipes]
     newest = [path for folder in others for path in checkpoints_newest_first(folder)[:1]]
-    return found + [check_checkpoint(path) for path in newest]
+    return findings + [check_checkpoint(path) for path in newest]
 
 
 def _check_recipe(recipe: str, needed: bool, root: Path) -> Finding:
@@ -43,8 +43,8 @@ def _check_recipe(recipe: str, needed: bool, root: Path) -> Finding:
         path = find_checkpoint(cfg, recipe, root)
     except FileNotFoundError:
         text = f"no trained weights (AIATRACK_ep{cfg.TEST.EPOCH:04d}.pth.tar)"
-        mend = f"python tracking/train.py --config {recipe}, or README, 'Weights'"
-        return Finding(FAIL if needed else NOTE, recipe, text, mend)
+        fix = f"python tracking/train.py --config {recipe}, or README, 'Weights'"
+        return Finding(FAIL if needed else NOTE, recipe, text, fix)
     try:
         load_weights(build_aiatrack(cfg), path)
     except CheckpointError as error:
@@ -59,13 +59,14 @@ def check_checkpoint(path: Path) -> Finding:
         state = read_weights(path)
     except (FileNotFoundError, CheckpointError) as error:
         return Finding(FAIL, path.name, str(error), "fetch or train it again: README, 'Weights'")
+    shapes = {key: tensor.shape for key, tensor in state.items()}
     fitting = []
     for recipe in recipe_names():
-        wanted = build_aiatrack(load_config(recipe)).state_dict()
-        if {k: v.shape for k, v in wanted.items()} == {k: v.shape for k, v in state.items()}:
+        expected = build_aiatrack(load_config(recipe)).state_dict()
+        if {key: tensor.shape for key, tensor in expected.items()} == shapes:
             fitting.append(recipe)
     if fitting:
         return Finding(OK, path.name, f"{path} fits --param {' or '.join(fitting)}")
-    shapes = ", ".join(f"{key} {value}" for key, value in describe_recipe(state).items())
-    text = f"{path} fits no recipe in experiments/; its shapes say: {shapes or 'not AiATrack'}"
+    settings = ", ".join(f"{key} {value}" for key, value in describe_recipe(state).items())
+    text = f"{path} fits no recipe in experiments/; its shapes say: {settings or 'not AiATrack'}"
     return Finding(NOTE, path.name, text)
