@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import AiATrack, Encoded, concat_references
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded, concat_references, target_cells
 from lib.models.aiatrack.attention import AiAAttention, KeyValue
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.embedding import target_cells
 from lib.models.aiatrack.transformer import References
 from tests.conftest import TINY
 

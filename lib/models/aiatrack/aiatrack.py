@@ -1,7 +1,7 @@
-"""AiATrack: encode frames, remember them, decode a search frame against them, read off box and IoU.
+"""AiATrack: encode frames, memorize them, decode a search frame against them, read off box and IoU.
 
-Source: the paper, section 3; spec section 2. The surface takes plain tensors; configuration stays
-outside (see build.py). Names of parameters are those of the released files.
+Source: the paper, section 3; docs/method.md, section 2. It takes values and tensors, build.py reads
+the configuration. Names of parameters are those of the released files.
 
 B targets, R references, P proposals, S crop side in pixels, H = W = S/16, N = H*W, C width, D match
 width. Images are RGB in [0,1], masks bool with True on padding, boxes in fractions of the crop.
@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from lib.config.aiatrack.config import STRIDE
 from lib.models.aiatrack.backbone import Backbone
-from lib.models.aiatrack.embedding import target_cells
 from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings
-from lib.models.aiatrack.transformer import LayerOptions, References, Transformer
+from lib.models.aiatrack.transformer import KeyValue, LayerOptions, References, Transformer
 
 
 class Encoded(NamedTuple):
@@ -28,7 +27,7 @@ class Encoded(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """What training compares with the truth."""
+    """What training compares with the annotations."""
 
     box_xyxy: Tensor  # (B, 4) in fractions of the crop; (B*(1+R), 4) where every frame is sought
     iou: Tensor  # (B, P) on the scale of 2 * IoU - 1
@@ -37,6 +36,9 @@ class Prediction(NamedTuple):
 
 class AiATrack(nn.Module):
     """The whole network. `forward` is for training; tracking calls encode, memorize and decode."""
+
+    mean: Tensor  # (3, 1, 1)
+    std: Tensor
 
     def __init__(
         self,
@@ -48,9 +50,7 @@ class AiATrack(nn.Module):
     ) -> None:
         """Put the parts together. mean, std: per RGB channel, of images in [0,1]."""
         super().__init__()
-        self.backbone = nn.Sequential(
-            backbone
-        )  # a sequence of one: the released names say backbone.0.body
+        self.backbone = nn.Sequential(backbone)  # of one: the released names say backbone.0.body
         self.bottleneck = nn.Conv2d(backbone.channels, options.dim, 1)
         self.transformer = Transformer(encoder_layers, options)
         self.foreground_embed = nn.Embedding(1, options.dim)
@@ -70,16 +70,17 @@ class AiATrack(nn.Module):
         pos, inner_pos = self.positions(cells)
         return Encoded(self.transformer.encoder(tokens, pos, inner_pos), inner_pos)
 
-    def memorize(self, encoded: Encoded, box_xywh: Tensor, *, long_term: bool = True) -> References:
+    def memorize(
+        self, encoded: Encoded, box_xywh_crop: Tensor, *, long_term: bool = True
+    ) -> References:
         """Turn an encoded frame with its (B, 4) target box into a reference for `decode`.
 
         Args:
             long_term: False leaves out what only the first frame of a video needs.
         """
-        target = target_cells(box_xywh, self.grid, self.grid)[..., None]  # (B, N, 1)
-        embedding = torch.where(
-            target, self.foreground_embed.weight, self.background_embed.weight
-        )  # (B, N, C)
+        target = target_cells(box_xywh_crop, self.grid, self.grid)[..., None]  # (B, N, 1)
+        foreground, background = self.foreground_embed.weight, self.background_embed.weight
+        embedding = torch.where(target, foreground, background)  # (B, N, C)
         long, short = self.transformer.decoder.project(
             encoded.tokens, encoded.tokens + embedding, long_term=long_term
         )
@@ -111,48 +112,48 @@ class AiATrack(nn.Module):
             search_box: (B, 4) xywh. If given, every frame is sought in turn by the others: 1+R
                 times as many boxes to learn from, of frames that are encoded anyway.
         """
-        batch = len(search)
+        batch, count = reference_boxes.shape[:2]
+        # Encode all frames, the search frames in front.
         images = torch.cat([search, references.transpose(0, 1).flatten(0, 1)])  # (B*(1+R), 3, S, S)
         masks = torch.cat([search_mask, reference_masks.transpose(0, 1).flatten(0, 1)])
         encoded = self.encode(images, masks)
-        if search_box is None:
-            features = self._seek_one(encoded, reference_boxes)
-        else:
-            features = self._seek_every(encoded, reference_boxes, search_box)
+        # Memorize the frames whose boxes are known: all of them, or all but the search frames.
+        boxes = [] if search_box is None else [search_box]
+        boxes += reference_boxes.unbind(1)
+        skipped = len(images) - batch * len(boxes)
+        memory = self.memorize(Encoded(*(x[skipped:] for x in encoded)), torch.cat(boxes))
+        # Decode what is sought: the next frame is its first reference, those after it the recent.
+        rows = batch if search_box is None else len(images)
+        start = batch - skipped
+        first, *recent = (_rows_from(memory, start + i * batch, rows) for i in range(count))
+        sought = Encoded(*(x[:rows] for x in encoded))
+        features = self.decode(sought, first, concat_references(recent))
+        # Read off boxes, and score proposals in the search frames.
         scores = self.box_head.score_maps(features)
         box_xyxy = self.box_head.expected_box(scores)
         return Prediction(box_xyxy, self.iou_head(features[:batch], proposals), scores)
 
-    def _seek_one(self, encoded: Encoded, reference_boxes: Tensor) -> Tensor:
-        """Decode the search frames: (B*(1+R), N, C), (B, R, 4) -> (B, C, H, W)."""
-        batch, count = reference_boxes.shape[:2]
-        frames = [
-            Encoded(*(x[i * batch : (i + 1) * batch] for x in encoded)) for i in range(count + 1)
-        ]
-        first = self.memorize(frames[1], reference_boxes[:, 0])
-        recent = [
-            self.memorize(frames[1 + i], reference_boxes[:, i], long_term=False)
-            for i in range(1, count)
-        ]
-        return self.decode(frames[0], first, concat_references(recent))
 
-    def _seek_every(self, encoded: Encoded, reference_boxes: Tensor, search_box: Tensor) -> Tensor:
-        """Decode all frames, the next being the first reference, those after it the recent ones.
+def target_cells(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
+    """Mark the cells that a box covers; the others are background.
 
-        (B*(1+R), N, C), (B, R, 4), (B, 4) -> (B*(1+R), C, H, W), the search frames in front.
-        """
-        batch, count = reference_boxes.shape[:2]
-        boxes = torch.cat([search_box, reference_boxes.transpose(0, 1).flatten(0, 1)])
-        memory = self.memorize(encoded, boxes)
-        recent = [_rolled(memory, i * batch) for i in range(2, count + 1)]
-        return self.decode(encoded, _rolled(memory, batch), concat_references(recent))
+    x, y, w, h in cells are each rounded on their own (half to even), so the far edge is round(x) +
+    round(w). A box of negative size, which a prediction can be, covers nothing.
 
+    Args:
+        box_xywh_crop: (B, 4), fractions of the crop.
+        height, width: grid size in cells.
 
-def _rolled(references: References, rows: int) -> References:
-    """Move the rows that come `rows` later to the front."""
-    long, short, inner_pos = references
-    long, short = (type(kv)(*(x.roll(-rows, 0) for x in kv)) for kv in (long, short))
-    return References(long, short, inner_pos.roll(-rows, 0))
+    Returns:
+        (B, height*width) bool, row-major.
+    """
+    size = box_xywh_crop.new_tensor([width, height, width, height])
+    x, y, w, h = (box_xywh_crop.float() * size).round()[:, :, None].unbind(1)  # (B, 1) each
+    columns = torch.arange(width, device=x.device)
+    rows = torch.arange(height, device=x.device)
+    in_columns = (columns >= x) & (columns < x + w)  # (B, width)
+    in_rows = (rows >= y) & (rows < y + h)  # (B, height)
+    return (in_rows[:, :, None] & in_columns[:, None, :]).flatten(1)
 
 
 def concat_references(references: list[References]) -> References:
@@ -160,4 +161,13 @@ def concat_references(references: list[References]) -> References:
     key = torch.cat([r.short.key for r in references], 2)
     value = torch.cat([r.short.value for r in references], 2)
     inner_pos = torch.cat([r.inner_pos for r in references], 1)
-    return References(None, references[0].short._replace(key=key, value=value), inner_pos)
+    return References(None, KeyValue(key, value), inner_pos)
+
+
+def _rows_from(references: References, start: int, count: int) -> References:
+    """Take `count` rows from `start` on; the first rows follow the last ones."""
+    long, short = (
+        KeyValue(*(x.roll(-start, 0)[:count] for x in part))
+        for part in (references.long_term, references.short)
+    )
+    return References(long, short, references.inner_pos.roll(-start, 0)[:count])

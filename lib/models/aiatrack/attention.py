@@ -1,7 +1,6 @@
-"""Attention in attention: multi-head attention whose correlations are refined by a second
-attention.
+"""Attention in attention: multi-head attention, its correlations refined by a second attention.
 
-Source: the paper, section 3.1; spec section 2. One module serves self- and cross-attention.
+Source: the paper, section 3.1; docs/method.md, section 2. It serves as self- and cross-attention.
 B batch, h heads, d = C/h, N tokens of one frame (also the queries), R frames among the keys, D
 match width.
 """
@@ -34,11 +33,9 @@ class AiAAttention(nn.Module):
         *,
         use_aia: bool = True,
     ) -> None:
-        """Make the projections.
+        """Take dim: C, heads: h, which divides C, tokens: N per frame, match_dim: D.
 
-        Args:
-            dim: C. heads: h, divides C. tokens: N per frame. match_dim: D.
-            use_aia: without it this is plain multi-head attention.
+        use_aia: without it this is ordinary multi-head attention.
         """
         super().__init__()
         self.heads = heads
@@ -85,7 +82,7 @@ class AiAAttention(nn.Module):
         return memory.key @ (q * scale).transpose(-2, -1)  # (B, h, R*N, N)
 
     def refine(self, correlation: Tensor, inner_pos: Tensor) -> Tensor:
-        """Add what the inner attention says, if there is one: (B, h, R*N, N) -> the same shape."""
+        """Add the inner attention's correction, if there is one: (B, h, R*N, N) -> same shape."""
         if self.inner_attn is None:
             return correlation
         frames = correlation.unflatten(2, (-1, self.tokens))  # (B, h, R, N, N)
@@ -101,7 +98,7 @@ class InnerAttention(nn.Module):
     """Consensus among the correlation columns of one frame: the attention inside AiA."""
 
     def __init__(self, tokens: int, match_dim: int, dropout: float = 0.1) -> None:
-        """Make the layers. tokens: N. match_dim: D."""
+        """Take tokens: N, match_dim: D."""
         super().__init__()
         self.dropout = dropout
         self.corr_proj = nn.Linear(tokens, match_dim)
@@ -128,7 +125,7 @@ class CorrelationAttention(nn.Module):
     """One-head attention over correlation columns; values are not projected, the output is."""
 
     def __init__(self, tokens: int, match_dim: int, dropout: float = 0.1) -> None:
-        """Make the projections. tokens: N. match_dim: D."""
+        """Take tokens: N, match_dim: D."""
         super().__init__()
         self.dropout = dropout
         self.q_proj_weight = nn.Parameter(torch.empty(match_dim, match_dim))

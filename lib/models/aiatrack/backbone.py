@@ -1,9 +1,11 @@
 """Convolutional features at stride 16 from any timm backbone that has such a stage, batch norm
 frozen.
 
-Source: spec section 2; ResNet-50 is timm's, whose parameter names are torchvision's and the
-released files'.
+Source: docs/method.md, section 2; ResNet-50 is timm's, whose parameter names are torchvision's and
+the released files'.
 """
+
+from typing import Any
 
 import timm
 from timm.layers import freeze_batch_norm_2d
@@ -42,7 +44,7 @@ class Backbone(nn.Module):
         super().__init__()
         timm_name = PRETRAINED.get(name, name)
         index = _stage_at_stride(timm_name)
-        body = timm.create_model(
+        body: Any = timm.create_model(
             timm_name, features_only=True, out_indices=(index,), pretrained=pretrained
         )
         self.channels: int = body.feature_info.channels()[-1]
@@ -61,20 +63,19 @@ class Backbone(nn.Module):
 
 
 def _stage_at_stride(name: str) -> int:
-    """Index of the deepest timm feature stage with a stride of 16."""
+    """Index of the timm feature stage with a stride of 16."""
     if not timm.is_model(name):
         similar = timm.list_models(f"*{name.split('.')[0][:6]}*")[:8]
         raise ValueError(
             f"MODEL.BACKBONE.TYPE {name!r} is not a timm model; similar names: {similar}"
         )
     try:
-        reductions = timm.create_model(name, features_only=True).feature_info.reduction()
+        body: Any = timm.create_model(name, features_only=True)
+        strides = body.feature_info.reduction()
     except (RuntimeError, AttributeError) as error:
         raise ValueError(
             f"MODEL.BACKBONE.TYPE {name!r} cannot give feature maps: {error}"
         ) from error
-    if STRIDE not in reductions:
-        raise ValueError(
-            f"MODEL.BACKBONE.TYPE {name!r} has strides {reductions}; {STRIDE} is needed"
-        )
-    return reductions.index(STRIDE)
+    if STRIDE not in strides:
+        raise ValueError(f"MODEL.BACKBONE.TYPE {name!r} has strides {strides}; {STRIDE} is needed")
+    return strides.index(STRIDE)

@@ -1,6 +1,6 @@
 """Corner head (search features -> box) and IoU head (features, boxes -> predicted IoU).
 
-Source: STARK's corner head and ATOM's IoU head as the paper uses them; spec section 2.
+Source: STARK's corner head and ATOM's IoU head as the paper uses them; docs/method.md, section 2.
 B targets, P proposals, C width, H = W grid, S crop side in pixels.
 """
 
@@ -13,16 +13,15 @@ from lib.utils.box_ops import xywh_to_xyxy
 
 def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
     """3x3 convolution with bias, batch norm, ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()
-    )
+    conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
 class CornerHead(nn.Module):
-    """Two score maps, one a corner; the box is their expected positions."""
+    """One score map per corner; the box is their expected positions."""
 
     def __init__(self, dim: int, stride: int) -> None:
-        """Make both branches. dim: C. stride: pixels of the crop per cell."""
+        """Take dim: C, stride: pixels of the crop per cell."""
         super().__init__()
         self.stride = stride
         widths = [dim, dim, dim // 2, dim // 4, dim // 8]
@@ -67,7 +66,6 @@ class PooledLinear(nn.Module):
     """Linear, batch norm and ReLU on pooled features."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        """Make the layers."""
         super().__init__()
         self.linear = nn.Linear(inputs, outputs)
         self.bn = nn.BatchNorm1d(outputs)
@@ -83,7 +81,6 @@ class IoUHead(nn.Module):
     POOL = 4  # bins per axis
 
     def __init__(self, dim: int) -> None:
-        """Make the layers. dim: C."""
         super().__init__()
         self.pool: Pooling = prroi_pool  # or what load_cuda_pooling gives
         self.conv1 = conv_bn_relu(dim, dim)
@@ -102,8 +99,7 @@ class IoUHead(nn.Module):
             box_xywh_crop: (B, P, 4) in fractions of the crop.
 
         Returns:
-            (B, P) float32; trained towards 2 * IoU - 1, so nominally but not strictly within [-1,
-            1].
+            (B, P) float32, trained towards 2 * IoU - 1; nothing keeps it within [-1, 1].
         """
         features = self.conv3(self.conv2(self.conv1(features)))
         box_xyxy_crop = xywh_to_xyxy(box_xywh_crop)

@@ -1,7 +1,7 @@
 """DETR's normalised 2-D sine encoding of the unpadded cells.
 
-Source: spec section 2. The network uses it twice: with C/2 features per axis (outer) and D/2
-(inner).
+Source: docs/method.md, section 2. The network uses it twice: with C/2 features per axis (outer)
+and D/2 (inner).
 """
 
 import math
@@ -14,7 +14,7 @@ class PositionEncodings(nn.Module):
     """The two encodings of the network; a module without parameters."""
 
     def __init__(self, dim: int, match_dim: int) -> None:
-        """Keep the widths. dim: C. match_dim: D."""
+        """Take dim: C, match_dim: D."""
         super().__init__()
         self.dim, self.match_dim = dim, match_dim
 

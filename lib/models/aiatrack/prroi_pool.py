@@ -1,10 +1,9 @@
-"""Precise RoI pooling: the exact integral of the bilinear interpolant over each bin, over the bin's
-area.
+"""Precise RoI pooling: the exact mean of the bilinear interpolant over each bin.
 
-Source: IoU-Net (Jiang et al. 2018), section 3.3; spec section 2. The interpolant is a sum of tent
-functions, so the integral over a bin factorises into W_y F W_x^T, where W[p, i] integrates the tent
-of cell i over bin p. That closed form needs nothing compiled, runs on every device, and gives exact
-gradients in features and boxes.
+Source: IoU-Net (Jiang et al. 2018), section 3.3; docs/method.md, section 2. The interpolant is a
+sum of tent functions, so the integral over a bin factorises into W_y F W_x^T, where W[p, i]
+integrates the tent of cell i over bin p. That closed form needs nothing compiled, runs on every
+device, and gives exact gradients in features and boxes.
 """
 
 import functools
@@ -31,8 +30,8 @@ def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0
         scale: multiplies the boxes to give cells.
 
     Returns:
-        (B, P, C, size, size) float32 (float64 for float64 features). A box with x2 <= x1 or y2 <=
-        y1 gives zeros.
+        (B, P, C, size, size) float32 (float64 for float64 features); zeros where a box has
+        x2 <= x1 or y2 <= y1.
     """
     with torch.autocast(features.device.type, enabled=False):
         features, weight_y, weight_x = _factors(features, box_xyxy, size, scale)
@@ -67,6 +66,8 @@ def load_cuda_pooling() -> Pooling:
         RuntimeError: not built, or built for another torch; nothing is compiled here.
     """
     spec = importlib.util.spec_from_file_location("prroi_pool_extension", EXTENSION)
+    if spec is None or spec.loader is None:
+        raise RuntimeError(f"{EXTENSION} cannot be imported")
     extension = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(extension)
     if not extension.load_extension():

@@ -1,10 +1,10 @@
 """Encoder and decoder layers around AiA attention, and the stack of them.
 
-Source: the paper, section 3.2; spec section 2. Post-norm, ReLU. B batch, N tokens, C width, D match
-width.
+Source: the paper, section 3.2; docs/method.md, section 2. Post-norm, ReLU.
+B batch, N tokens, C width, D match width.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,18 +25,24 @@ class LayerOptions(NamedTuple):
     aia_cross: bool  # and in long-term and short-term cross-attention, which the decoder has
 
     def attention(self, *, use_aia: bool) -> AiAAttention:
-        """Make one attention."""
         return AiAAttention(
             self.dim, self.heads, self.tokens, self.match_dim, self.dropout, use_aia=use_aia
         )
 
 
 class References(NamedTuple):
-    """What the decoder needs of R remembered frames."""
+    """What the decoder needs of R memorized frames."""
 
     long: KeyValue | None  # as long-term reference; None where only the short-term part is kept
     short: KeyValue  # as short-term reference
     inner_pos: Tensor  # (B, R*N, D)
+
+    @property
+    def long_term(self) -> KeyValue:
+        """`long`. Raises ValueError where it was not kept."""
+        if self.long is None:
+            raise ValueError("references without a long-term part cannot be the first ones")
+        return self.long
 
 
 class _Layer(nn.Module):
@@ -62,7 +68,6 @@ class EncoderLayer(_Layer):
     """Self-attention within one frame, then the feed-forward network."""
 
     def __init__(self, options: LayerOptions) -> None:
-        """Make the layer."""
         super().__init__(options)
         self.self_attn = options.attention(use_aia=options.aia_self)
 
@@ -76,7 +81,6 @@ class Encoder(nn.Module):
     """A stack of encoder layers, without a norm of its own."""
 
     def __init__(self, layers: int, options: LayerOptions) -> None:
-        """Make the stack."""
         super().__init__()
         self.layers = nn.ModuleList(EncoderLayer(options) for _ in range(layers))
 
@@ -91,7 +95,6 @@ class DecoderLayer(_Layer):
     """Two attentions in parallel, to the first frame and to recent ones, then the feed-forward."""
 
     def __init__(self, options: LayerOptions) -> None:
-        """Make the layer."""
         super().__init__(options)
         self.long_term_attn = options.attention(use_aia=options.aia_cross)
         self.short_term_attn = options.attention(use_aia=options.aia_cross)
@@ -105,7 +108,7 @@ class DecoderLayer(_Layer):
 
     def forward(self, x: Tensor, first: References, recent: References) -> Tensor:
         """(B, N, C) search tokens -> (B, N, C)."""
-        long = self.long_term_attn(x, first.long, first.inner_pos)
+        long = self.long_term_attn(x, first.long_term, first.inner_pos)
         short = self.short_term_attn(x, recent.short, recent.inner_pos)
         return self._feed_forward(self.norm1(x + self.dropout(long) + self.dropout(short)))
 
@@ -114,18 +117,16 @@ class Decoder(nn.Module):
     """The one decoder layer of the paper and its final norm."""
 
     def __init__(self, options: LayerOptions) -> None:
-        """Make the layer."""
         super().__init__()
-        self.layers = nn.ModuleList(
-            [DecoderLayer(options)]
-        )  # a list of one: the released names say layers.0
+        self.layers = nn.ModuleList([DecoderLayer(options)])  # of one: released names say layers.0
         self.norm = nn.LayerNorm(options.dim)
 
     def project(
         self, memory: Tensor, value: Tensor, *, long_term: bool
     ) -> tuple[KeyValue | None, KeyValue]:
         """See `DecoderLayer.project`."""
-        return self.layers[0].project(memory, value, long_term=long_term)
+        layer = cast(DecoderLayer, self.layers[0])  # a list does not say what it holds
+        return layer.project(memory, value, long_term=long_term)
 
     def forward(self, x: Tensor, first: References, recent: References) -> Tensor:
         """(B, N, C) search tokens -> (B, N, C)."""
@@ -136,7 +137,6 @@ class Transformer(nn.Module):
     """Encoder and decoder under the name they have in the released state dict."""
 
     def __init__(self, encoder_layers: int, options: LayerOptions) -> None:
-        """Make both."""
         super().__init__()
         self.encoder = Encoder(encoder_layers, options)
         self.decoder = Decoder(options)

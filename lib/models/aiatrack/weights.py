@@ -1,6 +1,6 @@
 """Match weights with a network, or say what does not fit and which recipe would.
 
-Source: spec section 6. Neighbours: lib/utils/checkpoint.py reads files, build.py makes networks.
+Source: docs/method.md, section 6. lib/utils/checkpoint.py reads files, build.py makes networks.
 """
 
 import re
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lib.utils.checkpoint import CheckpointError, read_weights
 
-SHOWN = 4  # entries named in an error
+MAX_NAMES = 4  # in an error
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
@@ -53,7 +53,7 @@ def released_contents(model: nn.Module, epoch: int) -> dict[str, Any]:
 
 def describe_recipe(state: dict[str, Tensor]) -> dict[str, Any]:
     """Read the recipe's values off the shapes of a state dict; keys are configuration keys."""
-    found: dict[str, Any] = {}
+    recipe: dict[str, Any] = {}
     encoder = "transformer.encoder.layers"
     inner = [name for name in state if name.endswith(".inner_attn.corr_proj.weight")]
     widths = {
@@ -64,33 +64,33 @@ def describe_recipe(state: dict[str, Tensor]) -> dict[str, Any]:
     }
     for key, (name, axis) in widths.items():
         if name in state and state[name].ndim > axis:
-            found[key] = state[name].shape[axis]
+            recipe[key] = state[name].shape[axis]
     layers = {m[1] for name in state if (m := re.match(rf"{re.escape(encoder)}\.(\d+)\.", name))}
     if layers:
-        found["MODEL.TRANSFORMER.ENC_LAYERS"] = len(layers)
-        found["MODEL.AIA.USE_AIA"] = bool(inner)
+        recipe["MODEL.TRANSFORMER.ENC_LAYERS"] = len(layers)
+        recipe["MODEL.AIA.USE_AIA"] = bool(inner)
     where = {"self" if name.startswith(encoder) else "cross" for name in inner}
     if len(where) == 1:
-        found["MODEL.AIA.WHERE"] = where.pop()
+        recipe["MODEL.AIA.WHERE"] = where.pop()
     if "bottleneck.weight" in state and state["bottleneck.weight"].ndim == 4:
-        found["a MODEL.BACKBONE.TYPE with channels"] = state["bottleneck.weight"].shape[1]
-    return found
+        recipe["a MODEL.BACKBONE.TYPE with channels"] = state["bottleneck.weight"].shape[1]
+    return recipe
 
 
-def _differences(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> list[str]:
+def _differences(expected: dict[str, Tensor], actual: dict[str, Tensor]) -> list[str]:
     """Phrases about missing, extra and mis-shaped entries."""
     shapes = [
-        f"{name} {tuple(given[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in given and given[name].shape != wanted[name].shape
+        f"{name} {tuple(actual[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected
+        if name in actual and actual[name].shape != expected[name].shape
     ]
     groups = {
-        "missing": [name for name in wanted if name not in given],
-        "not in the network": [name for name in given if name not in wanted],
+        "missing": [name for name in expected if name not in actual],
+        "not in the network": [name for name in actual if name not in expected],
         "of another shape": shapes,
     }
     return [
-        f"{len(names)} {what}: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+        f"{len(names)} {what}: {', '.join(names[:MAX_NAMES])}{', ...' * (len(names) > MAX_NAMES)}"
         for what, names in groups.items()
         if names
     ]

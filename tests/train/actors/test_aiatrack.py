@@ -14,9 +14,8 @@ from seeded import seeded_box, seeded_frame, seeded_tensor
 from torch import nn
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import Prediction
+from lib.models.aiatrack.aiatrack import Prediction, target_cells
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.embedding import target_cells
 from lib.models.aiatrack.head import CornerHead
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights, corner_cross_entropy
 from lib.train.base_functions import build_optimizer
