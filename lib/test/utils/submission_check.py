@@ -1,9 +1,7 @@
 """What the TrackingNet and GOT-10k servers accept, and the check of an archive against it.
 
-`submission.py` packs results and uses this check on what it wrote.
+`submission.py` writes archives and uses this check on them.
 """
-
-from __future__ import annotations
 
 import re
 import zipfile
@@ -21,50 +19,38 @@ class SubmissionError(ValueError):
 
 
 class Layout(NamedTuple):
-    """What one server expects."""
+    """What one server expects: TRACKINGNET or GOT10K."""
 
     title: str
     archive: str  # file name
     dataset: str  # the test set's name in the project
-    sequences: int  # in the official test set
-    boxes: int | None  # in the official test set, where it is published
-    box_member: str  # name in the archive, `{name}` being the sequence
-    time_member: str | None  # None: the server takes no times
     frames_folder: str  # where the data set keeps a folder of images for each sequence
+    sequences: int  # in the official test set
+    box_member: str  # name in the archive, `{name}` being the sequence
+    boxes: int | None = None  # in the official test set, where it is published
+    time_member: str | None = None  # None: the server takes no times
 
 
 TRACKINGNET = Layout(
-    "TrackingNet",
-    "trackingnet_submit.zip",
-    "trackingnet",
-    511,
-    None,
-    "{name}.txt",
-    None,
-    "TEST/frames",
+    "TrackingNet", "trackingnet_submit.zip", "trackingnet", "TEST/frames", 511, "{name}.txt"
 )
 GOT10K = Layout(
-    "GOT-10k",
-    "got10k_submit.zip",
-    "got10k_test",
-    180,
-    22834,
-    "{name}/{name}_001.txt",
-    "{name}/{name}_time.txt",
-    "test",
+    title="GOT-10k",
+    archive="got10k_submit.zip",
+    dataset="got10k_test",
+    frames_folder="test",
+    sequences=180,
+    box_member="{name}/{name}_001.txt",
+    boxes=22834,
+    time_member="{name}/{name}_time.txt",
 )
 
 
 def check(layout: Layout, archive: Path, frames: Mapping[str, int] | None = None) -> int:
-    """Validate an archive: its members' names, every line of every file, lengths.
+    """Validate the names of an archive's members, every line and lengths; return its box count.
 
     Args:
-        layout: TRACKINGNET or GOT10K.
-        archive: a zip file.
         frames: the test set's sequences and their lengths; None: the official counts decide.
-
-    Returns:
-        The number of boxes.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -75,7 +61,10 @@ def check(layout: Layout, archive: Path, frames: Mapping[str, int] | None = None
     lengths = _check_boxes(layout, members, problems)
     _check_times(layout, members, lengths, problems)
     problems += [f"{name}: does not belong there" for name in members]
-    _check_counts(layout, lengths, frames, problems)
+    if frames is None:
+        problems += _official_count_problems(layout, lengths)
+    else:
+        problems += _length_problems(lengths, frames)
     if problems:
         raise SubmissionError("\n".join(problems))
     return sum(lengths.values())
@@ -123,7 +112,7 @@ def _check_times(
 
 
 def _check_lines(member: str, content: bytes, line: re.Pattern[bytes], problems: list[str]) -> int:
-    """Number of lines, the first wrong one being a problem."""
+    """Number of lines; the first wrong one is a problem."""
     lines = content.split(b"\n")
     if lines.pop() != b"":
         problems.append(f"{member}: no newline at the end")
@@ -134,23 +123,20 @@ def _check_lines(member: str, content: bytes, line: re.Pattern[bytes], problems:
     return len(lines)
 
 
-def _check_counts(
-    layout: Layout,
-    lengths: Mapping[str, int],
-    frames: Mapping[str, int] | None,
-    problems: list[str],
-) -> None:
-    """Compare with the test set on disk, or with the official one."""
-    if frames is None:
-        boxes = sum(lengths.values())
-        if len(lengths) != layout.sequences:
-            problems.append(f"{len(lengths)} sequences, the test set has {layout.sequences}")
-        if layout.boxes is not None and boxes != layout.boxes:
-            problems.append(f"{boxes} boxes, the test set has {layout.boxes} frames")
-        return
-    problems += [f"{name}: missing" for name in frames if name not in lengths]
+def _official_count_problems(layout: Layout, lengths: Mapping[str, int]) -> list[str]:
+    problems, boxes = [], sum(lengths.values())
+    if len(lengths) != layout.sequences:
+        problems.append(f"{len(lengths)} sequences, the test set has {layout.sequences}")
+    if layout.boxes not in (None, boxes):
+        problems.append(f"{boxes} boxes, the test set has {layout.boxes} frames")
+    return problems
+
+
+def _length_problems(lengths: Mapping[str, int], frames: Mapping[str, int]) -> list[str]:
+    problems = [f"{name}: missing" for name in frames if name not in lengths]
     problems += [f"{name}: not in the test set" for name in lengths if name not in frames]
-    for name, length in lengths.items():
-        expected = frames.get(name)
-        if expected is not None and expected != length:
-            problems.append(f"{name}: {length} boxes for {expected} frames")
+    return problems + [
+        f"{name}: {length} boxes for {frames[name]} frames"
+        for name, length in lengths.items()
+        if frames.get(name, length) != length
+    ]

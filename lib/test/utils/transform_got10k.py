@@ -12,7 +12,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+    from lib.test.utils.submission import main
     from lib.test.utils.submission_check import GOT10K
-    from lib.test.utils.submission_program import main
 
     sys.exit(main(GOT10K))

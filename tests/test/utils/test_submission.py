@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.test.utils.submission import count_frames, pack
+from lib.test.utils.submission import count_frames, write_archive
 from lib.test.utils.submission_check import GOT10K, TRACKINGNET, SubmissionError, check
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,7 +49,7 @@ def layout(request):
 def test_trackingnet_archive_has_the_published_layout(tmp_path, caplog):
     frames = make_images(TRACKINGNET, tmp_path, FRAMES)
     make_results(TRACKINGNET, tmp_path / "run", FRAMES)
-    archive = pack(TRACKINGNET, tmp_path / "run", frames)
+    archive = write_archive(TRACKINGNET, tmp_path / "run", frames)
     assert archive == tmp_path / "run" / "trackingnet_submit.zip"
     with zipfile.ZipFile(archive) as file:
         assert sorted(file.namelist()) == ["a_0.txt", "b-1.txt"]
@@ -61,7 +61,7 @@ def test_trackingnet_archive_has_the_published_layout(tmp_path, caplog):
 def test_got10k_archive_has_the_published_layout(tmp_path):
     frames = make_images(GOT10K, tmp_path, FRAMES)
     make_results(GOT10K, tmp_path / "run", FRAMES)
-    archive = pack(GOT10K, tmp_path / "run", frames)
+    archive = write_archive(GOT10K, tmp_path / "run", frames)
     assert archive == tmp_path / "run" / "got10k_submit.zip"
     with zipfile.ZipFile(archive) as file:
         names = [f"{name}/{name}_{kind}.txt" for name in FRAMES for kind in ("001", "time")]
@@ -74,18 +74,18 @@ def test_full_size_test_sets_need_no_images(tmp_path):
     frames = {f"GOT-10k_Test_{n:06d}": 127 for n in range(1, 181)}
     frames["GOT-10k_Test_000180"] += 22834 - 127 * 180
     make_results(GOT10K, tmp_path, frames, "got10k")  # the released results' folder name
-    assert check(GOT10K, pack(GOT10K, tmp_path, None)) == 22834
+    assert check(GOT10K, write_archive(GOT10K, tmp_path, None)) == 22834
     names = {f"video{n:03d}_0": 1 for n in range(511)}
     make_results(TRACKINGNET, tmp_path, names)
-    assert check(TRACKINGNET, pack(TRACKINGNET, tmp_path, None)) == 511
+    assert check(TRACKINGNET, write_archive(TRACKINGNET, tmp_path, None)) == 511
 
 
 def test_raw_results_stay_as_they_were(layout, tmp_path):
     frames = make_images(layout, tmp_path, FRAMES)
     folder = make_results(layout, tmp_path / "run", FRAMES)
     before = snapshot(folder)
-    first = pack(layout, tmp_path / "run", frames).read_bytes()
-    assert pack(layout, tmp_path / "run", frames).read_bytes() == first
+    first = write_archive(layout, tmp_path / "run", frames).read_bytes()
+    assert write_archive(layout, tmp_path / "run", frames).read_bytes() == first
     assert snapshot(folder) == before
     # no temporary file is left beside the archive
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(
@@ -119,7 +119,7 @@ def test_refuses_bad_boxes_and_writes_nothing(layout, tmp_path, content, message
     if content is not None:
         (folder / "a_0.txt").write_text(content)
     with pytest.raises(SubmissionError, match=message):
-        pack(layout, tmp_path / "run", frames)
+        write_archive(layout, tmp_path / "run", frames)
     assert archive.read_bytes() == b"the archive of yesterday"
     assert sorted(path.name for path in archive.parent.iterdir()) == sorted(
         [layout.archive, layout.dataset]
@@ -142,7 +142,7 @@ def test_got10k_refuses_bad_times(tmp_path, content, message):
     if content is not None:
         (folder / "a_0_time.txt").write_text(content)
     with pytest.raises(SubmissionError, match=message):
-        pack(GOT10K, tmp_path / "run", frames)
+        write_archive(GOT10K, tmp_path / "run", frames)
 
 
 def test_names_every_problem_at_once(layout, tmp_path):
@@ -151,13 +151,13 @@ def test_names_every_problem_at_once(layout, tmp_path):
     (folder / "a_0.txt").unlink()
     (folder / "b-1.txt").write_text("1,2,3,4\n")
     with pytest.raises(SubmissionError) as error:
-        pack(layout, tmp_path / "run", frames)
+        write_archive(layout, tmp_path / "run", frames)
     assert len(str(error.value).splitlines()) == 2
 
 
 def test_refuses_without_results_or_images(layout, tmp_path):
     with pytest.raises(FileNotFoundError, match=rf"no {layout.title} results: no folder"):
-        pack(layout, tmp_path, FRAMES)
+        write_archive(layout, tmp_path, FRAMES)
     with pytest.raises(FileNotFoundError, match=rf"no {layout.title} test images in"):
         count_frames(layout, tmp_path)
 
@@ -165,11 +165,11 @@ def test_refuses_without_results_or_images(layout, tmp_path):
 def test_partial_results_are_refused_without_images(tmp_path):
     make_results(TRACKINGNET, tmp_path, FRAMES)
     with pytest.raises(SubmissionError, match="2 sequences, the test set has 511"):
-        pack(TRACKINGNET, tmp_path, None)
+        write_archive(TRACKINGNET, tmp_path, None)
     assert not (tmp_path / TRACKINGNET.archive).exists()
 
 
-def write_archive(path: Path, members: dict[str, str]) -> Path:
+def write_zip(path: Path, members: dict[str, str]) -> Path:
     with zipfile.ZipFile(path, "w") as file:
         for name, text in members.items():
             file.writestr(name, text)
@@ -187,10 +187,10 @@ GOOD_GOT10K = {f"{name}/{name}_001.txt": text for name, text in GOOD_BOXES.items
     ("layout", "members"), [(TRACKINGNET, GOOD_TRACKINGNET), (GOT10K, GOOD_GOT10K)]
 )
 def test_check_passes_a_good_archive(tmp_path, layout, members):
-    assert check(layout, write_archive(tmp_path / "x.zip", members), FRAMES) == 5
+    assert check(layout, write_zip(tmp_path / "x.zip", members), FRAMES) == 5
     # folder entries, as `zip -r` writes them, do no harm
     folders = {f"{name.split('/')[0]}/": "" for name in members if "/" in name}
-    assert check(layout, write_archive(tmp_path / "y.zip", folders | members), FRAMES) == 5
+    assert check(layout, write_zip(tmp_path / "y.zip", folders | members), FRAMES) == 5
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_check_refuses(tmp_path, layout, change, message):
     members = (GOOD_TRACKINGNET if layout is TRACKINGNET else GOOD_GOT10K) | change
     members = {name: text for name, text in members.items() if text is not None}
     with pytest.raises(SubmissionError, match=re.escape(message)):
-        check(layout, write_archive(tmp_path / "x.zip", members), FRAMES)
+        check(layout, write_zip(tmp_path / "x.zip", members), FRAMES)
 
 
 def test_check_refuses_what_is_no_zip_and_official_counts(layout, tmp_path):
@@ -226,7 +226,7 @@ def test_check_refuses_what_is_no_zip_and_official_counts(layout, tmp_path):
     path.write_bytes(b"PK not really")
     with pytest.raises(SubmissionError, match="not a whole, readable zip file"):
         check(layout, path)
-    good = write_archive(path, GOOD_TRACKINGNET if layout is TRACKINGNET else GOOD_GOT10K)
+    good = write_zip(path, GOOD_TRACKINGNET if layout is TRACKINGNET else GOOD_GOT10K)
     with pytest.raises(SubmissionError, match=f"2 sequences, the test set has {layout.sequences}"):
         check(layout, good)
     content = bytearray(good.read_bytes())
