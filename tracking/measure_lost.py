@@ -1,11 +1,11 @@
-"""Measure below which score a target is lost, on results that lie there.
+"""Measure below which score a target is lost, on existing results.
 
     python tracking/test.py --param demo --dataset demo
     python tracking/measure_lost.py --param demo --dataset demo
 
 prints, for some thresholds and the best one, how many lost frames are below it and how many
 followed ones are not; lost: hidden, or an overlap of 0.1 or less. The default of video_demo.py's
---lost-below is what this says of the demo weights (README, "Track my video"); other weights want
+--lost-below is what this finds for the demo weights (README, "Track my video"); other weights need
 their own.
 """
 
@@ -15,14 +15,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.test.analysis.lost import best, read_frames, weigh
+from lib.test.analysis.lost import best_threshold, evaluate_thresholds, read_frames
 from lib.test.analysis.report import annotation_root
 from lib.test.evaluation.datasets import SCORED, open_annotations
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.results import find_results
 from lib.utils.program import run_program
 
-SHOWN = [k / 20 for k in range(2, 19)]
+PRINTED = [k / 20 for k in range(2, 19)]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -42,7 +42,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Read, weigh, print."""
+    """Read the results, print a table of thresholds; return the exit status."""
     args = parse_arguments()
     annotations = open_annotations(args.dataset, annotation_root(args.dataset, args.annotations))
     base = (args.results or results_root()) / args.tracker / args.param
@@ -50,12 +50,12 @@ def main() -> int:
     if folder is None:
         raise FileNotFoundError(f"no results of {args.dataset} in {base}; run tracking/test.py")
     frames = read_frames(annotations, folder)
-    thresholds = weigh(frames)
+    thresholds = evaluate_thresholds(frames)
     print(
         f"{len(frames.lost)} frames, {int(frames.lost.sum())} of them lost; results of {folder}\n"
     )
     print("score below   lost found   followed kept   balanced")
-    for item in (*weigh(frames, SHOWN), chosen := best(thresholds)):
+    for item in (*evaluate_thresholds(frames, PRINTED), chosen := best_threshold(thresholds)):
         mark = "  <- best" if item is chosen else ""
         shares = f"{item.found:12.3f} {item.kept:15.3f} {item.balanced:10.3f}"
         print(f"{item.value:11.2f} {shares}{mark}")

@@ -1,7 +1,5 @@
 """Where two evaluations of the same sequences differ: between runs, and between protocols."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

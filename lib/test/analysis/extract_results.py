@@ -4,8 +4,6 @@ The rules are in `protocols.py`, the truth comes from `lib.test.evaluation.datas
 plots of the outcome are in `tables.py`, `compare.py` and `plot_results.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Frames are read only here, where they are at hand; scoring needs none.
 """
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Sequence
 from pathlib import Path

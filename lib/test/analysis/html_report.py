@@ -4,8 +4,6 @@ The page is `page/report.html.j2` with its style and script inside; here is what
 Numbers come from `tables.py`, curves from `plot_results.py`, pictures from `frame_strips.py`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import combinations

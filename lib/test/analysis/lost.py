@@ -1,11 +1,9 @@
 """Below which score is a target lost? Measured on results that have scores beside their boxes.
 
-A frame is lost if the target cannot be seen, or if the box misses it: an overlap of LOST_OVERLAP or
-less. Of all thresholds the best is that of the greatest balanced accuracy: the mean of the share of
-lost frames that are below it and of the share of followed frames that are not.
+A frame is lost if the target is hidden, or if the box misses it: an overlap of LOST_OVERLAP or
+less. The best threshold has the greatest balanced accuracy: the mean of the share of lost frames
+that are below it and of the share of followed frames that are not.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +16,7 @@ from lib.test.analysis.metrics import intersection_over_union
 from lib.test.evaluation.data import Truth
 from lib.test.evaluation.datasets import Annotations
 from lib.test.evaluation.results import box_file, score_file
+from lib.utils.box_ops import has_area
 
 LOST_OVERLAP = 0.1
 THRESHOLDS = np.arange(101) / 100
@@ -31,7 +30,7 @@ class Frames(NamedTuple):
 
 
 class Threshold(NamedTuple):
-    """What a threshold would come to."""
+    """A score, and how well it tells lost frames from others."""
 
     value: float
     found: float  # share of the lost frames whose score is below it
@@ -43,10 +42,10 @@ class Threshold(NamedTuple):
         return (self.found + self.kept) / 2
 
 
-def judge(truth: Truth, boxes_xywh: np.ndarray, scores: np.ndarray) -> Frames:
+def label_frames(truth: Truth, boxes_xywh: np.ndarray, scores: np.ndarray) -> Frames:
     """Say of each frame after the first whether the target was lost there.
 
-    Frames whose annotation has no box, though the target is not said to be hidden, are left out.
+    Frames whose annotation has no box, though the target is not marked hidden, are left out.
 
     Args:
         boxes_xywh: (n, 4) pixels. scores: (n,).
@@ -59,41 +58,35 @@ def judge(truth: Truth, boxes_xywh: np.ndarray, scores: np.ndarray) -> Frames:
             f"{truth.name}: {len(boxes_xywh)} boxes and {len(scores)} scores for "
             f"{len(truth.boxes_xywh)} annotated frames"
         )
-    has_box = (truth.boxes_xywh[:, 2:] > 0).all(1)
     hidden = np.zeros(len(scores), bool) if truth.visible is None else ~truth.visible
     missed = intersection_over_union(boxes_xywh, np.nan_to_num(truth.boxes_xywh)) <= LOST_OVERLAP
-    counts = (has_box | hidden) & (np.arange(len(scores)) > 0)
+    counts = (has_area(truth.boxes_xywh) | hidden) & (np.arange(len(scores)) > 0)
     return Frames(scores[counts], (hidden | missed)[counts])
 
 
 def read_frames(annotations: Annotations, folder: Path) -> Frames:
-    """Judge all sequences of a test set that have results in a folder.
+    """Label the frames of all sequences of a test set that have results in a folder.
 
     Raises:
         FileNotFoundError: none has; or one has boxes but no scores, as official results have.
-        ValueError: see `judge`.
+        ValueError: see `label_frames`.
     """
     names = [name for name in annotations.names if box_file(folder, name).is_file()]
     if not names:
         raise FileNotFoundError(f"{folder}: no result of any sequence of {annotations.dataset}")
-    judged = [
-        judge(
+    sequences = [
+        label_frames(
             annotations.read(name),
             load_boxes(box_file(folder, name)),
             load_column(score_file(folder, name)),
         )
         for name in names
     ]
-    return join(judged)
+    return Frames(*map(np.concatenate, zip(*sequences, strict=True)))
 
 
-def join(parts: Iterable[Frames]) -> Frames:
-    """Put the frames of several sequences together."""
-    return Frames(*(np.concatenate(part) for part in zip(*parts, strict=True)))
-
-
-def weigh(frames: Frames, values: Iterable[float] = THRESHOLDS) -> list[Threshold]:
-    """Weigh thresholds, in the order given.
+def evaluate_thresholds(frames: Frames, values: Iterable[float] = THRESHOLDS) -> list[Threshold]:
+    """How well each threshold tells the frames apart, in the order given.
 
     Raises:
         ValueError: no frame is lost, or none is not: there is nothing to tell apart.
@@ -108,7 +101,7 @@ def weigh(frames: Frames, values: Iterable[float] = THRESHOLDS) -> list[Threshol
     ]
 
 
-def best(thresholds: Iterable[Threshold]) -> Threshold:
+def best_threshold(thresholds: Iterable[Threshold]) -> Threshold:
     """The one of the greatest balanced accuracy; of equals, the middle one."""
     thresholds = list(thresholds)
     top = max(item.balanced for item in thresholds)

@@ -4,8 +4,6 @@ Which frames count and what an invalid frame is worth is decided in `protocols.p
 Letters: n frames, t thresholds. Boxes are xywh in pixels of the image.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from lib.utils.box_ops import intersection_area, xywh_to_xyxy

@@ -3,8 +3,6 @@
 Uses Matplotlib's objects without `pyplot`, so that no screen and no global state is involved.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ Kept: the rules of the published evaluations and their order, checked against th
 files. The arithmetic is in `metrics.py`; `extract_results.py` applies this to whole data sets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

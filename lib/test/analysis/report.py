@@ -3,8 +3,6 @@
 `tracking/analysis_results.py` prints it. Missing data is part of a report, wrong data raises.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 Figures are percent and stay unrounded until they are printed.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Sequence

@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lib.test.analysis.lost import Frames, best, join, judge, read_frames, weigh
+from lib.test.analysis.lost import (
+    Frames,
+    best_threshold,
+    evaluate_thresholds,
+    label_frames,
+    read_frames,
+)
 from lib.test.evaluation.data import Truth
 from lib.test.evaluation.datasets import Annotations
 from lib.test.evaluation.results import ResultFolder, SequenceResult
@@ -25,34 +31,32 @@ def test_frames_that_are_lost() -> None:
     #         given  followed  missed  hidden  no box, not said to be hidden
     annotated = truth([BOX, BOX, BOX, nothing, nan], [True, True, True, False, True])
     boxes = np.array([AWAY, BOX, AWAY, BOX, BOX])
-    frames = judge(annotated, boxes, np.array([1, 0.9, 0.8, 0.7, 0.6]))
+    frames = label_frames(annotated, boxes, np.array([1, 0.9, 0.8, 0.7, 0.6]))
     assert frames.scores.tolist() == [0.9, 0.8, 0.7]
     assert frames.lost.tolist() == [False, True, True]
 
 
 def test_without_flags_only_overlap_counts() -> None:
-    frames = judge(truth([BOX] * 3), np.array([BOX, BOX, AWAY]), np.array([1, 0.9, 0.2]))
+    frames = label_frames(truth([BOX] * 3), np.array([BOX, BOX, AWAY]), np.array([1, 0.9, 0.2]))
     assert frames.lost.tolist() == [False, True]
 
 
 def test_thresholds_by_hand() -> None:
     frames = Frames(np.array([0.1, 0.5, 0.6, 0.9]), np.array([True, True, False, False]))
-    low, high = weigh(frames, [0.3, 0.7])
+    low, high = evaluate_thresholds(frames, [0.3, 0.7])
     assert (low.found, low.kept, low.balanced) == (0.5, 1.0, 0.75)
     assert (high.found, high.kept, high.balanced) == (1.0, 0.5, 0.75)
     # 0.51 to 0.60 separate the two kinds: the middle one is taken
-    assert best(weigh(frames)).balanced == 1.0 and best(weigh(frames)).value == 0.56
+    assert (
+        best_threshold(evaluate_thresholds(frames)).balanced == 1.0
+        and best_threshold(evaluate_thresholds(frames)).value == 0.56
+    )
 
 
 @pytest.mark.parametrize("lost", [True, False])
 def test_nothing_to_tell_apart(lost: bool) -> None:
     with pytest.raises(ValueError, match=r"[03] of 3 frames are lost: nothing to tell apart"):
-        weigh(Frames(np.zeros(3), np.full(3, lost)))
-
-
-def test_joined() -> None:
-    parts = [Frames(np.array([0.1]), np.array([True])), Frames(np.array([0.2]), np.array([False]))]
-    assert join(parts).scores.tolist() == [0.1, 0.2] and join(parts).lost.tolist() == [True, False]
+        evaluate_thresholds(Frames(np.zeros(3), np.full(3, lost)))
 
 
 def test_results_on_disk(tmp_path: Path) -> None:
@@ -64,6 +68,8 @@ def test_results_on_disk(tmp_path: Path) -> None:
     folder.save("walk", result, {})
     frames = read_frames(annotations, folder.path)
     assert frames.scores.tolist() == [0.75, 0.25] and frames.lost.tolist() == [False, True]
+    folder.save("run", result, {})
+    assert read_frames(annotations, folder.path).scores.tolist() == [0.75, 0.25] * 2
     (folder.path / "walk_score.txt").write_text("1\n")
     with pytest.raises(ValueError, match="walk: 3 boxes and 1 scores for 3 annotated frames"):
         read_frames(annotations, folder.path)
