@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.io.store import LMDB_SUFFIX, pack_lmdb
+from lib.io.store import pack_lmdb, packed_path
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
-    target = arguments.output or folder.with_name(folder.name + LMDB_SUFFIX)
+    target = arguments.output or packed_path(folder)
     if target.exists() and not arguments.overwrite:
         parser.error(f"{target} exists; give --overwrite to replace it")
     with tqdm(unit="B", unit_scale=True, desc=f"packing {folder.name}") as bar:

@@ -1,8 +1,8 @@
-"""Arrays that take long to work out, cached on disk beside the data that they follow from.
+"""Arrays that take long to compute, cached on disk beside the data that they follow from.
 
 The cache is an .npz file without pickles under `.cache` beside the data (under ./.cache of the
-project where the data cannot be written). It holds a stamp of what it was made from, and is made
-anew when that differs. Used by lib/train/dataset/index.py and lib/io/video_file.py.
+project where the data cannot be written). It holds a stamp of the data, and is made anew when that
+differs. Used by lib/train/dataset/index.py and lib/io/video_file.py.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import logging
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,21 +30,20 @@ def cached_arrays(
     Args:
         data: the folder or file that they are made from.
         name: of the cache, unique beside `data`.
-        stamp: what the data look like now; another stamp, another cache.
+        stamp: changes when the data do, see `lib.io.store.Store.stamp`.
         fields: names of the arrays.
-        build: makes them, by name.
+        build: computes them, by name.
     """
-    places = cache_places(data, name)
-    for path in places:
-        arrays = _load(path, stamp, fields)
-        if arrays is not None:
-            return arrays
+    paths = cache_paths(data, name)
+    for path in paths:
+        if (cached := _load(path, stamp, fields)) is not None:
+            return cached
     arrays = build()
-    _save(places, stamp, arrays)
+    _save(paths, stamp, arrays)
     return arrays
 
 
-def cache_places(data: Path, name: str) -> tuple[Path, Path]:
+def cache_paths(data: Path, name: str) -> tuple[Path, Path]:
     """Where a cache may be, best first: beside the data, in the project."""
     beside = data / ".cache" if data.is_dir() else data.parent / ".cache"
     digest = hashlib.blake2b(str(data.resolve()).encode(), digest_size=6).hexdigest()
@@ -67,12 +67,12 @@ def _load(path: Path, stamp: str, fields: Iterable[str]) -> Arrays | None:
         return None
 
 
-def _save(places: Iterable[Path], stamp: str, arrays: Arrays) -> None:
-    """Write the cache to the first place that takes it."""
-    for path in places:
+def _save(paths: tuple[Path, ...], stamp: str, arrays: Arrays) -> None:
+    """Write the cache to the first path that can be written."""
+    contents: dict[str, Any] = {"stamp": stamp, **arrays}
+    for path in paths:
         try:
-            atomic_write(path, lambda file: np.savez(file, stamp=stamp, **arrays))
-            return
+            return atomic_write(path, lambda file: np.savez(file, **contents))
         except OSError as error:
             logger.info("no cache at %s: %s", path, error)
-    logger.warning("%s could not be cached; it is made anew at every start", next(iter(places)))
+    logger.warning("%s could not be cached; it is made anew at every start", paths[0])

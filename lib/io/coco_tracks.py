@@ -4,13 +4,14 @@
     images       {"id": 7, "file_name": "walk/000007.jpg", "video_id": 1, "frame_id": 6}
     annotations  {"id": 3, "image_id": 7, "track_id": 2, "bbox": [x, y, w, h]}
 
-`instance_id` and `frame_index` are taken for `track_id` and `frame_id` as well; without a number of
-the frame, images are in the order of the numbers in their names. Used by `own_data.py`.
+`instance_id` and `frame_index` stand for `track_id` and `frame_id` as well; without a number of the
+frame, images are in the order of the numbers in their names. Used by `own_data.py`.
 """
 
 import json
 import re
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ TRACK_KEYS = ("track_id", "instance_id")
 
 
 class Track(NamedTuple):
-    """One object, from the first image that it is annotated in to the video's last."""
+    """One object, from its first annotated image to the video's last."""
 
     files: tuple[str, ...]  # names of the T images
     boxes_xywh: np.ndarray  # (T, 4) float64 pixels of the image; NaN where it is not annotated
@@ -46,11 +47,10 @@ def read_tracks(text: str, path: Path) -> dict[str, Track]:
     tracks = {}
     for (video, track), by_image in boxes.items():
         first = next(n for n, image in enumerate(images[video]) if image["id"] in by_image)
-        shown = images[video][first:]
-        unknown = [np.nan] * 4
+        rest = images[video][first:]
+        rows = [by_image.get(image["id"], [np.nan] * 4) for image in rest]
         tracks[f"{names[video]}_{_clean(str(track))}"] = Track(
-            tuple(image["file_name"] for image in shown),
-            np.array([by_image.get(image["id"], unknown) for image in shown], np.float64),
+            tuple(image["file_name"] for image in rest), np.array(rows, np.float64)
         )
     if len(tracks) != len(boxes):
         raise ValueError(f"{path}: two videos of one name; the name and track must tell them apart")
@@ -66,7 +66,7 @@ class _Content(NamedTuple):
 
 
 def _parse(text: str, path: Path) -> _Content:
-    """The lists of a JSON text, each entry checked for what COCO itself asks."""
+    """The lists of a JSON text, each entry checked for the keys that COCO requires."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -94,10 +94,10 @@ def _parse(text: str, path: Path) -> _Content:
 
 def _entries(content: object, name: str, path: Path) -> list[dict[str, Any]]:
     """One of the lists of objects in a file."""
-    found = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    entries = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError(f"{path}: no list {name!r}; not an annotation file of COCO")
-    return found
+    return entries
 
 
 def _images_by_video(
@@ -114,8 +114,12 @@ def _images_by_video(
         by_video.setdefault(image["video_id"], []).append(image)
     for group in by_video.values():
         key = next((key for key in FRAME_KEYS if all(key in image for image in group)), None)
-        group.sort(key=lambda image, key=key: image[key] if key else by_number(image["file_name"]))
+        group.sort(key=itemgetter(key) if key else _by_file_name)
     return by_video
+
+
+def _by_file_name(image: dict[str, Any]) -> list[int | str]:
+    return by_number(image["file_name"])
 
 
 def _boxes_by_track(
@@ -124,21 +128,20 @@ def _boxes_by_track(
     """Boxes by image, of each video and track."""
     boxes: dict[tuple[Any, Any], dict[Any, list[float]]] = {}
     for number, entry in enumerate(annotations):
-        said = f"{path}: annotations[{number}]"
+        place = f"{path}: annotations[{number}]"
         if entry.get("iscrowd"):
             continue
         key = next((key for key in TRACK_KEYS if key in entry), None)
         if key is None:
-            raise ValueError(f"{said} has no 'track_id': which object of the video is it?")
+            raise ValueError(f"{place} has no 'track_id': which object of the video is it?")
         if entry["image_id"] not in images:
-            raise ValueError(f"{said} is of image {entry['image_id']}, which is not in 'images'")
+            raise ValueError(f"{place} is of image {entry['image_id']}, which is not in 'images'")
         if not _is_box(entry["bbox"]):
-            raise ValueError(f"{said}: bbox is {entry['bbox']!r}; x, y, w, h are needed")
+            raise ValueError(f"{place}: bbox is {entry['bbox']!r}; x, y, w, h are needed")
         track = boxes.setdefault((images[entry["image_id"]]["video_id"], entry[key]), {})
         if entry["image_id"] in track:
-            raise ValueError(
-                f"{said}: track {entry[key]} has two boxes in image {entry['image_id']}"
-            )
+            image = entry["image_id"]
+            raise ValueError(f"{place}: track {entry[key]} has two boxes in image {image}")
         track[entry["image_id"]] = entry["bbox"]
     if not boxes:
         raise ValueError(f"{path}: no objects in it")
@@ -147,13 +150,11 @@ def _boxes_by_track(
 
 def _is_box(box: object) -> bool:
     """Whether it is a list of four numbers."""
-    return (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(value, int | float) for value in box)
-    )
+    if not isinstance(box, list) or len(box) != 4:
+        return False
+    return all(isinstance(value, int | float) for value in box)
 
 
 def _clean(name: str) -> str:
-    """A name that can be a file's."""
+    """Make a name that can be a file's."""
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "-"

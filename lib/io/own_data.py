@@ -1,15 +1,15 @@
 """A user's own sequences: which there are under a folder, their boxes and their frames.
 
-Training (lib/train/dataset/own_video.py) and testing (lib/test/evaluation) read the same. A root
-holds one of
+Training (lib/train/dataset/own_video.py) and testing (lib/test/evaluation) share it. A root holds
+one of
 
-    sequences.csv        a header, then a line a sequence: name,frames,boxes  (paths from the root)
+    sequences.csv        a header, then one sequence per line: name,frames,boxes  (from the root)
     annotations.json     COCO with videos and tracks (`coco_tracks.py`), and images/
     neither              <name>/groundtruth.txt with images beside it or in <name>/img,
                          <name>.mp4 (or another video) with <name>.txt
 
-Boxes are a line `x,y,w,h` a frame: pixels from the top-left corner of the first pixel. A box of NaN
-or without a size says that the target is not to be seen.
+Boxes are one line `x,y,w,h` per frame: pixels from the top-left corner of the first pixel. A box of
+NaN or without a size says that the target is not visible.
 """
 
 import csv
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.io.coco_tracks import Track, read_tracks
-from lib.io.load_text import parse_table
+from lib.io.load_text import load_boxes
 from lib.io.store import LmdbStore, Store
 from lib.io.video_file import VideoFile, is_video_name
 from lib.utils.image import by_number, is_image_name
@@ -36,12 +36,12 @@ IMAGE_FOLDER = "img"
 
 
 class OwnSequence(NamedTuple):
-    """Where a sequence lies; nothing of it has been read."""
+    """Where a sequence is; nothing of it has been read."""
 
     name: str
     place: str  # folder of images or video, a path in the store
     boxes: str  # file of boxes, a path in the store
-    origin: str  # what named it, for messages; empty: its own files
+    origin: str = ""  # the list that names it, for messages; empty: its own files
     track: Track | None = None  # from COCO: boxes and images by name
 
 
@@ -58,22 +58,20 @@ def own_sequences(store: Store) -> dict[str, OwnSequence]:
     read = {CSV_FILE: _from_csv, COCO_FILE: _from_coco}[lists[0]] if lists else _from_files
     sequences: dict[str, OwnSequence] = {}
     for sequence in read(store):
-        said = f"{sequence.origin}: " if sequence.origin else f"{store.root}: "
-        if not re.fullmatch(r"[\w-][\w.-]*", sequence.name):
-            raise ValueError(
-                f"{said}sequence name {sequence.name!r}: letters, digits, _, - and . are allowed"
-            )
-        if sequence.name in sequences:
-            other = sequences[sequence.name].place
-            raise ValueError(
-                f"{said}the name {sequence.name!r} stands for {other} and {sequence.place}"
-            )
-        sequences[sequence.name] = sequence
+        origin = sequence.origin or store.root
+        name = sequence.name
+        if not re.fullmatch(r"[\w-][\w.-]*", name):
+            allowed = "letters, digits, _, - and . are allowed"
+            raise ValueError(f"{origin}: sequence name {name!r}: {allowed}")
+        if name in sequences:
+            places = f"{sequences[name].place} and {sequence.place}"
+            raise ValueError(f"{origin}: the name {name!r} stands for {places}")
+        sequences[name] = sequence
     return sequences
 
 
 def own_lists(store: Store) -> list[str]:
-    """Name the files in the root that list its sequences; none: folders and videos do."""
+    """Files in the root that list its sequences; without any, folders and videos do."""
     return [name for name in (CSV_FILE, COCO_FILE) if name in store.names("")]
 
 
@@ -86,11 +84,10 @@ def own_boxes(store: Store, sequence: OwnSequence) -> np.ndarray:
     if sequence.track is not None:
         return sequence.track.boxes_xywh
     try:
-        text = store.read_text(sequence.boxes)
+        return load_boxes(sequence.boxes, store)
     except FileNotFoundError as error:
-        said = f"{_origin(sequence)}no file of boxes"
-        raise FileNotFoundError(errno.ENOENT, said, str(store.root / sequence.boxes)) from error
-    return parse_table(text, store.root / sequence.boxes, 4)
+        message = f"{_origin(sequence)}no file of boxes"
+        raise FileNotFoundError(errno.ENOENT, message, str(store.root / sequence.boxes)) from error
 
 
 def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
@@ -105,12 +102,11 @@ def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
         return _track_frames(store, sequence, sequence.track)
     if is_video_name(sequence.place):
         return [sequence.place] * _count(store, sequence)
-    try:
-        inside = store.names(sequence.place)
-    except (FileNotFoundError, NotADirectoryError) as error:
+    inside = _names(store, sequence.place)
+    if inside is None:
         raise FileNotFoundError(
             f"{_origin(sequence)}no folder of images and no video {store.root / sequence.place}"
-        ) from error
+        )
     folder = f"{sequence.place}/{IMAGE_FOLDER}" if IMAGE_FOLDER in inside else sequence.place
     names = sorted(filter(is_image_name, store.names(folder)), key=by_number)
     if not names:
@@ -128,7 +124,7 @@ def check_boxes(
     """
     if boxes == frames or (first_is_enough and boxes == 1):
         return
-    allowed = "one a frame, or the first alone" if first_is_enough else "one a frame"
+    allowed = "one per frame, or the first alone" if first_is_enough else "one per frame"
     raise ValueError(
         f"{boxes} boxes in {store.root / sequence.boxes}, but {frames} frames in "
         f"{store.root / sequence.place}; needed: {allowed}"
@@ -142,23 +138,14 @@ def _from_files(store: Store) -> list[OwnSequence]:
         raise ValueError(
             f"{store.root} holds {BOX_FILE} itself: it is a sequence; name the folder above it"
         )
-    found = []
+    sequences = []
     for name in names:
         if is_video_name(name):
             stem = str(PurePosixPath(name).with_suffix(""))
-            found.append(OwnSequence(stem, name, f"{stem}.txt", ""))
-        elif _is_folder(store, name):
-            found.append(OwnSequence(name, name, f"{name}/{BOX_FILE}", ""))
-    return found
-
-
-def _is_folder(store: Store, name: str) -> bool:
-    """Whether an entry of the root has entries of its own."""
-    try:
-        store.names(name)
-    except (NotADirectoryError, FileNotFoundError):
-        return False
-    return True
+            sequences.append(OwnSequence(stem, name, f"{stem}.txt"))
+        elif _names(store, name) is not None:
+            sequences.append(OwnSequence(name, name, f"{name}/{BOX_FILE}"))
+    return sequences
 
 
 def _from_csv(store: Store) -> list[OwnSequence]:
@@ -171,7 +158,7 @@ def _from_csv(store: Store) -> list[OwnSequence]:
             f"{path}, line 1: a header with the columns {','.join(CSV_COLUMNS)} is needed; "
             f"given: {','.join(header) or 'nothing'}"
         )
-    found = []
+    sequences = []
     for row in reader:
         if not row:
             continue
@@ -182,12 +169,12 @@ def _from_csv(store: Store) -> list[OwnSequence]:
         for column in CSV_COLUMNS:
             if not cells[column]:
                 raise ValueError(f"{origin}: {column} is empty")
-        places = (_inside(store, cells["frames"]), _inside(store, cells["boxes"]))
-        found.append(OwnSequence(cells["name"], *places, origin))
-    return found
+        frames, boxes = (_relative(store, cells[column]) for column in ("frames", "boxes"))
+        sequences.append(OwnSequence(cells["name"], frames, boxes, origin))
+    return sequences
 
 
-def _inside(store: Store, path: str) -> str:
+def _relative(store: Store, path: str) -> str:
     """A path of the CSV as the store takes it: from the root, with slashes."""
     if Path(path).is_absolute():
         path = os.path.relpath(path, store.root)
@@ -208,12 +195,12 @@ def _track_frames(store: Store, sequence: OwnSequence, track: Track) -> list[str
     """Paths of a track's images, all of which must be there."""
     prefix = f"{sequence.place}/" if sequence.place else ""
     paths = [f"{prefix}{file}" for file in track.files]
-    there = {
+    existing = {
         f"{folder}/{name}" if folder else name
         for folder in {path.rpartition("/")[0] for path in paths}
-        for name in _names(store, folder)
+        for name in _names(store, folder) or ()
     }
-    missing = [path for path in paths if path not in there]
+    missing = [path for path in paths if path not in existing]
     if missing:
         raise ValueError(
             f"{len(missing)} of {len(paths)} images are not there, the first is "
@@ -222,12 +209,12 @@ def _track_frames(store: Store, sequence: OwnSequence, track: Track) -> list[str
     return paths
 
 
-def _names(store: Store, folder: str) -> list[str]:
-    """Entries of a folder; none where there is no such folder."""
+def _names(store: Store, folder: str) -> list[str] | None:
+    """Entries of a folder; None where there is no such folder."""
     try:
         return store.names(folder)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return None
 
 
 def _count(store: Store, sequence: OwnSequence) -> int:

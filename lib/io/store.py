@@ -4,11 +4,10 @@
     store.read_text("car/car-1/groundtruth.txt")
 
 Paths are relative and use "/". An LMDB file holds the same bytes under the same paths, so whatever
-reads a folder reads the packed copy; `tracking/make_lmdb.py` makes it with `pack`. Names that start
-with a dot (caches, leftovers) are neither listed nor packed.
+reads a folder reads the packed copy; `tracking/make_lmdb.py` makes it with `pack_lmdb`. Names that
+start with a dot (caches, leftovers) are neither listed nor packed.
 """
 
-import functools
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +20,9 @@ from lib.utils.files import atomic_path
 from lib.utils.image import decode_rgb
 
 LMDB_SUFFIX = ".lmdb"
-LONGEST_KEY = 511  # bytes: LMDB's limit as it is usually compiled
+MAX_KEY = 511  # bytes: LMDB's limit as it is usually compiled
 PAGE = 4096
-FLUSH_AFTER = 256 * 2**20  # bytes a transaction
+FLUSH_AFTER = 256 * 2**20  # bytes per transaction
 
 
 class Store(Protocol):
@@ -33,14 +32,6 @@ class Store(Protocol):
 
     def read_bytes(self, path: str) -> bytes:
         """Return a file's content; FileNotFoundError if there is none."""
-        ...
-
-    def read_text(self, path: str) -> str:
-        """Return a text file (UTF-8); ValueError names a file that is not text."""
-        ...
-
-    def read_image(self, path: str) -> np.ndarray:
-        """Return an image, (H, W, 3) uint8 RGB; ImageError names one that cannot be decoded."""
         ...
 
     def names(self, folder: str) -> list[str]:
@@ -57,26 +48,16 @@ class Store(Protocol):
         """
         ...
 
-
-class _Reader:
-    """What follows from reading bytes."""
-
-    root: Path
-    read_bytes: Callable[[str], bytes]
-
     def read_text(self, path: str) -> str:
-        """See `Store`."""
-        try:
-            return self.read_bytes(path).decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{self.root / path}: not a text file ({error.reason})") from None
+        """Return a text file (UTF-8); ValueError names a file that is not text."""
+        return decode_text(self.read_bytes(path), self.root / path)
 
     def read_image(self, path: str) -> np.ndarray:
-        """See `Store`."""
+        """Return an image, (H, W, 3) uint8 RGB; ImageError names one that cannot be decoded."""
         return decode_rgb(self.read_bytes(path), self.root / path)
 
 
-class FolderStore(_Reader):
+class FolderStore(Store):
     """Files of a folder."""
 
     def __init__(self, root: str | Path) -> None:
@@ -103,8 +84,8 @@ class FolderStore(_Reader):
         return digest.hexdigest()
 
 
-class LmdbStore(_Reader):
-    """Files packed by `pack`. Opened when first read, and anew in each process that reads."""
+class LmdbStore(Store):
+    """Files packed by `pack_lmdb`; each process opens it when it first reads."""
 
     def __init__(self, path: str | Path) -> None:
         self.root = Path(path)
@@ -113,7 +94,7 @@ class LmdbStore(_Reader):
 
     def read_bytes(self, path: str) -> bytes:
         """See `Store`."""
-        with _environment(str(self.root.absolute())).begin() as transaction:
+        with self._transaction() as transaction:
             content = transaction.get(path.encode())
         if content is None:
             raise FileNotFoundError(f"{self.root} holds no {path!r}")
@@ -123,29 +104,35 @@ class LmdbStore(_Reader):
         """See `Store`."""
         prefix = f"{folder}/".encode() if folder else b""
         names = []
-        with (
-            _environment(str(self.root.absolute())).begin() as transaction,
-            transaction.cursor() as cursor,
-        ):
-            found = cursor.set_range(prefix) if prefix else cursor.first()
-            while found and cursor.key().startswith(prefix):
+        with self._transaction() as transaction, transaction.cursor() as cursor:
+            more = cursor.set_range(prefix) if prefix else cursor.first()
+            while more and cursor.key().startswith(prefix):
                 name, slash, _ = cursor.key()[len(prefix) :].partition(b"/")
                 names.append(name.decode())
-                # "0" is the character after "/": jump over all that lies in this folder.
-                found = cursor.set_range(prefix + name + b"0") if slash else cursor.next()
+                # "0" is the character after "/": jump over everything in this folder.
+                more = cursor.set_range(prefix + name + b"0") if slash else cursor.next()
         if not names:
             raise FileNotFoundError(f"{self.root} holds no folder {folder!r}")
         return sorted(set(names))
 
     def stamp(self, paths: Iterable[str]) -> str:
         """See `Store`: packed files change only with the file that holds them."""
-        with _environment(str(self.root.absolute())).begin() as transaction:
+        with self._transaction() as transaction:
             for path in paths:
                 if transaction.get(path.encode()) is None:
                     raise FileNotFoundError(f"{self.root} holds no {path!r}")
-        file = self.root / "data.mdb" if self.root.is_dir() else self.root
-        status = file.stat()
+        status = (self.root / "data.mdb" if self.root.is_dir() else self.root).stat()
         return f"{status.st_mtime_ns} {status.st_size}"
+
+    def _transaction(self) -> Any:
+        """Begin to read; the package allows one environment per file and process."""
+        path = str(self.root.absolute())
+        if path not in _environments:
+            subdir = os.path.isdir(path)
+            _environments[path] = _import_lmdb().open(
+                path, subdir=subdir, readonly=True, lock=False, readahead=False, meminit=False
+            )
+        return _environments[path].begin()
 
 
 def open_store(path: str | Path) -> Store:
@@ -160,11 +147,24 @@ def open_store(path: str | Path) -> Store:
     return FolderStore(path)
 
 
+def packed_path(folder: Path) -> Path:
+    """The usual path of a folder's packed copy: beside it."""
+    return folder.with_name(folder.name + LMDB_SUFFIX)
+
+
+def decode_text(data: bytes, path: str | Path) -> str:
+    """Decode UTF-8, with or without a byte order mark; ValueError names a file that is not text."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file ({error.reason})") from None
+
+
 def pack_lmdb(folder: str | Path, target: str | Path, *, progress: Callable[[int], None]) -> int:
     """Pack a folder into one LMDB file that appears whole or not at all.
 
     Args:
-        target: file to write, usually `<folder>.lmdb`; replaced if there is one.
+        target: file to write, usually `packed_path(folder)`; replaced if there is one.
         progress: called with the number of bytes of each file.
 
     Returns:
@@ -174,43 +174,44 @@ def pack_lmdb(folder: str | Path, target: str | Path, *, progress: Callable[[int
         FileNotFoundError: there is no such folder, or no file in it.
         ValueError: a path is too long for a key.
     """
-    folder, target = Path(folder), Path(target)
-    paths = sorted(walk(folder), key=str.encode)
+    folder = Path(folder)
+    paths = sorted(_walk(folder), key=str.encode)
     if not paths:
         raise FileNotFoundError(f"no files in {folder}")
     for path in paths:
-        if len(path.encode()) > LONGEST_KEY:
-            raise ValueError(f"{path}: a path of more than {LONGEST_KEY} bytes cannot be packed")
-    sizes = (os.path.getsize(folder / path) for path in paths)
+        if len(path.encode()) > MAX_KEY:
+            raise ValueError(f"{path}: a path of more than {MAX_KEY} bytes cannot be packed")
     # Each value starts on a page of its own; keys and tree take some more.
-    room = sum(size + 3 * PAGE for size in sizes) * 11 // 10 + 64 * 2**20
-    with atomic_path(target) as temporary:
-        _fill(temporary, folder, paths, room, progress)
+    sizes = (os.path.getsize(folder / path) for path in paths)
+    capacity = sum(size + 3 * PAGE for size in sizes) * 11 // 10 + 64 * 2**20
+    with atomic_path(Path(target)) as temporary:
+        _fill(temporary, folder, paths, capacity, progress)
     return len(paths)
 
 
-def walk(folder: Path) -> Iterator[str]:
+def _walk(folder: Path) -> Iterator[str]:
     """Yield relative paths of all files, through links, without names that start with a dot."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
-    seen = set()
-    for here, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(here)
-        folders[:] = [] if real in seen else sorted(name for name in folders if name[0] != ".")
-        if real in seen:
+    visited = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:
+            folders.clear()
             continue
-        seen.add(real)
+        visited.add(real)
+        folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in files:
             if name[0] != ".":
-                yield (Path(here) / name).relative_to(folder).as_posix()
+                yield (Path(parent) / name).relative_to(folder).as_posix()
 
 
 def _fill(
-    file: Path, folder: Path, paths: list[str], room: int, progress: Callable[[int], None]
+    file: Path, folder: Path, paths: list[str], capacity: int, progress: Callable[[int], None]
 ) -> None:
-    """Append files in key order to a new LMDB file of at most `room` bytes."""
+    """Append files in key order to a new LMDB file of at most `capacity` bytes."""
     environment = _import_lmdb().open(
-        str(file), subdir=False, map_size=room, lock=False, sync=False, meminit=False
+        str(file), subdir=False, map_size=capacity, lock=False, sync=False, meminit=False
     )
     try:
         transaction, pending = environment.begin(write=True), 0
@@ -228,37 +229,6 @@ def _fill(
         environment.close()
 
 
-_environments: dict[str, Any] = {}  # open in this process, by path
-
-
-def _environment(path: str) -> Any:
-    """Open an LMDB file for reading; once a process, since the package allows no more."""
-    if path not in _environments:
-        _close_before_forks()
-        _environments[path] = _import_lmdb().open(
-            path,
-            subdir=os.path.isdir(path),
-            readonly=True,
-            lock=False,
-            readahead=False,
-            meminit=False,
-        )
-    return _environments[path]
-
-
-@functools.cache
-def _close_before_forks() -> None:
-    """Let no environment cross a fork: a child could neither use it nor open the file again."""
-    if hasattr(os, "register_at_fork"):  # Windows cannot fork
-        os.register_at_fork(before=_close_environments)
-
-
-def _close_environments() -> None:
-    """Close what is open; the next reading opens it again."""
-    while _environments:
-        _environments.popitem()[1].close()
-
-
 def _import_lmdb() -> Any:
     """Import lmdb, which only packed data need."""
     try:
@@ -266,3 +236,16 @@ def _import_lmdb() -> Any:
     except ImportError as error:
         raise ImportError("packed data sets need the package lmdb: pip install lmdb") from error
     return lmdb
+
+
+_environments: dict[str, Any] = {}  # open in this process, by path
+
+
+def _close_environments() -> None:
+    """Let no environment cross a fork: a child could neither use it nor open the file again."""
+    while _environments:
+        _environments.popitem()[1].close()
+
+
+if hasattr(os, "register_at_fork"):  # Windows cannot fork
+    os.register_at_fork(before=_close_environments)

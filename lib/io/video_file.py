@@ -4,15 +4,16 @@
         video.count         # found by decoding the file once; headers often lie
         video.read(99)      # (H, W, 3) uint8 RGB, the frame that reading in order gives as the 99th
 
-OpenCV's seeking is not exact: it works frame numbers out from times and the mean rate. Here the
-time of every frame is kept in a table (`lib/io/array_cache.py`), a seek's landing place is
-looked up in it, and the rest of the way is decoded. Frames of folders and of videos are read alike
-by `read_frame`.
+OpenCV's seeking is not exact: it computes frame numbers from times and the mean rate. Here a table
+keeps the time of every frame (`lib/io/array_cache.py`); the frame that a seek lands on is looked up
+in it, and those up to the wanted one are decoded. `read_frame` reads frames of folders and videos.
 """
 
+import contextlib
 import logging
 import os
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,15 +21,21 @@ import cv2
 import numpy as np
 
 from lib.io.array_cache import cached_arrays
-from lib.io.opencv import no_frame, not_a_video, quiet_opencv
 from lib.utils.image import ImageError, read_rgb
 
 logger = logging.getLogger(__name__)
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"})
-NEAR = 32  # frames that are decoded on the way rather than jumped over
-MOST_OPEN = 4  # decoders that a training process keeps; one of 1080p takes some 50 MB
-STEPS_BACK = (0, 16, 64, 256)  # frames before the wanted one that are tried as places to land
+MAX_DECODED = 32  # frames ahead that are decoded rather than jumped over
+MAX_OPEN = 4  # decoders that a training process keeps; one of 1080p takes some 50 MB
+SEEK_MARGINS = (0, 16, 64, 256)  # frames before the wanted one that seeking aims at, in turn
+NOT_A_VIDEO = (
+    f"not a video that OpenCV {cv2.__version__} can read: another kind of file, truncated, or in "
+    "an unknown codec"
+)
+NO_FRAME = (
+    f"opens, but gives no frame (broken, or in a codec that OpenCV {cv2.__version__} cannot read)"
+)
 
 
 class VideoError(OSError):
@@ -40,14 +47,26 @@ def is_video_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
 
 
-class VideoFile:
-    """A video that is opened when first read, and anew in each process that reads it.
+@contextlib.contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV from printing what this project reports in its own words."""
+    # OpenCV 4 has these at its top, OpenCV 5 in a module.
+    log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+    level = log.getLogLevel()
+    log.setLogLevel(0)  # silent
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
 
-    Holds one decoder at most, whatever the length; reading the last frame lets go of it.
+
+class VideoFile:
+    """A video that each process opens when it first reads it.
+
+    Holds one decoder at most, whatever the length; reading the last frame releases it.
     """
 
     def __init__(self, path: str | Path) -> None:
-        """Name the file; it is not touched yet."""
         self.path = Path(path)
         self._times: np.ndarray | None = None
         self._capture: cv2.VideoCapture | None = None
@@ -64,7 +83,7 @@ class VideoFile:
 
     @property
     def count(self) -> int:
-        """Number of frames that can be decoded. The first time the whole file is gone through.
+        """Number of frames that can be decoded; the first time, the whole file is.
 
         Raises:
             FileNotFoundError: no such file. VideoError: not a video, or without frames.
@@ -80,9 +99,8 @@ class VideoFile:
         """
         if not 0 <= index < self.count:
             raise IndexError(f"{self.path} has the frames 0 to {self.count - 1}; wanted: {index}")
-        self._go_to(index)
-        there, bgr = self._capture.read()
-        if not there:
+        ok, bgr = self._seek(index).read()
+        if not ok:
             self.close()
             raise ImageError(f"{self.path}: frame {index} cannot be decoded")
         self._next = index + 1
@@ -91,7 +109,7 @@ class VideoFile:
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
     def close(self) -> None:
-        """Let go of the decoder; the next reading opens it again."""
+        """Release the decoder; the next reading opens it again."""
         if self._capture is not None:
             self._capture.release()
         self._capture, self._next = None, 0
@@ -110,13 +128,13 @@ class VideoFile:
     def _read_times(self) -> dict[str, np.ndarray]:
         """Decode the file from end to end."""
         logger.info("%s: counting the frames (once)", self.path)
-        self._open()
+        capture = self._open()
         times = []
-        while self._capture.grab():
-            times.append(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+        while capture.grab():
+            times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
         self.close()
         if not times:
-            raise VideoError(f"{self.path}: {no_frame()}")
+            raise VideoError(f"{self.path}: {NO_FRAME}")
         if (np.diff(times) <= 0).any():
             logger.warning(
                 "%s: the times of its frames do not increase, so that every jump decodes it from "
@@ -125,48 +143,50 @@ class VideoFile:
             )
         return {"times": np.array(times)}
 
-    def _open(self) -> None:
+    def _open(self) -> cv2.VideoCapture:
         """Start decoding at the first frame."""
         self.close()
         with quiet_opencv():
             # One thread: tracking and loading have their own.
-            limits = [cv2.CAP_PROP_N_THREADS, 1]
-            self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, limits)
-        if not self._capture.isOpened():
-            self._capture = None
-            raise VideoError(f"{self.path}: {not_a_video()}")
+            options = [cv2.CAP_PROP_N_THREADS, 1]
+            capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, options)
+        if not capture.isOpened():
+            raise VideoError(f"{self.path}: {NOT_A_VIDEO}")
+        self._capture = capture
         _decoding.add(self)
+        return capture
 
-    def _go_to(self, index: int) -> None:
+    def _seek(self, index: int) -> cv2.VideoCapture:
         """Bring the decoder to where it gives frame `index` next."""
-        if self._capture is None and index <= NEAR:
-            self._open()
-        if self._capture is None or not 0 <= index - self._next <= NEAR:
-            self._jump(index)
-        while self._next < index and self._capture.grab():
+        capture = self._capture
+        if capture is None and index <= MAX_DECODED:
+            capture = self._open()
+        if capture is None or not 0 <= index - self._next <= MAX_DECODED:
+            capture = self._jump(index)
+        while self._next < index and capture.grab():
             self._next += 1
+        return capture
 
-    def _jump(self, index: int) -> None:
-        """Seek to a frame not after `index`; to the first where seeking leads astray."""
+    def _jump(self, index: int) -> cv2.VideoCapture:
+        """Seek to a frame not after `index`; to the first where seeking fails."""
         times = self._table()
-        if self._capture is None:
-            self._open()
-        for back in STEPS_BACK if (np.diff(times) > 0).all() else ():
-            if index <= back:
+        capture = self._capture or self._open()
+        for margin in SEEK_MARGINS if (np.diff(times) > 0).all() else ():
+            if index <= margin:
                 break
-            # The frame that is landed on is given away, so aim at the one before.
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, index - 1 - back)
-            if not self._capture.grab():
+            # The frame that is landed on is consumed, so aim at the one before.
+            capture.set(cv2.CAP_PROP_POS_FRAMES, index - 1 - margin)
+            if not capture.grab():
                 break
-            landed = np.flatnonzero(times == self._capture.get(cv2.CAP_PROP_POS_MSEC))
+            landed = np.flatnonzero(times == capture.get(cv2.CAP_PROP_POS_MSEC))
             if len(landed) and landed[0] < index:
                 self._next = int(landed[0]) + 1
-                return
-        self._open()
+                return capture
+        return self._open()
 
 
 class OpenVideos:
-    """The videos below a folder, of which those read last stay open."""
+    """The videos below a folder; those read last stay open."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -176,8 +196,8 @@ class OpenVideos:
         """Decode a frame of a video: see `VideoFile.read`; `path` is relative to the folder."""
         video = self._videos.pop(path, None) or VideoFile(self._root / path)
         self._videos[path] = video
-        if len(self._videos) > MOST_OPEN:
-            list(self._videos.values())[-1 - MOST_OPEN].close()
+        if len(self._videos) > MAX_OPEN:
+            list(self._videos.values())[-1 - MAX_OPEN].close()
         return video.read(index)
 
 
@@ -185,10 +205,10 @@ class VideoFrame(NamedTuple):
     """One frame of a video, where a folder's frame would be a path."""
 
     video: VideoFile
-    index: int  # from 0
+    number: int  # from 0
 
     def __str__(self) -> str:
-        return f"{self.video.path}, frame {self.index}"
+        return f"{self.video.path}, frame {self.number}"
 
 
 Frame = Path | VideoFrame
@@ -201,23 +221,23 @@ def video_frames(path: Path) -> tuple[VideoFrame, ...]:
         FileNotFoundError, VideoError: see `VideoFile.count`.
     """
     video = VideoFile(path)
-    return tuple(VideoFrame(video, index) for index in range(video.count))
+    return tuple(VideoFrame(video, number) for number in range(video.count))
 
 
 def read_frame(frame: Frame) -> np.ndarray:
-    """Read a frame, wherever it lies: (H, W, 3) uint8 RGB.
+    """Read a frame of a folder or a video: (H, W, 3) uint8 RGB.
 
     Raises:
         ImageError: it cannot be decoded. OSError: it cannot be read.
     """
-    return frame.video.read(frame.index) if isinstance(frame, VideoFrame) else read_rgb(frame)
+    return frame.video.read(frame.number) if isinstance(frame, VideoFrame) else read_rgb(frame)
 
 
 _decoding: "weakref.WeakSet[VideoFile]" = weakref.WeakSet()  # those of this process with a decoder
 
 
 def _close_all() -> None:
-    """Let no decoder cross a fork: its threads stay behind."""
+    """Let no decoder cross a fork: its threads would stay behind."""
     for video in list(_decoding):
         video.close()
 

@@ -1,4 +1,4 @@
-"""Box, flag and time files as the benchmarks write them, and refusals that name file and line."""
+"""Guards the reader of box, flag and time files in every notation; refusals name file and line."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lib.io.load_text import load_boxes, load_column
+from lib.io.store import open_store
 
 ROWS = [[1.0, 2.0, 3.0, 4.0], [5.5, -6.0, 7.0, 8.25]]
 
@@ -26,6 +27,7 @@ def write(folder: Path, text: str) -> Path:
         pytest.param("1,2,3,4\n5.5 -6 7 8.25\n", id="separator changes"),
         pytest.param("1,2,3,4\r\n5.5,-6,7,8.25\r\n", id="carriage return"),
         pytest.param("1,2,3,4\n5.5,-6,7,8.25", id="no newline at the end"),
+        pytest.param("1,2,3,4\n55e-1,-6,.7e1,8.25", id="exponents"),
         pytest.param("1,2,3,4\n5.5,-6,7,8.25\n\n \n", id="blank lines at the end"),
         pytest.param("\ufeff1,2,3,4\n5.5,-6,7,8.25\n", id="byte order mark"),
     ],
@@ -60,8 +62,11 @@ def test_one_line_and_none(tmp_path):
     ],
 )
 def test_refusals_name_file_and_line(tmp_path, text, message):
+    path = write(tmp_path, text)
     with pytest.raises(ValueError, match=message):
-        load_boxes(write(tmp_path, text))
+        load_boxes(path)
+    with pytest.raises(ValueError, match=f"{tmp_path}/{message}"):
+        load_boxes("boxes.txt", open_store(tmp_path))
 
 
 def test_refuses_what_is_not_text(tmp_path):
@@ -73,6 +78,12 @@ def test_refuses_what_is_not_text(tmp_path):
         load_boxes(tmp_path / "missing.txt")
 
 
-@pytest.mark.parametrize("text", ["0,1,1,0\n", "0\n1\n1\n0\n"], ids=["one line", "one a line"])
+@pytest.mark.parametrize("text", ["0,1,1,0\n", "0\n1\n1\n0\n"], ids=["one line", "one per line"])
 def test_columns_of_flags(tmp_path, text):
     assert load_column(write(tmp_path, text)).tolist() == [0, 1, 1, 0]
+    assert load_column("boxes.txt", open_store(tmp_path)).tolist() == [0, 1, 1, 0]
+
+
+def test_columns_need_equal_lines(tmp_path):
+    with pytest.raises(ValueError, match=r"line 2: 1 numbers, expected 2"):
+        load_column(write(tmp_path, "1,2\n3\n"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.io.opencv import quiet_opencv
+from lib.io.video_file import quiet_opencv
 from lib.utils.files import TemporaryOutput, atomic_write
 
 logger = logging.getLogger(__name__)

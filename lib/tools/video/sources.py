@@ -17,8 +17,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lib.io.opencv import no_frame, not_a_video, quiet_opencv
-from lib.io.video_file import VideoError
+from lib.io.video_file import NO_FRAME, NOT_A_VIDEO, VideoError, quiet_opencv
 from lib.utils.image import IMAGE_SUFFIXES, ImageError, by_number, is_image_name, read_rgb
 
 DEFAULT_RATE = 25.0  # frames a second, where a source does not say
@@ -158,7 +157,7 @@ class _Capture(FrameSource):
     def _check_end(self, count: int) -> None:
         """Raise if the end comes too early, after `count` frames."""
         if not count:
-            raise VideoError(f"{self.name}: {no_frame()}")
+            raise VideoError(f"{self.name}: {NO_FRAME}")
         if self._live:
             raise VideoBrokenOffError(f"{self.name}: no further frame after {count}")
         if self.length is not None and self.length - count > max(1, MAX_MISSING * self.length):
@@ -183,7 +182,7 @@ def _why_not(target: str | int) -> str:
         return "there is no such camera, or another program has it"
     if "://" in target:
         return "the stream does not answer, or is none that OpenCV can read"
-    return not_a_video()
+    return NOT_A_VIDEO
 
 
 def _images_of(folder: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 Used by lib/train/data/sampler.py to open data sets; each path comes with the setting that gave it.
 """
 
-from lib.io.store import LMDB_SUFFIX
+from lib.io.store import packed_path
 from lib.train.admin import local
 from lib.utils.paths import DataPath, data_path
 
@@ -29,7 +29,5 @@ def find_data(setting: str) -> DataPath:
         KeyError: another name.
     """
     found = data_path(setting, FOLDERS[setting], local)
-    packed = found.path.with_name(found.path.name + LMDB_SUFFIX)
-    if not found.path.exists() and packed.exists():
-        return found._replace(path=packed)
-    return found
+    packed = packed_path(found.path)
+    return found._replace(path=packed) if packed.exists() and not found.path.exists() else found

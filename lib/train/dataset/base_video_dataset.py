@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from lib.io.load_text import parse_table
+from lib.io.load_text import load_column
 from lib.io.store import Store
 from lib.train.dataset.index import SequenceIndex, open_index
 from lib.utils.image import is_image_name
@@ -194,6 +194,13 @@ class BaseVideoDataset(BaseDataset):
             if name not in there:
                 raise ValueError(f"no frame {name} in {place}")
 
+    def _load_flags(self, path: str, length: int) -> np.ndarray:
+        """Load one number per frame, (length,) float64; ValueError if there are more or fewer."""
+        flags = load_column(path, self.store)
+        if len(flags) != length:
+            raise ValueError(f"{length} boxes, but {len(flags)} flags in {self.store.root / path}")
+        return flags
+
     def _tell(self, problems: list[str]) -> str:
         """Describe what is wrong with how many sequences."""
         more = len(problems) - SHOWN
@@ -202,20 +209,3 @@ class BaseVideoDataset(BaseDataset):
             f"{self.name}: {len(problems)} of {len(self._sequences)} sequences cannot be used "
             f"({self.advice}):\n  " + "\n  ".join(lines)
         )
-
-
-def read_boxes(store: Store, path: str) -> np.ndarray:
-    """Read one x, y, w, h a line: (T, 4) float64 pixels; ValueError names file and line."""
-    return parse_table(store.read_text(path), store.root / path, 4)
-
-
-def read_flags(store: Store, path: str, length: int) -> np.ndarray:
-    """Read a number a frame, on lines of their own or on one: (length,) float64.
-
-    Raises:
-        ValueError: something is not a number, or there are not `length` of them.
-    """
-    flags = parse_table(store.read_text(path), store.root / path).reshape(-1)
-    if len(flags) != length:
-        raise ValueError(f"{length} boxes, but {len(flags)} flags in {store.root / path}")
-    return flags

@@ -5,13 +5,12 @@ Source: spec section 7. Frames are numbered from 1; `list.txt` names the sequenc
 
 from collections.abc import Sequence
 
+from lib.io.load_text import load_boxes
 from lib.io.store import Store
 from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
     FrameFiles,
-    read_boxes,
-    read_flags,
 )
 from lib.utils.box_ops import has_area
 
@@ -35,9 +34,9 @@ class Got10k(BaseVideoDataset):
 
     def _read_annotation(self, sequence: str) -> Annotation:
         boxes_file, absence_file, cover_file = self._text_files(sequence)
-        boxes = read_boxes(self.store, boxes_file)
-        absent = read_flags(self.store, absence_file, len(boxes)) != 0
-        cover = read_flags(self.store, cover_file, len(boxes))
+        boxes = load_boxes(boxes_file, self.store)
+        absent = self._load_flags(absence_file, len(boxes)) != 0
+        cover = self._load_flags(cover_file, len(boxes))
         return Annotation(boxes, has_area(boxes) & ~absent & (cover > 0))
 
     def _frame_files(self, sequence: str, length: int) -> FrameFiles:

@@ -4,12 +4,11 @@ Source: spec section 7. Frames are numbered from 1. full_occlusion.txt and
 out_of_view.txt hold one comma-separated line each.
 """
 
+from lib.io.load_text import load_boxes
 from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
     FrameFiles,
-    read_boxes,
-    read_flags,
 )
 from lib.utils.box_ops import has_area
 
@@ -29,10 +28,10 @@ class Lasot(BaseVideoDataset):
 
     def _read_annotation(self, sequence: str) -> Annotation:
         boxes_file, *flag_files = self._text_files(sequence)
-        boxes = read_boxes(self.store, boxes_file)
+        boxes = load_boxes(boxes_file, self.store)
         visible = has_area(boxes)
         for path in flag_files:
-            visible &= read_flags(self.store, path, len(boxes)) == 0
+            visible &= self._load_flags(path, len(boxes)) == 0
         return Annotation(boxes, visible)
 
     def _frame_files(self, sequence: str, length: int) -> FrameFiles:

@@ -6,11 +6,11 @@ made by a tracker, so only every 30th counts as visible.
 
 import numpy as np
 
+from lib.io.load_text import load_boxes
 from lib.train.dataset.base_video_dataset import (
     Annotation,
     BaseVideoDataset,
     FrameFiles,
-    read_boxes,
 )
 from lib.utils.box_ops import has_area
 
@@ -28,7 +28,7 @@ class TrackingNet(BaseVideoDataset):
         return [f"{sequence.replace('/', '/anno/')}.txt"]
 
     def _read_annotation(self, sequence: str) -> Annotation:
-        boxes = read_boxes(self.store, *self._text_files(sequence))
+        boxes = load_boxes(self._text_files(sequence)[0], self.store)
         by_hand = np.arange(len(boxes)) % ANNOTATED_EVERY == 0
         return Annotation(boxes, has_area(boxes) & by_hand)
 
