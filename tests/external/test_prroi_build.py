@@ -24,6 +24,7 @@ def without_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.slow
 def test_compiles_for_a100_and_h100(setup_module, nvcc_problem, tmp_path) -> None:
     if nvcc_problem:
         pytest.skip(nvcc_problem)
@@ -125,6 +126,7 @@ def test_loader_with_an_unreadable_build(loader, monkeypatch, tmp_path, caplog) 
     assert "build_ext --inplace" in record.message
 
 
+@pytest.mark.slow
 def test_one_build_a_process(extension, loader, tmp_path) -> None:
     """Another copy of the Python side finds the operators loaded, and refuses to load others."""
     (loaded,) = (Path(path) for path in torch.ops.loaded_libraries if "prroi_pool" in path)

@@ -10,6 +10,8 @@ import torch
 
 from lib.models.aiatrack.prroi_pool import prroi_pool as closed_form
 
+pytestmark = pytest.mark.slow  # the operators are built first
+
 GOLDEN = Path(__file__).parents[1] / "fixtures/golden_seed18.npz"
 
 # In cells of a 9 x 13 map (height x width), one place for each rule.

@@ -240,6 +240,7 @@ def track_arguments(tiny_model: AiATrack) -> tuple[Tensor, ...]:
     )
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_torch_export(tiny_model: AiATrack, track_arguments: tuple) -> None:
     for module, arguments in ((Encode, track_arguments[:2]), (Track, track_arguments)):
@@ -249,6 +250,7 @@ def test_torch_export(tiny_model: AiATrack, track_arguments: tuple) -> None:
             assert torch.allclose(got, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_torch_compile_has_one_graph(tiny_model: AiATrack, track_arguments: tuple) -> None:
     """Traced whole, without a break; the backend is the plain one, which needs no compiler."""

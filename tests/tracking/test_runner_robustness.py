@@ -19,7 +19,10 @@ from seeded import seeded_box, seeded_frame
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"a": 14, "b": 12, "c": 10}  # sequences and their lengths: a is tracked first
-pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes"),
+]
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def shortened(name: str, folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_retraining_the_demo_weights(tmp_path: Path) -> None:
     """The command of README, "Demo weights", for a few steps; a second run goes on."""
     script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
@@ -64,6 +65,7 @@ def test_retraining_needs_photographs(tmp_path: Path) -> None:
     assert done.returncode == 2 and "none: no such folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_ablation_of_a_tiny_recipe(ablation: Run, tmp_path: Path) -> None:
     recipe = shortened("quick", tmp_path)
     text = recipe.read_text().replace("DEMO_VAL", "SYNTHETIC_PROCEDURAL_VAL")

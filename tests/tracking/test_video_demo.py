@@ -112,6 +112,7 @@ def test_broken_off(run: Run, tmp_path: Path) -> None:
     assert len(records(out.with_suffix(".jsonl"))) == frames
 
 
+@pytest.mark.slow
 def test_stopped(options: list[str], tmp_path: Path) -> None:
     """Files are whole and agree after Ctrl-C."""
     folder = tmp_path / "many"

@@ -69,6 +69,7 @@ def test_batch_equals_one_by_one(tiny_model: AiATrack, plain: bool) -> None:
     np.testing.assert_allclose(track_as_batch(make_trackers(model, threshold)), alone, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_loop_of_the_reference_in_company(golden: dict, seeded_checkpoint: Path) -> None:
     """The baseline network, another target beside that of the fixture."""
     capacity, ensemble, threshold = golden["track_all/hyper"].tolist()

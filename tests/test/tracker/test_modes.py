@@ -65,6 +65,7 @@ def difference(got: dict[str, Tensor], expected: dict[str, Tensor], name: str) -
 BOUNDS = [("bf16", 0.04), pytest.param("int8", 0.08, marks=INT8)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("precision", "bound"), BOUNDS)
 def test_reduced_precision_of_the_baseline(
     seeded_model: AiATrack, precision: str, bound: float
@@ -92,6 +93,7 @@ def boxes(tracker: AiATrackTracker) -> list[list[float]]:
     return [tracker.track(seeded_frame(t)).box for t in range(1, 5)]
 
 
+@pytest.mark.slow
 def test_no_mode_changes_the_default(
     tiny_recipe: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +232,7 @@ def test_calibration_crops(params: TrackerParams, tmp_path: Path) -> None:
     assert calibration_crops(params, tmp_path).shape == (8, 3, 64, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STATM.is_file(), reason="only Linux says how much memory is in use")
 def test_memory_does_not_grow(tiny_model: AiATrack, params: TrackerParams) -> None:
     """300 frames, each remembered: entries are bounded, and so is the process."""
@@ -264,6 +267,7 @@ def test_cuda_graphs(tiny_recipe: Path, tiny_checkpoint: Path, options: dict) ->
     np.testing.assert_allclose(loops[1], loops[0], atol=0.05 if len(options) == 1 else 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
 def test_generated_code(params: TrackerParams) -> None:
     """torch.compile for real, on the smallest network: the boxes of the plain one."""

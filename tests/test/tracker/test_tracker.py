@@ -18,6 +18,7 @@ from lib.utils.checkpoint import CheckpointError
 from lib.utils.image import read_rgb
 from tests.conftest import TINY
 
+SLOW_LOOPS = [pytest.param(name, marks=pytest.mark.slow) for name in ("all", "none")]
 PLAIN = pytest.mark.parametrize("plain", [True, False], ids=["plain", "optimized"])
 
 
@@ -45,13 +46,14 @@ def compare_loop(
 
 
 @PLAIN
-@pytest.mark.parametrize("name", ["all", "none", "some"])
+@pytest.mark.parametrize("name", [*SLOW_LOOPS, "some"])
 def test_loops_of_the_reference(
     golden: dict, seeded_checkpoint: Path, name: str, plain: bool
 ) -> None:
     compare_loop(golden, name, seeded_checkpoint, seeded_frame, plain=plain)
 
 
+@pytest.mark.slow
 @PLAIN
 def test_loop_of_the_reference_on_a_real_sequence(
     golden: dict, seeded_checkpoint: Path, shared: Path, plain: bool

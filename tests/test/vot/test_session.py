@@ -241,6 +241,7 @@ def test_refiners_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
             load_refiner(name)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_toolkit_is_imported() -> None:
     """Neither the GPL toolkit nor vot-trax comes with lib or the program's own imports."""
     program = (

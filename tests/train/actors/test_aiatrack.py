@@ -19,8 +19,10 @@ from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.head import CornerHead
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights, corner_cross_entropy
 from lib.train.base_functions import build_optimizer
+from lib.train.data.loader import build_loader
 from lib.utils.box_ops import xywh_to_xyxy
 from lib.utils.crop import Crop
+from tests.train.tiny import TINY, Rectangles
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +84,7 @@ def test_batch_is_the_fixtures(stored, batch):
     np.testing.assert_array_equal(cells, stored["reference_region_sum"][..., 0])
 
 
+@pytest.mark.slow
 def test_two_steps_match_the_reference(stored, batch, released_names):
     cfg, model = make_model(released_names, int(stored["seed"]))
     optimizer = build_optimizer(model, cfg)
@@ -169,11 +172,12 @@ def test_inverted_box_is_counted_and_mended():
     torch.testing.assert_close(net.box.data, truth, atol=0.02, rtol=0)
 
 
-def test_iou_loss_reaches_the_decoder(stored, batch, released_names):
+def test_iou_loss_reaches_the_decoder():
     """The IoU head's loss back-propagates into the features it reads."""
-    _, model = make_model(released_names, int(stored["seed"]))
-    actor = AIATRACKActor(model, LossWeights(giou=0.0, l1=0.0))
-    actor(batch).loss.backward()
+    torch.manual_seed(0)
+    model = build_aiatrack(make_config(TINY)).train()
+    loader = build_loader(Rectangles(), batch_size=2, workers=0, seed=1, epoch_length=2)
+    AIATRACKActor(model, LossWeights(giou=0.0, l1=0.0))(next(iter(loader))).loss.backward()
     assert model.transformer.decoder.norm.weight.grad.norm() > 1e-3
 
 

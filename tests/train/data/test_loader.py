@@ -118,6 +118,7 @@ def test_impossible_numbers(changed: dict[str, int], message: str) -> None:
         _loader(**changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["pass", "raise SystemExit(3)"])
 def test_workers_end_with_their_process(ending: str) -> None:
     """A loader that is still referenced, as by a traceback, does not keep a process from ending."""

@@ -41,6 +41,7 @@ def saved(folder, name="AIATRACK_ep0002.pth.tar"):
     return Settings(config="tiny", save_dir=folder).checkpoint_folder / name
 
 
+@pytest.mark.slow
 def test_half_batches_on_two_processes_have_the_whole_batch_gradients(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     recipe = write_recipe(tmp_path, "MODEL", TRANSFORMER=NO_DROPOUT)
@@ -62,6 +63,7 @@ def test_half_batches_on_two_processes_have_the_whole_batch_gradients(tmp_path, 
         torch.testing.assert_close(halves[name], gradient, rtol=1e-5, atol=1e-5 * scale, msg=name)
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_save_once(tmp_path):
     process = start("run_tiny", tmp_path, "--mode", "multiple", "--nproc", "2")
     output, errors = process.communicate(timeout=120)
@@ -74,6 +76,7 @@ def test_two_processes_train_and_save_once(tmp_path):
     assert {float(state["step"]) for state in contents["optimizer"]["state"].values()} == {4.0}
 
 
+@pytest.mark.slow
 def test_failure_of_one_rank_ends_all_with_its_traceback(tmp_path):
     begin = time.monotonic()
     process = start("run_broken", tmp_path, "--mode", "multiple", "--nproc", "2")
@@ -86,6 +89,7 @@ def test_failure_of_one_rank_ends_all_with_its_traceback(tmp_path):
     assert time.monotonic() - begin < 100
 
 
+@pytest.mark.slow
 def test_single_process_failure_has_status_1(tmp_path):
     process = start("run_tiny", tmp_path, "--init-from", str(tmp_path / "missing.pth.tar"))
     _, errors = process.communicate(timeout=60)
@@ -93,6 +97,7 @@ def test_single_process_failure_has_status_1(tmp_path):
     assert "FileNotFoundError: no checkpoint at" in errors
 
 
+@pytest.mark.slow
 def test_stop_signal_to_the_launcher_saves(tmp_path):
     options = ("--mode", "multiple", "--nproc", "2", "--samples", "400", "--epochs", "1")
     process = start("run_tiny", tmp_path, *options)
@@ -108,6 +113,7 @@ def test_stop_signal_to_the_launcher_saves(tmp_path):
     assert 4 <= contents["batches_done"] < 100
 
 
+@pytest.mark.slow
 def test_two_machines_meet(tmp_path):
     """Two launchers on this machine, one process each."""
     with socket.socket() as free:

@@ -45,6 +45,7 @@ def make_trainer(folder, source=None, batch_size=2, **settings):
     return LTRTrainer(parts, cfg, told, CPU)
 
 
+@pytest.mark.slow
 def test_overfits_one_batch():
     """Gradients lead to near-zero loss on three samples seen again and again."""
     torch.manual_seed(0)
@@ -233,6 +234,7 @@ def test_curves_and_drawn_batches(tmp_path):
     assert {"train/batch", "val/batch"} <= set(events.Tags()["images"])
 
 
+@pytest.mark.slow
 def test_learns_rectangles(tmp_path):
     """A few updates on an easy task bring the training loss down."""
     recipe = write_recipe(tmp_path, LR=2e-3, BATCH_SIZE=8)

@@ -89,6 +89,7 @@ def straight(tmp_path_factory):
     return read_checkpoint(checkpoint(folder, 2))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_straight_through(straight, tmp_path):
     recipe = write_recipe(tmp_path)
     process = start_tiny(tmp_path, recipe)
@@ -116,6 +117,7 @@ def test_a_run_that_ends_early_by_request_leaves_the_schedule_alone(tmp_path):
     assert_same(one["optimizer"], two["optimizer"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_within_an_epoch_saves_and_goes_on_to_the_bit(straight, tmp_path, number):
     recipe = write_recipe(tmp_path)

@@ -25,6 +25,7 @@ def _update(settings: Settings) -> tuple[Update, nn.Module]:
     return update_weights(actor, optimizer, scaler, [batch], cfg.TRAIN.GRAD_CLIP_NORM), model
 
 
+@pytest.mark.slow
 def test_compiled_step_is_the_plain_one(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced whole and differentiated, but run by the backend that needs no compiler."""
     compiled = nn.Module.compile
