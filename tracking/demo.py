@@ -32,7 +32,8 @@ from lib.test.evaluation.datasets import open_dataset
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 from lib.test.evaluation.tracker import run_sequence
-from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
+from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
+from lib.test.tracker.load import make_tracker
 from lib.tools.video.pictures import write_contact_sheet, write_video
 from lib.utils.draw import draw_box
 from lib.utils.paths import PROJECT_ROOT
@@ -93,8 +94,8 @@ def main() -> int:
     """Make clips, track, score, draw."""
     args = parse_arguments()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    spec = tracker_spec(args, "demo")
-    tracker, provenance = spec.load(), make_provenance(spec)
+    options = tracker_options(args, "demo")
+    tracker, provenance = make_tracker(options), make_provenance(options)
     part = "" if args.part == "all" else f"_{args.part}"
     name = f"{args.photographs.name}{part}_seed{args.seed}_{args.clips}x{args.frames}"
     root = args.out / "clips" / name

@@ -38,8 +38,9 @@ from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
 from lib.models.aiatrack.weights import load_weights
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hyper
-from lib.test.tracker.load import TrackerSpec, load_tracker
-from lib.test.tracker.onnx_tracker import default_folder, load_onnx_tracker
+from lib.test.tracker.load import load_tracker
+from lib.test.tracker.onnx_tracker import default_folder
+from lib.test.tracker.options import TrackerOptions
 from lib.tools.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
 from lib.tools.video.sources import open_source
 from lib.utils.program import at_least, make_parser, parse_box, run_program
@@ -77,7 +78,7 @@ def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
     model = build_aiatrack(cfg).eval()
     load_weights(model, checkpoint)
     origin = make_provenance(
-        TrackerSpec(args.param, checkpoint, args.dataset, "cpu", hyper=hyper, plain=True)
+        TrackerOptions(args.param, checkpoint, args.dataset, "cpu", hyper=hyper, plain=True)
     )
     return model, GraphFacts("", name, network_settings(cfg), ensemble, origin)
 
@@ -129,7 +130,7 @@ def check_sequence(args: argparse.Namespace, out: Path) -> None:
     hyper = parse_hyper(args.hyper)
     trackers = (
         load_tracker(args.param, args.checkpoint, args.dataset, "cpu", hyper=hyper),
-        load_onnx_tracker(args.param, args.dataset, "cpu", folder=out, hyper=hyper),
+        load_tracker(args.param, None, args.dataset, "cpu", hyper=hyper, backend="onnx", onnx=out),
     )
     with open_source(args.check_sequence) as source:
         result = compare_tracking(trackers, itertools.islice(source, args.frames), args.init)

@@ -18,6 +18,7 @@ import argparse
 import json
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -30,9 +31,8 @@ from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.prroi_pool import load_cuda_pooling
 from lib.models.aiatrack.weights import load_weights
 from lib.test.parameter.aiatrack import make_params
-from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
-from lib.test.tracker.load import TrackerSpec
-from lib.test.tracker.modes import Mode
+from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
+from lib.test.tracker.options import TrackerOptions
 from lib.tools.profiling import training
 from lib.tools.profiling.timers import STAGES
 from lib.tools.profiling.tracking import MODES, parse_modes, profile_tracking
@@ -63,21 +63,28 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def choose_modes(args: argparse.Namespace, spec: TrackerSpec) -> dict[str, Mode]:
+def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str, TrackerOptions]:
     """Those of --modes, and the one that --plain, --precision and --compile describe."""
     modes = parse_modes(args.modes)
-    asked = Mode(spec.plain, spec.precision, spec.compile, spec.calibration)
-    names = [name for name, mode in MODES.items() if mode == asked._replace(calibration=None)]
-    return modes if asked == Mode() else {**modes, **dict.fromkeys(names or ["as asked"], asked)}
+    asked = TrackerOptions(
+        plain=options.plain,
+        precision=options.precision,
+        compile=options.compile,
+        calibration=options.calibration,
+    )
+    if asked == TrackerOptions():
+        return modes
+    names = [name for name, mode in MODES.items() if mode == replace(asked, calibration=None)]
+    return {**modes, **dict.fromkeys(names or ["as asked"], asked)}
 
 
-def load_network(spec: TrackerSpec) -> AiATrack:
+def load_network(options: TrackerOptions) -> AiATrack:
     """The network, with random weights unless the arguments name a file."""
     torch.manual_seed(0)
-    model = build_aiatrack(load_config(spec.config))
-    if spec.checkpoint:
-        load_weights(model, Path(spec.checkpoint))
-    if spec.pooling == "cuda":
+    model = build_aiatrack(load_config(options.config))
+    if options.checkpoint:
+        load_weights(model, Path(options.checkpoint))
+    if options.pooling == "cuda":
         model.iou_head.pool = load_cuda_pooling()
     return model
 
@@ -139,12 +146,12 @@ def profile_step(args: argparse.Namespace) -> dict:
 def profile_tracker(args: argparse.Namespace) -> dict:
     """Profile and show the tracking of frames."""
     args.compile = bool(args.compile)
-    spec = tracker_spec(args, args.dataset)
+    options = tracker_options(args, args.dataset)
     report = profile_tracking(
-        load_network(spec),
-        make_params(load_config(spec.config), spec.dataset, spec.hyper),
-        choose_device(spec.device),
-        choose_modes(args, spec),
+        load_network(options),
+        make_params(load_config(options.config), options.dataset, options.hyper),
+        choose_device(options.device),
+        choose_modes(args, options),
         args.frames,
     )
     show(report)

@@ -34,7 +34,7 @@ from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.running import Summary, run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
-from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
+from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.tools.video.screen import Screen
 from lib.utils.program import run_program
 
@@ -95,7 +95,7 @@ def main() -> int:
     """Run; return the exit status."""
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    spec = tracker_spec(args, args.dataset)
+    options = tracker_options(args, args.dataset)
     sequences, missing = load_sequences(open_dataset(args.dataset), args.seq)
     for failure in missing[:5]:
         print(f"cannot run {failure.sequence}: {failure.reason}", file=sys.stderr)
@@ -103,7 +103,7 @@ def main() -> int:
         print(f"... and {len(missing) - 5} more that cannot be run", file=sys.stderr)
     root = args.results or results_root()
     folder = ResultFolder(root, args.tracker, recipe_name(args.param), args.dataset)
-    job = Job(spec, folder, make_provenance(spec, batched=args.batch > 1), args.batch)
+    job = Job(options, folder, make_provenance(options, batched=args.batch > 1), args.batch)
     show = args.show or (local.show_result and not args.threads and args.batch == 1)
     on_frame = Screen().show_result if show else None
     summary = run_sequences(sequences, job, args.threads, on_frame)

@@ -35,7 +35,8 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.config.aiatrack.config import load_config
-from lib.test.tracker.arguments import add_tracker_arguments, tracker_spec
+from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
+from lib.test.tracker.load import make_tracker
 from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
 from lib.tools.video.pictures import VideoWriter
 from lib.tools.video.screen import NoScreenError, Screen
@@ -131,7 +132,7 @@ def main() -> int:
     lost_below = args.lost_below
     with open_source(args.source, args.fps) as source:
         # Load the network.
-        tracker = tracker_spec(args, "video").load()
+        tracker = make_tracker(tracker_options(args, "video"))
         if lost_below is None:
             lost_below = load_config(args.param).TEST.LOST_BELOW
         # Follow the targets to the end.

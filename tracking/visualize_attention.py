@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tqdm import tqdm
 
 from lib.test.parameter.aiatrack import parse_hyper
-from lib.test.tracker import load_tracker
+from lib.test.tracker.load import load_torch_tracker
+from lib.test.tracker.options import TrackerOptions
 from lib.tools.attention.figure import draw_view
 from lib.tools.attention.maps import (
     AttentionRecorder,
@@ -72,9 +73,10 @@ def views(
         ValueError: the source ends before it.
     """
     hyper = parse_hyper(args.hyper)
-    tracker = load_tracker(
+    options = TrackerOptions(
         args.param, args.checkpoint, "video", args.device, hyper=hyper, plain=True
     )
+    tracker = load_torch_tracker(options)
     until = None if args.frame is None else args.frame + 1
     since = args.frame if only_last else 1
     last = 0

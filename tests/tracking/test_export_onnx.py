@@ -20,7 +20,7 @@ from lib.models.aiatrack.onnx.graphs import INPUTS, METADATA, OUTPUTS, GraphFact
 from lib.models.aiatrack.onnx.session import OnnxError, OnnxNetwork, choose_providers
 from lib.models.aiatrack.weights import released_contents
 from lib.test.tracker.load import load_tracker
-from lib.test.tracker.onnx_tracker import OnnxTracker, load_onnx_tracker
+from lib.test.tracker.onnx_tracker import OnnxTracker
 from lib.utils.checkpoint import save_checkpoint
 from lib.utils.image import read_rgb
 from tests.conftest import TINY
@@ -69,7 +69,7 @@ def pair(folder: Path, weights: Path, tiny_recipe: Path) -> tuple:
     """The same tracker in PyTorch and in ONNX Runtime."""
     return (
         load_tracker(tiny_recipe, weights, device="cpu", hyper=HYPER),
-        load_onnx_tracker(tiny_recipe, "otb", "cpu", folder=folder, hyper=HYPER),
+        load_tracker(tiny_recipe, device="cpu", hyper=HYPER, backend="onnx", onnx=folder),
     )
 
 
@@ -136,7 +136,7 @@ def test_several_targets(pair: tuple) -> None:
 
 def test_files_for_something_else(folder: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     def load(recipe: str | Path = tiny_recipe, dataset: str = "otb") -> OnnxTracker:
-        return load_onnx_tracker(recipe, dataset, "cpu", folder=folder)
+        return load_tracker(recipe, None, dataset, "cpu", backend="onnx", onnx=folder)
 
     with pytest.raises(OnnxError, match="made from recipe 'tiny', not 'baseline'"):
         load("baseline")

@@ -23,8 +23,6 @@ SCORED = tuple(name for name in LAYOUTS if name != "got10k_test")
 class TestSet(NamedTuple):
     """A test set: names in the order of its table, and how to load one of them."""
 
-    __test__ = False  # not a test case, whatever pytest thinks of the name
-
     dataset: str
     names: tuple[str, ...]
     load: Callable[[str], Sequence]  # raises SequenceError or FileNotFoundError

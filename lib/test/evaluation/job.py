@@ -15,7 +15,7 @@ from lib.test.evaluation.progress import Done
 from lib.test.evaluation.results import Provenance, ResultFolder
 from lib.test.evaluation.tracker import SequenceRun, track_together
 from lib.test.tracker import BatchTracker
-from lib.test.tracker.load import TrackerSpec
+from lib.test.tracker.options import TrackerOptions
 
 REPORT_SECONDS = 0.5  # how often a sequence says how far it is
 
@@ -25,7 +25,7 @@ OnFrame = Callable[[np.ndarray, list[float], float], None]  # RGB image, box (xy
 class Job(NamedTuple):
     """Everything that the sequences of a run have in common; picklable."""
 
-    spec: TrackerSpec
+    options: TrackerOptions
     folder: ResultFolder
     provenance: Provenance
     batch: int = 1  # sequences in lock-step through one network

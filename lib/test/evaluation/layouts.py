@@ -133,7 +133,7 @@ class LaSOTLayout(Layout):
         return annos / f"{name}.txt" if annos.is_dir() else self.folder(name).with_name(BOX_FILE)
 
     def extras(self, name: str, count: int) -> dict[str, Any]:
-        groups = (f"class: {_category(name)}",)
+        groups: tuple[str, ...] = (f"class: {_category(name)}",)
         path = self.box_file(name)
         if path.name != BOX_FILE:
             absent = self.root / "absent"

@@ -12,8 +12,8 @@ from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.onnx.session import choose_providers, import_onnxruntime, onnx_files
 from lib.test.evaluation.results import Provenance
 from lib.test.parameter.aiatrack import find_checkpoint
-from lib.test.tracker.load import TrackerSpec
 from lib.test.tracker.onnx_tracker import default_folder
+from lib.test.tracker.options import TrackerOptions
 from lib.utils.device import choose_device
 from lib.utils.paths import PROJECT_ROOT
 
@@ -21,11 +21,11 @@ from lib.utils.paths import PROJECT_ROOT
 CODE = ("lib/config", "lib/models", "lib/test/parameter", "lib/test/tracker", "lib/utils")
 
 
-def make_provenance(spec: TrackerSpec, *, batched: bool = False) -> Provenance:
+def make_provenance(options: TrackerOptions, *, batched: bool = False) -> Provenance:
     """Describe everything that decides the boxes of a run, as plain JSON values.
 
     Args:
-        spec: what is loaded.
+        options: what is loaded.
         batched: several sequences share a pass of the network. Boxes then depend, within rounding,
             on how many and which: that is not recorded, so results of any batch size above 1 count
             for each other, but not for those made one by one, which repeat to the bit on a CPU.
@@ -33,45 +33,45 @@ def make_provenance(spec: TrackerSpec, *, batched: bool = False) -> Provenance:
     Raises:
         FileNotFoundError: no such recipe or checkpoint.
     """
-    cfg = load_config(spec.config)
+    cfg = load_config(options.config)
     return {
-        "checkpoint": _digest(_weight_files(spec, cfg)),
+        "checkpoint": _digest(_weight_files(options, cfg)),
         "config": hashlib.sha256(json.dumps(cfg, sort_keys=True).encode()).hexdigest()[:16],
-        "dataset": spec.dataset,
-        "hyper": list(spec.hyper) if spec.hyper else None,
+        "dataset": options.dataset,
+        "hyper": list(options.hyper) if options.hyper else None,
         "code": _digest(
             sorted(f for folder in CODE for f in (PROJECT_ROOT / folder).rglob("*.py"))
         ),
-        "device": _device_name(spec),
-        "backend": spec.backend,
-        "precision": spec.precision,
-        "compile": spec.compile,
-        "calibration": spec.calibration,
-        "pooling": spec.pooling,
-        "plain": spec.plain,
+        "device": _device_name(options),
+        "backend": options.backend,
+        "precision": options.precision,
+        "compile": options.compile,
+        "calibration": options.calibration,
+        "pooling": options.pooling,
+        "plain": options.plain,
         "batched": batched,
         "torch": torch.__version__,
     }
 
 
-def _weight_files(spec: TrackerSpec, cfg: EasyDict) -> list[Path]:
+def _weight_files(options: TrackerOptions, cfg: EasyDict) -> list[Path]:
     """The files that hold the weights of a run."""
-    if spec.backend == "onnx":
-        return list(onnx_files(spec.onnx or default_folder(spec.config)).values())
-    checkpoint = Path(spec.checkpoint or find_checkpoint(cfg, recipe_name(spec.config)))
+    if options.backend == "onnx":
+        return list(onnx_files(options.onnx or default_folder(options.config)).values())
+    checkpoint = Path(options.checkpoint or find_checkpoint(cfg, recipe_name(options.config)))
     if not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint at {checkpoint}")
     return [checkpoint]
 
 
-def _device_name(spec: TrackerSpec) -> str:
+def _device_name(options: TrackerOptions) -> str:
     """What computes; in ONNX Runtime with its version."""
-    if spec.backend == "onnx":
+    if options.backend == "onnx":
         runtime = import_onnxruntime()
-        provider, *_ = choose_providers(spec.device, runtime.get_available_providers())
+        provider, *_ = choose_providers(str(options.device), runtime.get_available_providers())
         name = provider if isinstance(provider, str) else provider[0]
         return f"{name} {runtime.__version__} {platform.machine()}"
-    device = choose_device(spec.device)
+    device = choose_device(options.device)
     is_gpu = device.type == "cuda"
     return torch.cuda.get_device_name(device) if is_gpu else f"cpu {platform.machine()}"
 

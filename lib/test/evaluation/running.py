@@ -7,6 +7,7 @@ processes.
 
 import math
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 from lib.test.evaluation.data import Sequence
@@ -14,6 +15,7 @@ from lib.test.evaluation.job import Job, OnFrame, track_and_save
 from lib.test.evaluation.progress import Failure, Progress
 from lib.test.evaluation.sharing import worker_device
 from lib.test.evaluation.workers import Pool
+from lib.test.tracker.load import make_tracker
 
 
 class Summary(NamedTuple):
@@ -77,6 +79,7 @@ def _check_results(tracked: list[Sequence], job: Job, progress: Progress) -> Non
 
 def _run_here(todo: list[Sequence], job: Job, progress: Progress, on_frame: OnFrame | None) -> None:
     """Track in this process, with one network."""
-    tracker = job.spec._replace(device=worker_device(job.spec.device, 0)).load()
+    device = worker_device(str(job.options.device), 0)
+    tracker = make_tracker(replace(job.options, device=device))
     for sequence, outcome in track_and_save(tracker, todo, job, progress.advance, on_frame):
         progress.finish(sequence, outcome)

@@ -16,6 +16,7 @@ import os
 import signal
 import traceback
 from collections import deque
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.job import Job, track_and_save
 from lib.test.evaluation.progress import Progress
 from lib.test.evaluation.sharing import worker_device
+from lib.test.tracker.load import make_tracker
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,8 @@ class Pool:
         self._queue.extend(todo)
         try:
             for index in range(self.count):
-                self._start(worker_device(self.job.spec.device, index, self.count), self.job.batch)
+                device = worker_device(str(self.job.options.device), index, self.count)
+                self._start(device, self.job.batch)
             while self._busy:
                 for pipe in wait(list(self._busy)):
                     self._receive(pipe)
@@ -67,7 +70,7 @@ class Pool:
     def _start(self, device: str, batch: int) -> None:
         """Start a worker and fill its batch."""
         ours, theirs = self._context.Pipe()
-        job = self.job._replace(spec=self.job.spec._replace(device=device), batch=batch)
+        job = self.job._replace(options=replace(self.job.options, device=device), batch=batch)
         process = self._context.Process(
             target=_work, args=(job, theirs, self.count), daemon=True, name=f"tracking on {device}"
         )
@@ -146,7 +149,7 @@ def _work(job: Job, pipe: Connection, workers: int) -> None:
     cv2.setNumThreads(1)
     sequences = iter(lambda: _next(pipe), None)
     try:
-        tracker = job.spec.load()
+        tracker = make_tracker(job.options)
     except Exception:
         reason = traceback.format_exc()
         for sequence in sequences:

@@ -1,16 +1,20 @@
 """AiATrack on a video: one frame in, one box out; several targets at once where wanted.
 
-Source: spec section 3. The network computes, the memory remembers, this file steps. Trackers that
-share a network (`for_new_target`) step together in one pass of it (`track_batch`); one alone is a
-batch of one. x
+Source: docs/method.md, section 3. The network computes, the memory remembers, this file steps.
+Trackers that share a network (`for_new_target`) step together in one pass of it (`track_batch`);
+one alone is a batch of one.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from typing_extensions import Self
 
 from lib.models.aiatrack.aiatrack import AiATrack, Encoded
 from lib.models.aiatrack.transformer import References
@@ -20,6 +24,10 @@ from lib.test.tracker.memory import ReferenceMemory, stack_references, unbind_re
 from lib.utils.box_ops import clip_xywh_image, xyxy_to_xywh
 from lib.utils.crop import Crop, CropImage
 from lib.utils.image import check_rgb
+
+NOT_STARTED = "call initialize(image, box) before track(image)"
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class SearchRegion(NamedTuple):
@@ -31,26 +39,33 @@ class SearchRegion(NamedTuple):
 
 
 class NetworkOutput(NamedTuple):
-    """What the network says about B views."""
+    """What the network says about B search regions."""
 
-    box_crop: Tensor  # (B, 4) xywh in fractions of the windows
+    box_xywh_crop: Tensor  # (B, 4) in fractions of the windows
     score: Tensor  # (B, 1) predicted 2 * IoU - 1
-    encoded: Encoded | References  # what `_memorize` makes references of, or they themselves
+    memorize: Callable[[list[int]], list[References]]  # some rows as references, one video each
 
 
-class AiATrackTracker:
-    """Follows one target; the network may be shared by several of these."""
+class ReferenceTracker(ABC, Generic[Network]):
+    """Follows one target by remembered frames; several of these may share the network."""
 
-    def __init__(self, model: AiATrack, params: TrackerParams, device: torch.device) -> None:
+    def __init__(self, model: Network, params: TrackerParams, device: torch.device) -> None:
         """Put the network on its device, in evaluation mode."""
         self.model = model.to(device).eval()
         self.params = params
         self.device = device
-        self.memory: ReferenceMemory | None = None
         self.box: list[float] = []  # x, y, w, h in image pixels, of the last frame
         self.raw_score = float("nan")  # of the last frame, as the IoU head gives it
+        self._memory: ReferenceMemory | None = None
 
-    def for_new_target(self) -> "AiATrackTracker":
+    @property
+    def memory(self) -> ReferenceMemory:
+        """What is remembered of the video. Raises RuntimeError before `initialize`."""
+        if self._memory is None:
+            raise RuntimeError(NOT_STARTED)
+        return self._memory
+
+    def for_new_target(self) -> Self:
         """Make a tracker for another target around the same network."""
         return type(self)(self.model, self.params, self.device)
 
@@ -67,13 +82,13 @@ class AiATrackTracker:
                 that is not positive, or lies outside the image.
         """
         check_rgb(image)
-        box = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
-        view = self._view(image, box)
-        with self._without_tf32():
-            box_crop = self._tensor(view.crop.to_crop(box)[None])
-            first = self._memorize_first(*self._tensors([view]), box_crop)
-        self.memory = ReferenceMemory(first, self.params.capacity, self.params.ensemble)
-        self.box = [float(v) for v in box]
+        box_xywh_image = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
+        region = self._region(image, box_xywh_image)
+        box_xywh_crop = torch.from_numpy(region.crop.to_crop(box_xywh_image)[None]).float()
+        with _without_tf32():
+            first = self._memorize_first(*self._tensors([region]), box_xywh_crop.to(self.device))
+        self._memory = ReferenceMemory(first, self.params.capacity, self.params.ensemble)
+        self.box = box_xywh_image.tolist()
 
     def track(self, image: np.ndarray, info: Mapping[str, Any] | None = None) -> Output:
         """Find the target in the next frame.
@@ -91,91 +106,108 @@ class AiATrackTracker:
         """Cut the window to search out of the next frame; `track_batch` takes it from there.
 
         Whatever can be wrong with one target's frame shows here, before it joins others, and
-        several trackers may look in several threads.
+        several trackers may do this in several threads.
 
         Raises:
             RuntimeError, TypeError: see `track`.
             ValueError: likewise; or the last box was not finite, so that there is no window.
         """
-        if self.memory is None:
-            raise RuntimeError("call initialize(image, box) before track(image)")
-        return self._view(check_rgb(image), self.box)
+        if self._memory is None:
+            raise RuntimeError(NOT_STARTED)
+        return self._region(check_rgb(image), np.array(self.box))
 
-    @staticmethod
+    @classmethod
     @torch.inference_mode()
-    def track_batch(
-        trackers: Sequence["AiATrackTracker"], views: Sequence[SearchRegion]
-    ) -> list[Output]:
+    def track_batch(cls, trackers: Sequence[Self], regions: Sequence[SearchRegion]) -> list[Output]:
         """Find the targets of several trackers in one pass of the network that they share.
 
         Args:
             trackers: made by `for_new_target` of one of them; each at most once.
-            views: what each sees (`crop_search_region`), in the same order.
+            regions: what each sees (`crop_search_region`), in the same order.
 
         Raises:
             ValueError: trackers of different networks or settings.
         """
-        lead = trackers[0]
-        if any(t.model is not lead.model or t.params != lead.params for t in trackers):
+        first_tracker = trackers[0]
+        model, params = first_tracker.model, first_tracker.params
+        if any(t.model is not model or t.params != params for t in trackers):
             raise ValueError("trackers can step together only if they share network and settings")
-        first = stack_references([t.memory.first for t in trackers])
-        recent = stack_references([t.memory.recent for t in trackers])
-        with lead._without_tf32():
-            found = lead._search(*lead._tensors(views), first, recent)
-            rows = torch.cat([found.box_crop, found.score], 1).double().cpu().numpy()  # (B, 5)
-            sure = [i for i, row in enumerate(rows) if row[4] > lead.params.threshold]
-            for i, references in zip(sure, lead._memorize(found, sure), strict=True):
-                trackers[i].memory.memorize(references)
-        return [t._update_state(v, row) for t, v, row in zip(trackers, views, rows, strict=True)]
+        # Stack what each remembers, and search all windows in one pass.
+        memories = [tracker.memory for tracker in trackers]
+        first = stack_references([memory.first for memory in memories])
+        recent = stack_references([memory.recent for memory in memories])
+        with _without_tf32():
+            output = first_tracker._search(*first_tracker._tensors(regions), first, recent)
+            rows = torch.cat([output.box_xywh_crop, output.score], 1).double().cpu().numpy()
+            # Memorize the frames with a score above the threshold.
+            confident = [i for i, row in enumerate(rows) if row[4] > params.threshold]
+            for i, references in zip(confident, output.memorize(confident), strict=True):
+                memories[i].memorize(references)
+        # Map the boxes back into the images.
+        steps = zip(trackers, regions, rows, strict=True)
+        return [tracker._update_state(region, row) for tracker, region, row in steps]
 
-    def _view(self, image: np.ndarray, box: Sequence[float] | np.ndarray) -> SearchRegion:
-        """Lay the window around a box (xywh, image pixels) and cut it out."""
-        crop = Crop.around(box, self.params.search_factor, self.params.search_size)
-        return SearchRegion(crop, crop.cut(image), (image.shape[1], image.shape[0]))
+    @abstractmethod
+    def _memorize_first(self, image: Tensor, mask: Tensor, box_xywh_crop: Tensor) -> References:
+        """References of the first frame, (1, 3, S, S) and (1, S, S), and its (1, 4) box."""
 
-    def _memorize_first(self, image: Tensor, mask: Tensor, box_crop: Tensor) -> References:
-        """References of the first frame, (1, 3, S, S) and (1, S, S), and its (1, 4) xywh box."""
-        return self.model.memorize(self.model.encode(image, mask), box_crop)
-
+    @abstractmethod
     def _search(
         self, image: Tensor, mask: Tensor, first: References, recent: References
     ) -> NetworkOutput:
         """Boxes and scores in B windows, (B, 3, S, S) and (B, S, S), with B rows of references."""
-        encoded = self.model.encode(image, mask)
-        features = self.model.decode(encoded, first, recent)
-        box_crop = xyxy_to_xywh(self.model.box_head(features))  # (B, 4)
-        return NetworkOutput(box_crop, self.model.iou_head(features, box_crop[:, None]), encoded)
 
-    def _memorize(self, found: NetworkOutput, rows: list[int]) -> list[References]:
-        """Turn some rows of what was found into references, each with memory of its own."""
-        if not rows:
-            return []
-        encoded, box_crop = found.encoded, found.box_crop
-        if len(rows) < len(box_crop):
-            encoded, box_crop = Encoded(*(x[rows] for x in encoded)), box_crop[rows]
-        return unbind_references(self.model.memorize(encoded, box_crop, long_term=False), len(rows))
+    def _region(self, image: np.ndarray, box_xywh_image: np.ndarray) -> SearchRegion:
+        """Lay the window around a box and cut it out."""
+        crop = Crop.around(box_xywh_image, self.params.search_factor, self.params.search_size)
+        return SearchRegion(crop, crop.cut(image), (image.shape[1], image.shape[0]))
 
-    def _update_state(self, view: SearchRegion, row: np.ndarray) -> Output:
+    def _update_state(self, region: SearchRegion, row: np.ndarray) -> Output:
         """Note where the target is; row: x, y, w, h in fractions of the window, raw score."""
-        box = view.crop.to_image(row[:4])
-        self.box = clip_xywh_image(box, *view.frame_size).tolist()
+        box_xywh_image = region.crop.to_image(row[:4])
+        self.box = clip_xywh_image(box_xywh_image, *region.frame_size).tolist()
         self.raw_score = float(row[4])
         return Output(list(self.box), min(max((self.raw_score + 1) / 2, 0.0), 1.0))
 
-    def _tensors(self, views: Sequence[SearchRegion]) -> tuple[Tensor, Tensor]:
-        """Put B views on the device: images (B, 3, S, S) in [0, 1], masks (B, S, S)."""
-        pixels = torch.from_numpy(np.stack([v.cut.image for v in views])).to(self.device)
-        masks = torch.from_numpy(np.stack([v.cut.mask for v in views])).to(self.device)
+    def _tensors(self, regions: Sequence[SearchRegion]) -> tuple[Tensor, Tensor]:
+        """Put B regions on the device: images (B, 3, S, S) in [0, 1], masks (B, S, S)."""
+        pixels = torch.from_numpy(np.stack([r.cut.image for r in regions])).to(self.device)
+        masks = torch.from_numpy(np.stack([r.cut.mask for r in regions])).to(self.device)
         images = pixels.permute(0, 3, 1, 2)  # (B, 3, S, S), in the plain order of memory from here
         return images.to(torch.float32, memory_format=torch.contiguous_format) / 255, masks
 
-    def _tensor(self, array: np.ndarray) -> Tensor:
-        """Copy an array to the device as float32."""
-        return torch.from_numpy(array).float().to(self.device)
 
-    def _without_tf32(self) -> Any:
-        """Keep cuDNN's convolutions in fp32: TF32, its default, moves boxes."""
-        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+class AiATrackTracker(ReferenceTracker[AiATrack]):
+    """Follows one target with the network in PyTorch."""
+
+    def _memorize_first(self, image: Tensor, mask: Tensor, box_xywh_crop: Tensor) -> References:
+        return self.model.memorize(self.model.encode(image, mask), box_xywh_crop)
+
+    def _search(
+        self, image: Tensor, mask: Tensor, first: References, recent: References
+    ) -> NetworkOutput:
+        encoded = self.model.encode(image, mask)
+        features = self.model.decode(encoded, first, recent)
+        box_xywh_crop = xyxy_to_xywh(self.model.box_head(features))  # (B, 4)
+        score = self.model.iou_head(features, box_xywh_crop[:, None])  # (B, 1)
+        return NetworkOutput(box_xywh_crop, score, partial(self._memorize, encoded, box_xywh_crop))
+
+    def _memorize(
+        self, encoded: Encoded, box_xywh_crop: Tensor, rows: list[int]
+    ) -> list[References]:
+        """Make references of some rows, each with memory of its own."""
+        if not rows:
+            return []
+        if len(rows) < len(box_xywh_crop):
+            encoded = Encoded(encoded.tokens[rows], encoded.inner_pos[rows])
+            box_xywh_crop = box_xywh_crop[rows]
+        references = self.model.memorize(encoded, box_xywh_crop, long_term=False)
+        return unbind_references(references, len(rows))
+
+
+def _without_tf32() -> AbstractContextManager[None]:
+    """Keep cuDNN's convolutions in fp32: TF32, its default, moves boxes."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 
 
 def check_box(box: Any, image: np.ndarray) -> np.ndarray:

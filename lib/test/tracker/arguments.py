@@ -1,43 +1,42 @@
-"""The command-line arguments of every program that makes a tracker, and what they come to.
+"""The command-line arguments of every program that makes a tracker.
 
 add_tracker_arguments(parser)
-spec = tracker_spec(parser.parse_args(), "otb")
+options = tracker_options(parser.parse_args(), "otb")
 """
 
 import argparse
 
 from lib.test.parameter.aiatrack import parse_hyper
-from lib.test.tracker.load import TrackerSpec
-from lib.test.tracker.modes import PRECISIONS
+from lib.test.tracker.options import BACKENDS, POOLINGS, PRECISIONS, TrackerOptions
 
 
 def add_tracker_arguments(parser: argparse.ArgumentParser, param: str = "baseline") -> None:
-    """Add what chooses the weights, the device and the way the network runs.
+    """Add what chooses the weights, the device and how the network runs.
 
     Args:
         param: the recipe without --param.
     """
     add = parser.add_argument
-    add("--param", "--tracker_param", default=param,
-        help=f"recipe: a name or a .yaml path (default: {param})")  # fmt: skip
+    recipe = f"recipe: a name or a .yaml path (default: {param})"
+    add("--param", "--tracker_param", default=param, help=recipe)
     add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
     add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
-    add("--pooling", default="closed_form", choices=["closed_form", "cuda"],
-        help="cuda: the kernels that install.sh --cuda builds")  # fmt: skip
+    kernels = "cuda: the kernels that install.sh --cuda builds"
+    add("--pooling", default="closed_form", choices=POOLINGS, help=kernels)
     add("--plain", action="store_true", help="the network as trained, not optimized for speed")
-    add("--precision", default="fp32", choices=PRECISIONS,
-        help="not fp32: faster, other boxes; int8 on CPUs, fp16 on GPUs")  # fmt: skip
-    add("--compile", action=argparse.BooleanOptionalAction, default=False,
-        help="torch.compile; a minute or two the first time (default: no)")  # fmt: skip
+    reduced = "not fp32: faster, other boxes; int8 on CPUs, fp16 on GPUs"
+    add("--precision", default="fp32", choices=PRECISIONS, help=reduced)
+    compiled = "torch.compile; a minute or two the first time (default: no)"
+    add("--compile", action=argparse.BooleanOptionalAction, default=False, help=compiled)
     add("--calibration", metavar="FOLDER", help="images for int8 to find its scales on")
-    add("--backend", default="torch", choices=["torch", "onnx"],
-        help="onnx: the files that tracking/export_onnx.py writes, in ONNX Runtime")  # fmt: skip
-    add("--onnx", metavar="FOLDER",
-        help="those files (default: checkpoints/onnx/aiatrack/<param>)")  # fmt: skip
+    exported = "onnx: the files that tracking/export_onnx.py writes, in ONNX Runtime"
+    add("--backend", default="torch", choices=BACKENDS, help=exported)
+    folder = "those files (default: checkpoints/onnx/aiatrack/<param>)"
+    add("--onnx", metavar="FOLDER", help=folder)
 
 
-def tracker_spec(args: argparse.Namespace, dataset: str) -> TrackerSpec:
+def tracker_options(args: argparse.Namespace, dataset: str) -> TrackerOptions:
     """Read the arguments.
 
     Args:
@@ -45,11 +44,19 @@ def tracker_spec(args: argparse.Namespace, dataset: str) -> TrackerSpec:
         dataset: whose hyper-parameters to use.
 
     Raises:
-        ValueError: --hyper is not three numbers.
+        ValueError: --hyper is not three numbers; options that do not go together.
     """
-    return TrackerSpec(
-        *(args.param, args.checkpoint, dataset, args.device),
-        *(parse_hyper(args.hyper), args.pooling, args.plain),
-        *(args.precision, args.compile, args.calibration),
-        *(args.backend, args.onnx),
+    return TrackerOptions(
+        config=args.param,
+        checkpoint=args.checkpoint,
+        dataset=dataset,
+        device=args.device,
+        hyper=parse_hyper(args.hyper),
+        pooling=args.pooling,
+        plain=args.plain,
+        precision=args.precision,
+        compile=args.compile,
+        calibration=args.calibration,
+        backend=args.backend,
+        onnx=args.onnx,
     )

@@ -1,9 +1,10 @@
 """What every tracker offers; the evaluation knows no more than this."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from typing_extensions import Self
 
 
 class Output(NamedTuple):
@@ -24,7 +25,7 @@ class BaseTracker(Protocol):
             box: x, y, w, h in pixels, or a dictionary with that under "init_bbox".
         """
 
-    def track(self, image: np.ndarray, info: dict | None = None) -> Output:
+    def track(self, image: np.ndarray, info: Mapping[str, Any] | None = None) -> Output:
         """Find the target in the next frame, (H, W, 3) uint8 RGB."""
 
 
@@ -34,12 +35,12 @@ class BatchTracker(BaseTracker, Protocol):
     `track(image)` is the same as `track_batch([self], [crop_search_region(image)])[0]`.
     """
 
-    def for_new_target(self) -> "BatchTracker":
+    def for_new_target(self) -> Self:
         """Make a tracker for another target that can step together with this one."""
 
     def crop_search_region(self, image: np.ndarray) -> Any:
         """Take from the next frame, (H, W, 3) uint8 RGB, what this target needs of it."""
 
-    @staticmethod
-    def track_batch(trackers: Sequence["BatchTracker"], views: Sequence[Any]) -> list[Output]:
+    @classmethod
+    def track_batch(cls, trackers: Sequence[Self], regions: Sequence[Any]) -> list[Output]:
         """Find the targets of several trackers in what each has taken from its frame."""

@@ -1,6 +1,6 @@
 """Search windows to observe the ranges of activations on, before they are quantized.
 
-Without pictures of one's own they are windows of composed clips from a fixed seed: the network then
+Without images of one's own they are windows of synthetic clips from a fixed seed: the network then
 depends on nothing but its weights, and a video's boxes not on the videos before it.
 """
 
@@ -28,8 +28,8 @@ def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -
     """Cut windows as the tracker does.
 
     Args:
-        folder: of images like those that will be tracked, the first 8 of which are used; None
-            composes.
+        folder: of images like those that will be tracked, the first 8 of which are used; None:
+            synthetic ones.
 
     Returns:
         (K, 3, S, S) float32 RGB in [0, 1].
@@ -38,7 +38,7 @@ def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -
         FileNotFoundError: no such folder, or no image in it. ValueError: an unreadable image.
     """
     generator = np.random.default_rng(SEED)
-    pairs = _composed(generator) if folder is None else _read(Path(folder), generator)
+    pairs = _synthetic(generator) if folder is None else _from_folder(Path(folder), generator)
     crops = []
     for image, box in pairs:
         cut = Crop.around(box, params.search_factor, params.search_size).cut(image)
@@ -46,14 +46,14 @@ def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -
     return torch.stack(crops).permute(0, 3, 1, 2).float() / 255
 
 
-def _composed(generator: np.random.Generator) -> Iterator[Pair]:
+def _synthetic(generator: np.random.Generator) -> Iterator[Pair]:
     """The first frames of clips, with the target's box."""
     for _ in range(CROPS):
         clip = render(plan_clip(generator, ProceduralTextures(), ClipOptions(length=1)))
         yield clip.frames[0], clip.boxes_xywh[0]
 
 
-def _read(folder: Path, generator: np.random.Generator) -> Iterator[Pair]:
+def _from_folder(folder: Path, generator: np.random.Generator) -> Iterator[Pair]:
     """Images of a folder, with a box drawn anywhere, of a fifth of the shorter side."""
     if not folder.is_dir():
         raise FileNotFoundError(f"calibration: no folder {folder}")

@@ -1,40 +1,25 @@
 """One call from a recipe's name to a tracker that is ready for a video."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from lib.config.aiatrack.config import load_config, recipe_name
+from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.fast.compiled import compile_network
+from lib.models.aiatrack.fast.factored import optimize_network
+from lib.models.aiatrack.fast.precision import cast_network
+from lib.models.aiatrack.fast.prepacked import prepack
+from lib.models.aiatrack.fast.quantized import quantize_network
 from lib.models.aiatrack.prroi_pool import load_cuda_pooling
 from lib.models.aiatrack.weights import load_weights
-from lib.test.parameter.aiatrack import find_checkpoint, make_params
+from lib.test.parameter.aiatrack import TrackerParams, find_checkpoint, make_params
 from lib.test.tracker.aiatrack import AiATrackTracker
-from lib.test.tracker.modes import Mode, check_mode, prepare_network
-from lib.test.tracker.onnx_tracker import load_onnx_tracker
+from lib.test.tracker.calibration import calibration_crops
+from lib.test.tracker.onnx_tracker import OnnxTracker, load_onnx_tracker
+from lib.test.tracker.options import TrackerOptions
 from lib.utils.device import choose_device
-
-
-class TrackerSpec(NamedTuple):
-    """The arguments of `load_tracker`, to be sent to another process."""
-
-    config: str = "baseline"
-    checkpoint: str | None = None
-    dataset: str = "otb"
-    device: str = "auto"
-    hyper: tuple[int, int, float] | None = None
-    pooling: str = "closed_form"
-    plain: bool = False
-    precision: str = "fp32"
-    compile: bool = False
-    calibration: str | None = None
-    backend: str = "torch"
-    onnx: str | None = None
-
-    def load(self) -> AiATrackTracker:
-        """Make the tracker."""
-        return load_tracker(**self._asdict())
 
 
 def load_tracker(
@@ -51,7 +36,7 @@ def load_tracker(
     calibration: str | Path | None = None,
     backend: str = "torch",
     onnx: str | Path | None = None,
-) -> AiATrackTracker:
+) -> AiATrackTracker | OnnxTracker:
     """Make a tracker.
 
     Args:
@@ -70,7 +55,7 @@ def load_tracker(
         compile: run through torch.compile, with CUDA graphs on a GPU; takes a minute or two the
             first time.
         calibration: a folder of images like those that will be tracked, for int8 to find its scales
-            on; None composes some.
+            on; None takes synthetic ones.
         backend: "torch", or "onnx" for the files of tracking/export_onnx.py in ONNX Runtime, which
             hold the weights and take none of the options from `pooling` to `calibration`.
         onnx: the folder of those files; None: checkpoints/onnx/aiatrack/<config>.
@@ -79,42 +64,48 @@ def load_tracker(
         FileNotFoundError, ConfigError, CheckpointError, ValueError, RuntimeError: what is wrong
             with which argument.
     """
-    check_backend(backend, onnx, checkpoint, pooling, plain, precision, compile, calibration)
-    if backend == "onnx":
-        return load_onnx_tracker(config, dataset, str(device), folder=onnx, hyper=hyper)
-    if pooling not in ("closed_form", "cuda"):
-        raise ValueError(f"pooling must be 'closed_form' or 'cuda'; given: {pooling!r}")
-    cfg = load_config(config)
-    params = make_params(cfg, dataset, hyper)
-    device = choose_device(device)
-    mode = Mode(plain, precision, compile, str(calibration) if calibration else None)
-    check_mode(mode, device)
-    path = Path(checkpoint) if checkpoint else find_checkpoint(cfg, recipe_name(config))
+    return make_tracker(TrackerOptions(**locals()))
+
+
+def make_tracker(options: TrackerOptions) -> AiATrackTracker | OnnxTracker:
+    """Make a tracker; see `load_tracker`."""
+    return (load_onnx_tracker if options.backend == "onnx" else load_torch_tracker)(options)
+
+
+def load_torch_tracker(options: TrackerOptions) -> AiATrackTracker:
+    """Make a tracker with its network in PyTorch; see `load_tracker`."""
+    cfg = load_config(options.config)
+    params = make_params(cfg, options.dataset, options.hyper)
+    device = choose_device(options.device)
+    options.check_device(device)
     model = build_aiatrack(cfg)
-    load_weights(model, path)
-    if pooling == "cuda":
+    load_weights(model, options.checkpoint or find_checkpoint(cfg, recipe_name(options.config)))
+    if options.pooling == "cuda":
         model.iou_head.pool = load_cuda_pooling()
-    return AiATrackTracker(prepare_network(model, mode, params, device), params, device)
+    return AiATrackTracker(prepare_network(model, options, params, device), params, device)
 
 
-def check_backend(backend: str, onnx: str | Path | None, *torch_only: object) -> None:
-    """Refuse options of one backend for the other.
+def prepare_network(
+    model: AiATrack, options: TrackerOptions, params: TrackerParams, device: torch.device
+) -> AiATrack:
+    """Make the network that runs as the options say (`plain`, `precision`, `compile`).
 
     Args:
-        backend, onnx: see `load_tracker`.
-        torch_only: its checkpoint, pooling, plain, precision, compile and calibration.
+        model: stays as it is, unless it is returned because the options say plain.
+        device: one that `TrackerOptions.check_device` has accepted.
 
     Raises:
-        ValueError: an unknown backend, or an option that it does not take.
+        FileNotFoundError, ValueError: nothing to calibrate with.
     """
-    if backend not in ("torch", "onnx"):
-        raise ValueError(f"backend must be 'torch' or 'onnx'; given: {backend!r}")
-    if backend == "torch" and onnx is not None:
-        raise ValueError(f"a folder of ONNX files needs backend 'onnx'; given: {str(onnx)!r}")
-    names = ("checkpoint", "pooling", "plain", "precision", "compile", "calibration")
-    usual = TrackerSpec._field_defaults
-    given = [n for n, value in zip(names, torch_only, strict=True) if value != usual[n]]
-    if backend == "onnx" and given:
-        raise ValueError(
-            f"backend 'onnx' takes no {', '.join(given)}: the exported files settle that"
-        )
+    if options.plain:
+        return model
+    model = optimize_network(model)
+    if options.precision == "int8":
+        quantize_network(model, calibration_crops(params, options.calibration or None))
+    elif options.precision != "fp32":
+        cast_network(model, {"bf16": torch.bfloat16, "fp16": torch.float16}[options.precision])
+    if device.type == "cpu" and not options.compile:
+        prepack(model, winograd=options.precision == "fp32")
+    if options.compile:
+        compile_network(model.to(device), device, params.ensemble)
+    return model

@@ -1,25 +1,24 @@
 """What the tracker remembers: the first frame for ever, recent ones up to a capacity.
 
-Source: the paper, section 3.3; spec section 3. Keys and values are cached when a frame is
-remembered. Every video has a memory of its own; for a pass of several they are joined, a row each.
+Source: the paper, section 3.3; docs/method.md, section 3. Keys and values are cached when a frame
+is memorized. Every video has a memory of its own; for a pass of several they are stacked.
 """
 
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from lib.models.aiatrack.aiatrack import concat_references
+from lib.models.aiatrack.attention import KeyValue
 from lib.models.aiatrack.transformer import References
-
-Nested = TypeVar("Nested")  # a tensor, a NamedTuple of such, or None
 
 
 class ReferenceMemory:
     """References of the frames of one video, and which of them the decoder sees."""
 
     def __init__(self, first: References, capacity: int, ensemble: int) -> None:
-        """Remember the first frame; it fills every short-term place.
+        """Memorize the first frame; it fills every short-term place.
 
         Args:
             first: of the first frame, long-term part included.
@@ -58,24 +57,28 @@ class ReferenceMemory:
         return concat_references([self._entries[i] for i in self.recent_entries()])
 
 
-def stack_references(items: list[Nested]) -> Nested:
-    """Put the references of several videos below each other, along the first axis of each tensor.
-
-    One alone is passed on as it is.
-    """
-    item = items[0]
-    if item is None or len(items) == 1:
-        return item
-    if isinstance(item, Tensor):
-        return torch.cat(items)
-    return type(item)(*(stack_references(list(parts)) for parts in zip(*items, strict=True)))
+def stack_references(items: Sequence[References]) -> References:
+    """Put the references of B videos below each other, along the first axis of each tensor."""
+    return items[0] if len(items) == 1 else _map(torch.cat, items)
 
 
-def unbind_references(item: Nested, count: int) -> list[Nested]:
+def unbind_references(references: References, count: int) -> list[References]:
     """Undo `stack_references`; rows are copied, so that none keeps the others alive."""
-    if item is None or count == 1:
-        return [item] * count
-    if isinstance(item, Tensor):
-        return [row.clone() for row in item.split(1)]
-    parts = (unbind_references(part, count) for part in item)
-    return [type(item)(*row) for row in zip(*parts, strict=True)]
+
+    def row(index: int) -> References:
+        return _map(lambda tensors: tensors[0][index : index + 1].clone(), [references])
+
+    return [references] if count == 1 else [row(i) for i in range(count)]
+
+
+def _map(function: Callable[[list[Tensor]], Tensor], items: Sequence[References]) -> References:
+    """References of what a function makes of each of their tensors."""
+
+    def pair(pairs: list[KeyValue]) -> KeyValue:
+        return KeyValue(function([p.key for p in pairs]), function([p.value for p in pairs]))
+
+    long = [item.long for item in items if item.long is not None]
+    short = pair([item.short for item in items])
+    return References(
+        pair(long) if long else None, short, function([item.inner_pos for item in items])
+    )

@@ -20,7 +20,8 @@ from lib.synthetic.compose import plan_clip, render
 from lib.synthetic.procedural import ProceduralTextures
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
-from lib.test.tracker.modes import Mode, check_mode, prepare_network
+from lib.test.tracker.load import prepare_network
+from lib.test.tracker.options import TrackerOptions
 from lib.tools.profiling.process_memory import device_peak_bytes, resident_bytes
 from lib.tools.profiling.timers import MatrixProduct, StageTimer
 
@@ -30,18 +31,18 @@ TURN = 5  # frames that a mode runs in a row: a tracker's caches hold its own ne
 CLIP = 6  # frames that are composed; they are shown to and fro
 
 MODES = {
-    "plain": Mode(plain=True),
-    "optimized": Mode(),
-    "compiled": Mode(compile=True),
-    "bf16": Mode(precision="bf16"),
-    "bf16-compiled": Mode(precision="bf16", compile=True),
-    "fp16": Mode(precision="fp16"),
-    "fp16-compiled": Mode(precision="fp16", compile=True),
-    "int8": Mode(precision="int8"),
+    "plain": TrackerOptions(plain=True),
+    "optimized": TrackerOptions(),
+    "compiled": TrackerOptions(compile=True),
+    "bf16": TrackerOptions(precision="bf16"),
+    "bf16-compiled": TrackerOptions(precision="bf16", compile=True),
+    "fp16": TrackerOptions(precision="fp16"),
+    "fp16-compiled": TrackerOptions(precision="fp16", compile=True),
+    "int8": TrackerOptions(precision="int8"),
 }
 
 
-def parse_modes(text: str) -> dict[str, Mode]:
+def parse_modes(text: str) -> dict[str, TrackerOptions]:
     """Read names that are separated by commas.
 
     Raises:
@@ -57,7 +58,7 @@ def profile_tracking(
     model: AiATrack,
     params: TrackerParams,
     device: torch.device,
-    modes: dict[str, Mode],
+    modes: dict[str, TrackerOptions],
     frames: int = 40,
     image_size: tuple[int, int] = (1280, 720),
 ) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def profile_tracking(
         ValueError, RuntimeError: a mode that is not possible on the device.
     """
     for mode in modes.values():
-        check_mode(mode, device)
+        mode.check_device(device)
     params = TrackerParams(params.search_factor, params.search_size, 20, params.ensemble, -1e9)
     video, box = _video(image_size)
     plain = StageTimer(AiATrackTracker(copy.deepcopy(model), params, device))

@@ -13,7 +13,7 @@ from lib.test.evaluation.job import Job
 from lib.test.evaluation.progress import Done, Progress
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 from lib.test.evaluation.running import run_sequences
-from lib.test.tracker.load import TrackerSpec
+from lib.test.tracker.options import TrackerOptions
 
 SEQUENCE = Sequence("clip", "own", (Path("1.jpg"), Path("2.jpg")), np.array([[1.0, 2, 3, 4]]))
 RESULT = SequenceResult(np.ones((2, 4)), np.ones(2), np.ones(2))
@@ -21,7 +21,7 @@ RESULT = SequenceResult(np.ones((2, 4)), np.ones(2), np.ones(2))
 
 def job_in(folder: Path, **provenance: str) -> Job:
     """A job that never tracks anything."""
-    return Job(TrackerSpec(device="cpu"), ResultFolder(folder, "t", "c", "own"), provenance)
+    return Job(TrackerOptions(device="cpu"), ResultFolder(folder, "t", "c", "own"), provenance)
 
 
 def test_a_worker_that_is_gone_when_it_is_given_a_sequence(tmp_path: Path) -> None:

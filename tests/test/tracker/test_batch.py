@@ -9,7 +9,9 @@ from seeded import seeded_box, seeded_frame
 
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.attention import KeyValue
 from lib.models.aiatrack.fast.factored import optimize_network
+from lib.models.aiatrack.transformer import References
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
@@ -24,8 +26,8 @@ FRAMES = 8
 def make_trackers(model: AiATrack, threshold: float) -> list[AiATrackTracker]:
     """A tracker a target, all around one network."""
     params = make_params(make_config(TINY), "otb", (4, 3, threshold))
-    lead = AiATrackTracker(model, params, torch.device("cpu"))
-    return [lead, *(lead.for_new_target() for _ in STARTS[1:])]
+    first = AiATrackTracker(model, params, torch.device("cpu"))
+    return [first, *(first.for_new_target() for _ in STARTS[1:])]
 
 
 def track_alone(trackers: list[AiATrackTracker]) -> np.ndarray:
@@ -46,11 +48,11 @@ def track_as_batch(trackers: list[AiATrackTracker]) -> np.ndarray:
         tracker.initialize(seeded_frame(first), box)
     for t in range(1, FRAMES):
         looks = zip(trackers, STARTS, strict=True)
-        views = [
+        regions = [
             tracker.crop_search_region(seeded_frame((first + t) % 10))
             for tracker, (first, _) in looks
         ]
-        outputs = AiATrackTracker.track_batch(trackers, views)
+        outputs = AiATrackTracker.track_batch(trackers, regions)
         rows += [
             [*output.box, tracker.raw_score, len(tracker.memory)]
             for output, tracker in zip(outputs, trackers, strict=True)
@@ -79,8 +81,8 @@ def test_loop_of_the_reference_in_company(golden: dict, seeded_checkpoint: Path)
     tracker.initialize(seeded_frame(0), golden["track_all/init"])
     other.initialize(seeded_frame(0), [200, 30, 60, 40])
     for t, box in enumerate(golden["track_all/boxes"][:4], 1):
-        views = [x.crop_search_region(seeded_frame(t)) for x in (other, tracker)]
-        output = tracker.track_batch([other, tracker], views)[1]
+        regions = [x.crop_search_region(seeded_frame(t)) for x in (other, tracker)]
+        output = tracker.track_batch([other, tracker], regions)[1]
         np.testing.assert_allclose(output.box, box, atol=0.05, err_msg=f"frame {t}")
         assert tracker.raw_score == pytest.approx(golden["track_all/pred_iou"][t - 1], abs=1e-3)
 
@@ -104,19 +106,24 @@ def test_each_keeps_its_own_memory_and_no_more(tiny_model: AiATrack) -> None:
     assert [sum(own.values()) for own in kept] == expected
 
 
-def test_rows_are_joined_and_split() -> None:
-    rows = [torch.full((1, 2), float(i)) for i in range(3)]
-    joined = stack_references([(row, None) for row in rows][:1])
-    assert joined[0] is rows[0]
-    back = unbind_references(torch.cat(rows), 3)
-    assert [row.tolist() for row in back] == [[[0, 0]], [[1, 1]], [[2, 2]]]
-    assert all(row.untyped_storage().nbytes() == 8 for row in back)  # 2 values of 4 bytes
+def test_references_are_stacked_and_unbound() -> None:
+    def references(*numbers: float) -> References:
+        x = torch.tensor(numbers)[:, None]  # (B, 1)
+        return References(None, KeyValue(x, x + 10), x + 20)
+
+    rows = [references(float(i)) for i in range(3)]
+    assert stack_references(rows[:1]) is rows[0]
+    stacked = stack_references(rows)
+    assert stacked.long is None and stacked.short.value.flatten().tolist() == [10, 11, 12]
+    unbound = unbind_references(stacked, 3)
+    assert [row.inner_pos.tolist() for row in unbound] == [[[20]], [[21]], [[22]]]
+    assert all(row.short.key.untyped_storage().nbytes() == 4 for row in unbound)  # one value
 
 
 def test_only_trackers_of_one_network(tiny_model: AiATrack) -> None:
     one, stranger = make_trackers(tiny_model, 0)[0], make_trackers(tiny_model, 1)[0]
     for tracker in (one, stranger):
         tracker.initialize(seeded_frame(0), seeded_box(0))
-    views = [tracker.crop_search_region(seeded_frame(1)) for tracker in (one, stranger)]
+    regions = [tracker.crop_search_region(seeded_frame(1)) for tracker in (one, stranger)]
     with pytest.raises(ValueError, match="only if they share network and settings"):
-        AiATrackTracker.track_batch([one, stranger], views)
+        AiATrackTracker.track_batch([one, stranger], regions)

@@ -1,4 +1,4 @@
-"""Every way to run the network: how near to the trained one, what is refused, what it leaves alone.
+"""What `load_tracker` makes: how near networks are to the trained one, what options are refused.
 
 The boxes of networks that were not trained follow every rounding, so reduced precision is judged by
 what the network computes of one frame, as a fraction of the norm; the paths in fp32 by boxes too.
@@ -6,6 +6,7 @@ what the network computes of one frame, as a fraction of the norm; the paths in 
 
 import copy
 import logging
+import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -26,7 +27,8 @@ from lib.test.parameter.aiatrack import TrackerParams, make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.calibration import calibration_crops
-from lib.test.tracker.modes import Mode, check_mode, prepare_network
+from lib.test.tracker.load import prepare_network
+from lib.test.tracker.options import TrackerOptions
 from lib.tools.profiling.process_memory import STATM, resident_bytes
 from lib.utils.crop import Crop
 from tests.conftest import TINY
@@ -72,7 +74,7 @@ def test_reduced_precision_of_the_baseline(
 ) -> None:
     params = TrackerParams(5.0, 320, 100, 3, -1e9)
     before = {name: value.clone() for name, value in seeded_model.state_dict().items()}
-    fast = prepare_network(seeded_model, Mode(precision=precision), params, CPU)
+    fast = prepare_network(seeded_model, TrackerOptions(precision=precision), params, CPU)
     expected, got = one_step(seeded_model, params), one_step(fast, params)
     for name in ("tokens", "features"):
         assert 0 < difference(got, expected, name) < bound, name
@@ -138,7 +140,7 @@ def test_compiled_parts_are_whole_graphs(
 ) -> None:
     """Padding, which the first window lacks and the second has, makes no new graph."""
     compile_eagerly(monkeypatch)
-    network = prepare_network(tiny_model, Mode(compile=True), params, CPU)
+    network = prepare_network(tiny_model, TrackerOptions(compile=True), params, CPU)
     assert "compiling the network: one to two minutes" in caplog.text
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     tracker = AiATrackTracker(network, params, CPU)
@@ -165,7 +167,7 @@ def test_without_a_compiler_it_says_so_and_goes_on(
 
     monkeypatch.setattr(torch, "compile", broken)
     monkeypatch.setenv(compiled.CACHE_VARIABLE, "unused")
-    network = prepare_network(tiny_model, Mode(compile=True), params, CPU)
+    network = prepare_network(tiny_model, TrackerOptions(compile=True), params, CPU)
     assert "does not work here, going on without it: InvalidCxxCompiler: no work" in caplog.text
     expected = AiATrackTracker(tiny_model, params, CPU)
     got = boxes(AiATrackTracker(network, params, CPU))
@@ -183,30 +185,36 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 REFUSALS = [
-    (Mode(precision="fp8"), "cpu", r"one of \('fp32', 'bf16', 'fp16', 'int8'\); given: 'fp8'"),
-    (Mode(plain=True, precision="bf16"), "cpu", "plain .* given: precision 'bf16'"),
-    (Mode(plain=True, compile=True), "cpu", "plain .* compile True"),
-    (Mode(precision="fp16"), "cpu", "fp16 needs a GPU; on cpu there are fp32, bf16 and int8"),
-    (Mode(precision="int8"), "cuda", "int8 is for CPUs; on cuda there are"),
-    (Mode(precision="int8", compile=True), "cpu", "int8 kernels; choose one of the two"),
-    (Mode(calibration="x"), "cpu", "calibration is for int8 only; given: precision 'fp32'"),
+    ({"precision": "fp8"}, "cpu", r"one of \('fp32', 'bf16', 'fp16', 'int8'\); given: 'fp8'"),
+    ({"plain": True, "precision": "bf16"}, "cpu", "plain .* given: precision 'bf16'"),
+    ({"plain": True, "compile": True}, "cpu", "plain .* compile True"),
+    ({"precision": "fp16"}, "cpu", "fp16 needs a GPU; on cpu there are fp32, bf16 and int8"),
+    ({"precision": "int8"}, "cuda", "int8 is for CPUs; on cuda there are"),
+    ({"precision": "int8", "compile": True}, "cpu", "int8 kernels; choose one of the two"),
+    ({"calibration": "x"}, "cpu", "calibration is for int8 only; given: precision 'fp32'"),
+    ({"backend": "tensorrt"}, "cpu", "backend must be 'torch' or 'onnx'; given: 'tensorrt'"),
 ]
 
 
-@pytest.mark.parametrize(("mode", "device", "message"), REFUSALS)
-def test_refusals(mode: Mode, device: str, message: str) -> None:
+@pytest.mark.parametrize(("options", "device", "message"), REFUSALS)
+def test_refusals(options: dict, device: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_mode(mode, torch.device(device))
+        TrackerOptions(**options).check_device(torch.device(device))
+
+
+def test_options_reach_a_worker_unchanged() -> None:
+    options = TrackerOptions("quick", device="cpu", hyper=(5, 3, 0.5), precision="bf16")
+    assert pickle.loads(pickle.dumps(options)) == options
 
 
 def test_what_int8_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True)
     monkeypatch.setattr(quantized, "ENGINE", "abacus")
     with pytest.raises(RuntimeError, match="int8 needs a torch with 'abacus'; this one has"):
-        check_mode(Mode(precision="int8"), CPU)
+        TrackerOptions(precision="int8").check_device(CPU)
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     with pytest.raises(RuntimeError, match="int8 needs a CPU with VNNI"):
-        check_mode(Mode(precision="int8"), CPU)
+        TrackerOptions(precision="int8").check_device(CPU)
 
 
 def test_emulated_bf16_is_told(
@@ -214,7 +222,7 @@ def test_emulated_bf16_is_told(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     with caplog.at_level(logging.WARNING):
-        check_mode(Mode(precision="bf16"), CPU)
+        TrackerOptions(precision="bf16").check_device(CPU)
     assert "cpu computes bf16 by way of fp32" in caplog.text
 
 
@@ -236,7 +244,7 @@ def test_calibration_crops(params: TrackerParams, tmp_path: Path) -> None:
 @pytest.mark.skipif(not STATM.is_file(), reason="only Linux says how much memory is in use")
 def test_memory_does_not_grow(tiny_model: AiATrack, params: TrackerParams) -> None:
     """300 frames, each remembered: entries are bounded, and so is the process."""
-    network = prepare_network(copy.deepcopy(tiny_model), Mode(), params, CPU)
+    network = prepare_network(copy.deepcopy(tiny_model), TrackerOptions(), params, CPU)
     tracker = AiATrackTracker(network, params, CPU)
     tracker.initialize(seeded_frame(0), seeded_box(0))
     frames = [seeded_frame(t) for t in range(5)]
@@ -275,7 +283,7 @@ def test_generated_code(params: TrackerParams) -> None:
     recipe["MODEL"]["TRANSFORMER"]["ENC_LAYERS"] = 1
     torch.manual_seed(0)
     model = build_aiatrack(make_config(recipe)).eval()
-    network = prepare_network(model, Mode(compile=True), params, CPU)
+    network = prepare_network(model, TrackerOptions(compile=True), params, CPU)
     assert "forward" in vars(network.backbone)  # it did not fall back
     expected = boxes(AiATrackTracker(model, params, CPU))
     np.testing.assert_allclose(boxes(AiATrackTracker(network, params, CPU)), expected, atol=0.05)
