@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BELOW = {"lib.utils", "lib.config"}
 MODELS = {"lib.models.aiatrack"}
 FAST, ONNX = {"lib.models.aiatrack.fast"}, {"lib.models.aiatrack.onnx"}
+BATCH = {"lib.train.data.batch"}
+TRAINER_PARTS = {f"lib.train.{room}" for room in ("actors", "admin", "data", "optimizer")}
 TRACKER = {"lib.test.parameter", "lib.test.tracker"}
 
 # A room, and the rooms that it may import besides itself. The most specific entry counts.
@@ -22,11 +24,13 @@ ALLOWED: dict[str, set[str]] = {
     "lib.models.aiatrack.fast": BELOW | MODELS,
     "lib.models.aiatrack.onnx": BELOW | MODELS | FAST,
     "lib.train": BELOW | MODELS | {"lib.train"},
-    "lib.train.actors": {"lib.utils", *MODELS, "lib.train.data"},
-    "lib.train.admin": BELOW | {"lib.io", "lib.train.data"},
-    "lib.train.data": BELOW,
+    "lib.train.actors": {"lib.utils", *MODELS, *BATCH},
+    "lib.train.admin": BELOW | BATCH | {"lib.io"},
+    "lib.train.data": BELOW | BATCH,
+    "lib.train.data.batch": set(),
     "lib.train.dataset": {"lib.utils", "lib.io", "lib.synthetic"},
-    "lib.train.trainers": BELOW | MODELS | {"lib.train"},
+    "lib.train.optimizer": set(),
+    "lib.train.trainers": BELOW | MODELS | BATCH | TRAINER_PARTS,
     "lib.test.parameter": BELOW,
     "lib.test.tracker": BELOW | MODELS | FAST | ONNX | {"lib.synthetic", "lib.test.parameter"},
     "lib.test.evaluation": BELOW | ONNX | TRACKER | {"lib.io"},
@@ -89,7 +93,7 @@ def test_a_forbidden_import_is_noticed(tmp_path: Path) -> None:
     found = imports(bad)
     assert found == {"lib.train.actors", "lib.tools.onnx_check"}
     cases = {"lib.test.tracker.aiatrack": 2, "lib.tools.onnx_check": 0, "tracking.demo": 0}
-    cases |= {"lib.train.train_script": 1, "lib.utils.crop": 2, "lib.train.dataset.lasot": 2}
+    cases |= {"lib.train.run_training": 1, "lib.utils.crop": 2, "lib.train.dataset.lasot": 2}
     assert {home: len(offences(home, found)) for home in cases} == cases
 
 

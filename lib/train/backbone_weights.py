@@ -1,7 +1,7 @@
-"""ImageNet weights of the backbone: a given file, the local caches, or fetched; never random.
+"""ImageNet weights of the backbone: a file, the local caches, or a download; never random.
 
-Source: spec section 2. timm's ResNets have torchvision's parameter names, so torchvision's own file
-(and torch.hub's cache of it) fits too.
+Source: docs/method.md, section 2. timm's ResNets have torchvision's parameter names, so
+torchvision's own file (and torch.hub's cache of it) fits too.
 """
 
 import logging
@@ -37,7 +37,7 @@ def load_backbone_weights(body: nn.Module, name: str, path: Path | None = None) 
         BackboneWeightsError: none found and none to be fetched.
         CheckpointError: a file that cannot be read or lacks layers of this backbone.
     """
-    if path is None and (cached := hub_cache(name)) is not None and cached.is_file():
+    if path is None and (cached := _hub_cache(name)) is not None and cached.is_file():
         path = cached
     if path is not None:
         state, source = read_weights(path), str(path)
@@ -47,8 +47,8 @@ def load_backbone_weights(body: nn.Module, name: str, path: Path | None = None) 
     logger.info("backbone %s: ImageNet weights from %s", name, source)
 
 
-def hub_cache(name: str) -> Path | None:
-    """Where torch.hub keeps torchvision's file for a backbone, whether it is there or not."""
+def _hub_cache(name: str) -> Path | None:
+    """Where torch.hub keeps torchvision's file for a backbone, whether it exists or not."""
     file = TORCHVISION_FILES.get(name)
     return Path(torch.hub.get_dir()) / "checkpoints" / file if file else None
 
@@ -60,34 +60,30 @@ def _fetch(name: str) -> dict[str, Tensor]:
         return timm.create_model(timm_name, pretrained=True).state_dict()
     except Exception as error:  # whatever the hub client and the network raise
         file = TORCHVISION_FILES.get(name, "a state dict with torchvision's or timm's names")
-        where = hub_cache(name)
+        hub_path = _hub_cache(name)
+        timm_cache = os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
+        timm_cache = os.environ.get("HF_HUB_CACHE", f"{timm_cache}/hub")
         raise BackboneWeightsError(
             f"no ImageNet weights for {name}: none given, none in the caches, and fetching "
             f"{timm_name} failed ({type(error).__name__}: {str(error)[:200]}). "
             f"Give {file} by --backbone-weights FILE"
-            + (f", or put it at {where}" if where else "")
-            + f". timm's own cache is {_timm_cache()}."
+            + (f", or put it at {hub_path}" if hub_path else "")
+            + f". timm's own cache is {timm_cache}."
         ) from error
 
 
-def _timm_cache() -> str:
-    """Folder of the hub client that timm uses."""
-    home = os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
-    return os.environ.get("HF_HUB_CACHE", f"{home}/hub")
-
-
 def _load(body: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Copy the entries that the backbone has; all of them must be there."""
-    wanted = {k: v for k, v in body.state_dict().items() if not k.endswith("num_batches_tracked")}
-    missing = [name for name in wanted if name not in state]
+    """Copy the entries that the backbone has; none of them may be missing."""
+    expected = {k: v for k, v in body.state_dict().items() if not k.endswith("num_batches_tracked")}
+    missing = [name for name in expected if name not in state]
     if missing:
         raise CheckpointError(
-            f"{source}: lacks {len(missing)} of the backbone's {len(wanted)} entries: "
+            f"{source}: lacks {len(missing)} of the backbone's {len(expected)} entries: "
             f"{', '.join(missing[:4])}"
         )
-    wrong = [name for name in wanted if state[name].shape != wanted[name].shape]
+    wrong = [name for name in expected if state[name].shape != expected[name].shape]
     if wrong:
         raise CheckpointError(
             f"{source}: {len(wrong)} entries of another shape: {', '.join(wrong[:4])}"
         )
-    body.load_state_dict({name: state[name] for name in wanted}, strict=False)
+    body.load_state_dict({name: state[name] for name in expected}, strict=False)

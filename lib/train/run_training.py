@@ -1,21 +1,35 @@
-"""One training process from its first line to its exit: device, process group, logging, errors.
+"""One training process from its first line to its exit: device, process group, log, training.
 
-Started by tracking/train.py, directly or once per GPU by torchrun's launcher; neighbour:
-train_script.py does the wiring.
+Started by tracking/train.py, directly or once per GPU by torchrun's launcher. build.py makes the
+parts, trainers/ trains with them.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 
 import torch
+from easydict import EasyDict
+from torch import nn
 
 from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
-from lib.train.train_script import BuildSamplers, recipe_samplers, train
+from lib.train.build import (
+    BuildSamplers,
+    build_actor_and_optimizer,
+    build_loaders,
+    build_network,
+    recipe_samplers,
+)
+from lib.train.trainers.base_trainer import TrainingParts
+from lib.train.trainers.ltr_trainer import LTRTrainer
+from lib.utils.device import choose_device, usable_cores
 from lib.utils.stopping import Stopped
 
 logger = logging.getLogger(__name__)
+
+RECIPE_BATCH = 120  # 15 on each of 8 GPUs: what the published learning rate is for
 
 
 def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> dict[str, float]:
@@ -31,7 +45,7 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
         SystemExit: 128 + signal number, if a signal ended the run after saving.
         Exception: whatever went wrong, after logging it with the rank.
     """
-    device = choose_device(settings.device)
+    device = choose_local_device(settings.device)
     with distributed.process_group(device):
         close_log = _open_log(settings)
         try:
@@ -46,36 +60,91 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
             close_log()
 
 
-def choose_device(name: str) -> torch.device:
-    """Make "auto", "cpu" or "cuda" a device, the local rank's among GPUs.
+def train(
+    settings: Settings, device: torch.device, build_samplers: BuildSamplers
+) -> dict[str, float]:
+    """Train a recipe in this process, together with the others of its group; returns as `run`."""
+    cfg = settings.recipe()
+    if device.type == "cpu":
+        _share_cores(cfg.TRAIN.NUM_WORKER)
+    torch.manual_seed(settings.seed)
+    model = build_network(cfg, settings.init_from, settings.backbone_weights).to(device)
+    _log_plan(cfg, settings, model, device)
+    train_loader, val_loader = build_loaders(cfg, settings, device, build_samplers)
+    actor, optimizer = build_actor_and_optimizer(model, cfg, settings, device)
+    parts = TrainingParts(model, actor, optimizer, train_loader, val_loader)
+    trainer = LTRTrainer(parts, cfg, settings, device)
+    try:
+        trainer.resume()
+        return trainer.train()
+    finally:
+        trainer.writer.close()
+
+
+def choose_local_device(name: str) -> torch.device:
+    """Resolve "auto", "cpu" or "cuda": this process's own GPU, numbered as it is on its machine.
 
     Raises:
-        RuntimeError: a GPU is asked for that is not there.
+        RuntimeError: a GPU is asked for that does not exist.
     """
-    available = torch.cuda.is_available()
-    if name == "cpu" or (name == "auto" and not available):
-        return torch.device("cpu")
-    index = distributed.local_rank()
-    if not available or index >= torch.cuda.device_count():
+    device = choose_device("auto") if name == "auto" else torch.device(name)
+    if device.type == "cpu":
+        return device
+    index, count = distributed.local_rank(), torch.cuda.device_count()
+    if index >= count:
         raise RuntimeError(
-            f"local rank {index} needs GPU {index}, and {torch.cuda.device_count()} are visible; "
+            f"local rank {index} needs GPU {index}, and {count} are visible; "
             f"lower --nproc or use --device cpu"
         )
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
 
 
+def _share_cores(workers: int) -> None:
+    """Leave the loading processes their cores, unless the environment says how many to take.
+
+    Threads that wait for a busy core cost far more than they bring.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        torch.set_num_threads(max(1, cores - workers))
+
+
+def _log_plan(cfg: EasyDict, settings: Settings, model: nn.Module, device: torch.device) -> None:
+    """Say what is about to be trained and how large a batch it comes to."""
+    processes, batch, train = distributed.world_size(), cfg.TRAIN.BATCH_SIZE, cfg.TRAIN
+    effective = processes * batch * settings.accumulate
+    logger.info(
+        f"effective batch {effective} = {batch} samples x {settings.accumulate} accumulated x "
+        f"{processes} processes; learning rate {train.LR:g}, backbone "
+        f"{train.LR * train.BACKBONE_MULTIPLIER:g}; {train.EPOCH} epochs of "
+        f"{cfg.DATA.TRAIN.SAMPLE_PER_EPOCH} samples"
+    )
+    if settings.name.startswith("baseline") and effective != RECIPE_BATCH:
+        logger.warning(
+            "the published recipe has batches of %d (15 on each of 8 GPUs); --batch-size and "
+            "--accumulate reach that on fewer",
+            RECIPE_BATCH,
+        )
+    parameters = sum(p.numel() for p in model.parameters()) / 1e6
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
+    statistics_of = "all processes" if settings.sync_bn else "each process's own batch"
+    logger.info(
+        f"{settings.name}: {parameters:.2f} M parameters, {trained:.2f} M trained, on {device}, "
+        f"precision {settings.precision}; the heads' batch norm takes its statistics over "
+        f"{statistics_of}"
+    )
+
+
 def _open_log(settings: Settings) -> Callable[[], None]:
     """Log to the terminal, and from the main process to the run's file; returns how to end that."""
-    root = logging.getLogger()
-    rank = distributed.rank()
-    layout = logging.Formatter(f"%(asctime)s %(levelname)s rank {rank}: %(message)s")
-    if distributed.world_size() == 1:
-        layout = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    rank = "" if distributed.world_size() == 1 else f" rank {distributed.rank()}:"
+    layout = logging.Formatter(f"%(asctime)s %(levelname)s{rank} %(message)s")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if distributed.is_main():
         settings.log_file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(settings.log_file, encoding="utf-8"))
+    root = logging.getLogger()
     level = root.level
     root.setLevel(logging.INFO if distributed.is_main() else logging.WARNING)
     for handler in handlers:

@@ -59,7 +59,7 @@ def test_goes_on_without_a_compiler(
 
 
 def test_random_batch_is_one_that_can_be_trained_on() -> None:
-    batch = random_batch(4, 64).unpack()
+    batch = random_batch(4, 64).to("cpu")
     assert batch.search.shape == (4, 3, 64, 64) and batch.references.shape == (4, 2, 3, 64, 64)
     corners = xywh_to_xyxy(batch.search_box)
     assert (corners >= 0).all() and (corners <= 1).all()

@@ -12,10 +12,10 @@ from lib.models.aiatrack.build import build_aiatrack
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
 from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
-from lib.train.data.batch import Sample
+from lib.train.data.batch import CompactSample
 from lib.train.data.loader import build_loader
 from lib.train.run_training import run
-from tests.train.tiny import Rectangles, tiny_sources
+from tests.train.tiny import Rectangles, tiny_samplers
 
 
 def write_gradients(recipe: Path, path: Path, batch_size: int) -> None:
@@ -39,7 +39,8 @@ def write_gradients(recipe: Path, path: Path, batch_size: int) -> None:
             rank=distributed.rank(),
             world_size=distributed.world_size(),
         )
-        AIATRACKActor(net, LossWeights())(next(iter(loader))).loss.backward()
+        batch = next(iter(loader)).to("cpu")
+        AIATRACKActor(net, LossWeights())(batch).loss.backward()
         if distributed.is_main():
             torch.save({name: p.grad for name, p in model.named_parameters()}, path)
 
@@ -47,7 +48,7 @@ def write_gradients(recipe: Path, path: Path, batch_size: int) -> None:
 class BreaksOnRankOne(Rectangles):
     """Draws nothing in process 1."""
 
-    def draw(self, generator: np.random.Generator) -> Sample:
+    def draw(self, generator: np.random.Generator) -> CompactSample:
         """Raise on rank 1."""
         if distributed.rank() == 1:
             raise ValueError("no sample for rank one")
@@ -56,7 +57,7 @@ class BreaksOnRankOne(Rectangles):
 
 def run_tiny(settings: Settings) -> dict[str, float]:
     """Train on rectangles; stands in for lib.train.run_training.run."""
-    return run(settings, tiny_sources)
+    return run(settings, tiny_samplers)
 
 
 def run_broken(settings: Settings) -> dict[str, float]:

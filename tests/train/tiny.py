@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import yaml
 
-from lib.train.data.batch import Sample
+from lib.train.data.batch import CompactSample
 
 TINY = {
     "MODEL": {
@@ -39,33 +39,30 @@ NO_DROPOUT = {**TINY["MODEL"]["TRANSFORMER"], "DROPOUT": 0.0}
 class Rectangles:
     """Draws samples of a bright rectangle on noise."""
 
-    def draw(self, generator: np.random.Generator) -> Sample:
+    def draw(self, generator: np.random.Generator) -> CompactSample:
         """Draw three 64x64 crops with exact boxes and 16 proposals."""
         frames = [self._frame(generator) for _ in range(3)]
-        images, boxes = (torch.stack(part) for part in zip(*frames, strict=True))
+        crops, boxes = (torch.stack(part) for part in zip(*frames, strict=True))
         noise = generator.normal(0, 0.05, (16, 4))
-        proposals = boxes[2] + torch.from_numpy(noise).float()
-        return Sample(
-            search=images[2],
-            search_mask=torch.zeros(64, 64, dtype=torch.bool),
-            search_box=boxes[2],
-            references=images[:2],
-            reference_masks=torch.zeros(2, 64, 64, dtype=torch.bool),
-            reference_boxes=boxes[:2],
-            proposals=proposals,
+        return CompactSample(
+            crops=crops,
+            scales=torch.full((3,), 1 / 255),
+            masks=torch.zeros(3, 64, 64, dtype=torch.bool),
+            boxes=boxes,
+            proposals=boxes[2] + torch.from_numpy(noise).float(),
             proposal_iou=torch.from_numpy(generator.uniform(-1, 1, 16)).float(),
             source="rectangle",
         )
 
     def _frame(self, generator: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         x, y, w, h = generator.integers([4, 4, 12, 12], [28, 28, 30, 30])
-        image = torch.from_numpy(generator.uniform(0, 0.3, (3, 64, 64))).float()
-        image[:, y : y + h, x : x + w] += 0.6
-        return image, torch.tensor([x, y, w, h]).float() / 64
+        image = generator.integers(0, 77, (64, 64, 3), np.uint8)
+        image[y : y + h, x : x + w] += 153
+        return torch.from_numpy(image), torch.tensor([x, y, w, h]).float() / 64
 
 
-def tiny_sources(cfg: object) -> tuple[Rectangles, Rectangles]:
-    """Sources of training and validation samples."""
+def tiny_samplers(cfg: object) -> tuple[Rectangles, Rectangles]:
+    """Samplers of training and validation samples."""
     return Rectangles(), Rectangles()
 
 

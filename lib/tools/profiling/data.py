@@ -11,16 +11,16 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from torch.utils.data import default_collate
 
 from lib.io.store import FolderStore, Store
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.compose import compose_clip
 from lib.synthetic.layouts import write_got10k
 from lib.synthetic.procedural import ProceduralTextures
+from lib.train.data.batch import collate
 from lib.train.data.loader import build_loader
 from lib.train.data.processing import SearchConfig
-from lib.train.data.processing_utils import jitter_box
+from lib.train.data.random_boxes import jitter_box
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset.base_video_dataset import BaseDataset, FrameFiles
 from lib.train.dataset.splits import trackingnet_names
@@ -131,7 +131,7 @@ def profile_samples(
     for dataset, store in zip(datasets, stores, strict=True):
         dataset.store = store
     sampler = TrackingSampler(datasets, [1] * len(datasets), windows, max_gap)
-    default_collate([sampler.draw(np.random.default_rng(0))]).unpack()  # loads libraries
+    collate([sampler.draw(np.random.default_rng(0))]).to("cpu")  # loads libraries
     for store in stores:
         store.restart()
     drawing = assembly = unpacking = clock = 0.0
@@ -140,10 +140,10 @@ def profile_samples(
         numbers = range(first, min(first + batch, samples))
         drawn = [sampler.draw(np.random.default_rng((1, number))) for number in numbers]
         middle = time.process_time()
-        assembled = default_collate(drawn)
+        assembled = collate(drawn)
         end = time.process_time()
         clock += time.perf_counter() - begin
-        assembled.unpack()
+        assembled.to("cpu")
         drawing, assembly = drawing + middle - start, assembly + end - middle
         unpacking += time.process_time() - end
     for dataset, store in zip(datasets, stores, strict=True):
@@ -183,7 +183,7 @@ def profile_half_size(
     for number in range(images):
         generator = np.random.default_rng((2, number))
         _, sequence, (_, _, frame) = sampler.draw_frames(generator)
-        box = jitter_box(dataset.boxes(sequence)[frame], windows.others, generator)
+        box = jitter_box(dataset.boxes(sequence)[frame], windows.search, generator)
         content = dataset.store.read_bytes(dataset.frame_path(sequence, frame))
         encoded = np.frombuffer(content, np.uint8)
         window = Crop.around(box, windows.factor, windows.size)

@@ -22,9 +22,9 @@ from torch._dynamo.exc import TorchDynamoException
 
 from lib.models.aiatrack.build import build_aiatrack
 from lib.train.admin.settings import Settings
-from lib.train.data.batch import CompactSample
-from lib.train.data.processing_utils import PROPOSALS
-from lib.train.train_script import wire
+from lib.train.build import build_actor_and_optimizer
+from lib.train.data.batch import CompactBatch
+from lib.train.data.random_boxes import PROPOSALS
 from lib.train.trainers.step import update_weights
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def profile_training(
     cfg = plain.recipe()
     batch = random_batch(cfg.TRAIN.BATCH_SIZE, cfg.DATA.SEARCH.SIZE)
     if device.type == "cuda":
-        batch = CompactSample._make(v.pin_memory() if isinstance(v, Tensor) else v for v in batch)
+        batch = CompactBatch._make(v.pin_memory() if isinstance(v, Tensor) else v for v in batch)
     fast = replace(plain, **SPEED, compile=compiled)
     kinds = [_Step(cfg, plain, batch, device), _fast_step(cfg, fast, batch, device)]
     for _ in range(steps):
@@ -107,7 +107,7 @@ def profile_training(
     )
 
 
-def random_batch(batch_size: int, size: int) -> CompactSample:
+def random_batch(batch_size: int, size: int) -> CompactBatch:
     """A batch of noise crops, (B, 3, S, S, 3), with boxes in their middle."""
     generator = torch.Generator().manual_seed(0)
 
@@ -115,7 +115,7 @@ def random_batch(batch_size: int, size: int) -> CompactSample:
         return torch.rand(batch_size, count, 4, generator=generator) * 0.1 + 0.4
 
     shape = (batch_size, FRAMES, size, size)
-    return CompactSample(
+    return CompactBatch(
         crops=torch.randint(256, (*shape, 3), generator=generator, dtype=torch.uint8),
         scales=torch.full(shape[:2], 1 / 255),
         masks=torch.zeros(shape, dtype=torch.bool),
@@ -123,6 +123,8 @@ def random_batch(batch_size: int, size: int) -> CompactSample:
         proposals=boxes(PROPOSALS),
         proposal_iou=torch.rand(batch_size, PROPOSALS, generator=generator) * 2 - 1,
         source=["noise"] * batch_size,
+        rejected=torch.zeros(batch_size, dtype=torch.int64),
+        broken=[""] * batch_size,
     )
 
 
@@ -158,14 +160,14 @@ class _Step:
     """A network with what trains it."""
 
     def __init__(
-        self, cfg: EasyDict, settings: Settings, batch: CompactSample, device: torch.device
+        self, cfg: EasyDict, settings: Settings, batch: CompactBatch, device: torch.device
     ) -> None:
         """Build, warm up, measure the memory."""
         self._settings, self._batch, self._device = settings, batch, device
         self._clip_norm = cfg.TRAIN.GRAD_CLIP_NORM
         torch.manual_seed(0)
         model = build_aiatrack(cfg).to(device).train()
-        self._actor, self._optimizer = wire(model, cfg, settings, device)
+        self._actor, self._optimizer = build_actor_and_optimizer(model, cfg, settings, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.seconds: list[float] = []
         for _ in range(WARM_UPS):
@@ -203,7 +205,7 @@ class _Step:
 
 
 def _fast_step(
-    cfg: EasyDict, settings: Settings, batch: CompactSample, device: torch.device
+    cfg: EasyDict, settings: Settings, batch: CompactBatch, device: torch.device
 ) -> _Step:
     """Step of compiled settings, without compilation where that does not work."""
     try:

@@ -1,7 +1,8 @@
 """One call of the network and the three losses of the paper, computed in fp32.
 
-Source: the paper, section 3.4; spec section 4. Called by trainers/ltr_trainer.py; knows the network
-and a batch, nothing of files, devices or steps. B targets, R references, P proposals.
+Source: the paper, section 3.4; docs/method.md, section 4. Called by
+trainers/step.py; knows the network and a batch, nothing of files, devices or steps. B targets,
+R references, P proposals.
 """
 
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models.aiatrack.aiatrack import Prediction
-from lib.train.data.batch import Sample
+from lib.train.data.batch import Batch
 from lib.utils.box_ops import generalized_box_iou, is_inverted, xywh_to_xyxy
 
 
@@ -24,7 +25,7 @@ class LossWeights(NamedTuple):
     corner: float = 0.0  # not among the paper's: a start from random weights needs it
 
 
-class Outcome(NamedTuple):
+class LossOutput(NamedTuple):
     """One batch's loss and what to log of it."""
 
     loss: Tensor  # scalar, with gradient
@@ -55,7 +56,7 @@ class AIATRACKActor:
         self.autocast = autocast
         self.every_frame = every_frame
 
-    def __call__(self, batch: Sample) -> Outcome:
+    def __call__(self, batch: Batch) -> LossOutput:
         """Compute the loss of a batch that lies on the network's device."""
         with torch.autocast(
             batch.search.device.type, self.autocast, enabled=self.autocast is not None
@@ -71,7 +72,7 @@ class AIATRACKActor:
             )
         return self._losses(Prediction(*(value.float() for value in predicted)), batch)
 
-    def _losses(self, predicted: Prediction, batch: Sample) -> Outcome:
+    def _losses(self, predicted: Prediction, batch: Batch) -> LossOutput:
         """Compare what was predicted, in fp32, with the batch's truth."""
         box_xyxy = predicted.box_xyxy
         truth_xywh = batch.search_box  # (B, 4)
@@ -99,7 +100,7 @@ class AIATRACKActor:
             "inverted": is_inverted(box_xyxy).float().mean(),
         }
         terms = {name: value.detach() for name, value in terms.items()}
-        return Outcome(loss, terms, box_xyxy[: len(batch.search)].detach())
+        return LossOutput(loss, terms, box_xyxy[: len(batch.search)].detach())
 
 
 def corner_cross_entropy(scores: Tensor, truth_xyxy: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ class AverageMeter:
     """Sum and count of a number."""
 
     def __init__(self, total: float = 0.0, count: float = 0.0) -> None:
-        """Start empty, or where another one stood."""
         self.total = total
         self.count = count
 
@@ -28,7 +27,7 @@ class Stats(dict[str, AverageMeter]):
     """Meters by name."""
 
     def update_all(self, values: dict[str, float], count: float = 1) -> None:
-        """Add to several meters, making those that are not there."""
+        """Add to several meters, making those that are missing."""
         for name, value in values.items():
             self.setdefault(name, AverageMeter()).update(value, count)
 
@@ -40,18 +39,15 @@ class Stats(dict[str, AverageMeter]):
         """
         if not self:
             return {}
-        values = torch.tensor(
-            [meter.mean for meter in self.values()],
-            dtype=torch.float64,
-            device=device,
-        )
+        means = [meter.mean for meter in self.values()]
+        values = torch.tensor(means, dtype=torch.float64, device=device)
         return dict(zip(self, distributed.mean(values).tolist(), strict=True))
 
-    def to_plain(self) -> dict[str, list[float]]:
+    def to_builtins(self) -> dict[str, list[float]]:
         """As [total, count] by name, for checkpoints."""
         return {name: [meter.total, meter.count] for name, meter in self.items()}
 
     @classmethod
-    def from_plain(cls, plain: dict[str, list[float]]) -> "Stats":
-        """Undo `to_plain`."""
-        return cls({name: AverageMeter(*values) for name, values in plain.items()})
+    def from_builtins(cls, sums: dict[str, list[float]]) -> "Stats":
+        """Undo `to_builtins`."""
+        return cls({name: AverageMeter(*values) for name, values in sums.items()})

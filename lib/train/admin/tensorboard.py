@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from lib.train.admin import distributed
-from lib.train.data.batch import Sample
-from lib.utils.box_ops import xywh_to_xyxy
+from lib.train.data.batch import Batch
+from lib.utils.box_ops import xyxy_to_xywh
+from lib.utils.draw import Colour, draw_box
 
-TRUE_COLOUR = (60, 220, 60)  # RGB
-PREDICTED_COLOUR = (240, 60, 60)
-PADDING_COLOUR = (40, 40, 90)
-SHOWN = 6  # samples of a batch
+TRUE_COLOUR: Colour = (60, 220, 60)
+PREDICTED_COLOUR: Colour = (240, 60, 60)
+PADDING_COLOUR: Colour = (40, 40, 90)
+MAX_SAMPLES = 6  # drawn of a batch
 
 
 class TensorboardWriter:
@@ -34,7 +34,7 @@ class TensorboardWriter:
             for name, value in values.items():
                 self._writer.add_scalar(f"{prefix}/{name}", value, step)
 
-    def batch(self, name: str, batch: Sample, box_xyxy: Tensor, step: int) -> None:
+    def batch(self, name: str, batch: Batch, box_xyxy: Tensor, step: int) -> None:
         """Draw a batch with its true and (B, 4) predicted boxes."""
         if self._writer is not None:
             image = draw_batch(batch, box_xyxy)
@@ -46,8 +46,8 @@ class TensorboardWriter:
             self._writer.close()
 
 
-def draw_batch(batch: Sample, box_xyxy: Tensor) -> np.ndarray:
-    """Draw up to SHOWN samples, one a row: references, then search frame.
+def draw_batch(batch: Batch, box_xyxy: Tensor) -> np.ndarray:
+    """Draw up to MAX_SAMPLES samples, one per row: references, then search frame.
 
     True boxes are green, predicted ones red, padding is blue.
 
@@ -57,33 +57,28 @@ def draw_batch(batch: Sample, box_xyxy: Tensor) -> np.ndarray:
     Returns:
         (rows * S, (R + 1) * S, 3) uint8 RGB.
     """
+    predicted_xywh = xyxy_to_xywh(torch.nan_to_num(box_xyxy.detach().float()).clamp(-1, 2))
     rows = []
-    for i in range(min(SHOWN, len(batch.search))):
-        cells = [
-            _draw(image, mask, [(xywh_to_xyxy(box), TRUE_COLOUR)])
-            for image, mask, box in zip(
-                batch.references[i],
-                batch.reference_masks[i],
-                batch.reference_boxes[i],
-                strict=True,
-            )
-        ]
-        boxes = [(xywh_to_xyxy(batch.search_box[i]), TRUE_COLOUR), (box_xyxy[i], PREDICTED_COLOUR)]
-        cells.append(_draw(batch.search[i], batch.search_mask[i], boxes))
+    for i in range(min(MAX_SAMPLES, len(batch.search))):
+        images = [*batch.references[i], batch.search[i]]
+        masks = [*batch.reference_masks[i], batch.search_mask[i]]
+        true_boxes = [*batch.reference_boxes[i], batch.search_box[i]]
+        cells = [_to_pixels(image, mask) for image, mask in zip(images, masks, strict=True)]
+        cells = [_draw(c, box, TRUE_COLOUR) for c, box in zip(cells, true_boxes, strict=True)]
+        cells[-1] = _draw(cells[-1], predicted_xywh[i], PREDICTED_COLOUR)
         rows.append(np.concatenate(cells, 1))
     return np.concatenate(rows, 0)
 
 
-def _draw(
-    image: Tensor, mask: Tensor, boxes: list[tuple[Tensor, tuple[int, int, int]]]
-) -> np.ndarray:
-    """Draw xyxy boxes, fractions of the crop, on a (3, S, S) image in [0, 1] -> (S, S, 3) uint8."""
+def _to_pixels(image: Tensor, mask: Tensor) -> np.ndarray:
+    """(3, S, S) in [0, 1] -> (S, S, 3) uint8 with coloured padding."""
     pixels = (image.detach().float().clamp(0, 1) * 255).byte().permute(1, 2, 0).cpu().numpy()
     pixels = np.ascontiguousarray(pixels)
     pixels[mask.cpu().numpy()] = PADDING_COLOUR
-    size = pixels.shape[0]
-    for box_xyxy, colour in boxes:
-        corners = torch.nan_to_num(box_xyxy.detach().float()).clamp(-1, 2) * size
-        x1, y1, x2, y2 = (round(v) for v in corners.tolist())
-        cv2.rectangle(pixels, (x1, y1), (x2, y2), colour, max(1, size // 128))
     return pixels
+
+
+def _draw(pixels: np.ndarray, box_xywh_crop: Tensor, colour: Colour) -> np.ndarray:
+    """Draw a box given in fractions of the crop."""
+    box_xywh = (box_xywh_crop.float() * len(pixels)).tolist()
+    return draw_box(pixels, box_xywh, colour=colour)

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from lib.train.data.batch import CompactSample, Sample
+from lib.train.data.batch import CompactBatch, CompactSample, collate
 
 logger = logging.getLogger(__name__)
 
-BROKEN_SHARE = 0.01  # of all draws that may meet an unreadable image
-GRACE = 20  # seconds that a worker goes on after SIGTERM
-JUDGE_AFTER = 1000  # draws: before that, only the end of an epoch judges the share
+MAX_BROKEN = 0.01  # share of all draws that may meet an unreadable image
+MIN_DRAWS = 1000  # before that, only the end of an epoch checks the share
+TERM_TIMEOUT = 20  # seconds that a worker goes on after SIGTERM
 
 
 class BrokenDataError(RuntimeError):
@@ -33,20 +33,20 @@ class BrokenDataError(RuntimeError):
 class Sampler(Protocol):
     """Draws samples; `lib/train/data/sampler.py` is one."""
 
-    def draw(self, generator: np.random.Generator) -> Sample | CompactSample:
+    def draw(self, generator: np.random.Generator) -> CompactSample:
         """Draw one sample with the randomness of `generator`."""
         ...
 
 
 class SampledDataset(Dataset):
-    """A source as a map from (epoch, number) to a sample."""
+    """A sampler as a map from (epoch, number) to a sample."""
 
-    def __init__(self, source: Sampler, seed: int) -> None:
-        self._source = source
+    def __init__(self, sampler: Sampler, seed: int) -> None:
+        self._sampler = sampler
         self._seed = seed
 
-    def __getitem__(self, key: tuple[int, int]) -> Sample | CompactSample:
-        return self._source.draw(np.random.default_rng((self._seed, *key)))
+    def __getitem__(self, key: tuple[int, int]) -> CompactSample:
+        return self._sampler.draw(np.random.default_rng((self._seed, *key)))
 
 
 class EpochBatchSampler(torch.utils.data.Sampler):
@@ -76,17 +76,17 @@ class Loader:
     """Iterate over an epoch's batches and count what had to be drawn anew.
 
     Each sample carries the names of the unreadable images it met. They are counted here, in the
-    process that trains: the count is exact whatever the number of workers, and each rank judges
+    process that trains: the count is exact whatever the number of workers, and each rank checks
     its own.
     """
 
-    def __init__(self, numbers: EpochBatchSampler, loader: DataLoader) -> None:
-        self._numbers = numbers
+    def __init__(self, batch_sampler: EpochBatchSampler, loader: DataLoader) -> None:
+        self._batch_sampler = batch_sampler
         self._loader = loader
         self.delivered = 0  # samples since the start
         self.rejected = 0  # unusable draws since the start
         self.broken = 0  # draws with an unreadable image since the start
-        self._named: set[str] = set()
+        self._messages: set[str] = set()
         weakref.finalize(self, _end_workers, loader)  # also before the interpreter exits
 
     def __len__(self) -> int:
@@ -98,11 +98,11 @@ class Loader:
         Args:
             first_batch: batches to leave out, for going on within an epoch.
         """
-        self._numbers.epoch = epoch
-        self._numbers.first_batch = first_batch
+        self._batch_sampler.epoch = epoch
+        self._batch_sampler.first_batch = first_batch
 
-    def __iter__(self) -> Iterator[Sample | CompactSample]:
-        """Yield batches: what the source draws, its tensors with the batch axis in front.
+    def __iter__(self) -> Iterator[CompactBatch]:
+        """Yield batches.
 
         Raises:
             BrokenDataError: more than 1% of the draws met an unreadable image.
@@ -110,32 +110,32 @@ class Loader:
         for batch in self._loader:
             self._count(batch)
             yield batch
-        self._judge(1)
+        self._check_broken(min_draws=1)
 
-    def _count(self, batch: Sample | CompactSample) -> None:
+    def _count(self, batch: CompactBatch) -> None:
         """Add a batch to the counts; log each unreadable image once."""
         self.delivered += len(batch.source)
         self.rejected += int(batch.rejected.sum())
         for message in (line for lines in batch.broken for line in lines.splitlines()):
             self.broken += 1
-            if message not in self._named:
-                self._named.add(message)
+            if message not in self._messages:
+                self._messages.add(message)
                 logger.warning("unreadable image, another sample is drawn: %s", message)
-        self._judge(JUDGE_AFTER)
+        self._check_broken(MIN_DRAWS)
 
-    def _judge(self, least: int) -> None:
-        """Raise if too many images are broken, of at least `least` draws."""
+    def _check_broken(self, min_draws: int) -> None:
+        """Raise if too many images are broken, of at least `min_draws` draws."""
         draws = self.delivered + self.rejected + self.broken
-        if self.broken > BROKEN_SHARE * max(draws, least):
-            names = "\n  ".join(sorted(self._named)[:5])
+        if self.broken > MAX_BROKEN * max(draws, min_draws):
+            names = "\n  ".join(sorted(self._messages)[:5])
             raise BrokenDataError(
                 f"{self.broken} of {draws} draws met an unreadable image, more than "
-                f"{BROKEN_SHARE:.0%}; check the data. Among them:\n  {names}"
+                f"{MAX_BROKEN:.0%}; check the data. Among them:\n  {names}"
             )
 
 
 def build_loader(
-    source: Sampler,
+    sampler: Sampler,
     *,
     batch_size: int,
     workers: int,
@@ -148,9 +148,9 @@ def build_loader(
     """Load batches of drawn samples.
 
     Args:
-        batch_size: samples a batch in this process.
+        batch_size: samples per batch in this process.
         workers: processes that load; 0 loads in this one.
-        epoch_length: samples an epoch over all ranks; what does not fill a batch on every rank is
+        epoch_length: samples per epoch over all ranks; what does not fill a batch on every rank is
             left out.
         rank, world_size: which of how many training processes this is.
         pin_memory: deliver batches in memory that a GPU copies from by itself.
@@ -168,16 +168,17 @@ def build_loader(
             f"an epoch of {epoch_length} samples does not fill one batch of {batch_size} on each "
             f"of {world_size} processes; lower the batch size or raise DATA.TRAIN.SAMPLE_PER_EPOCH"
         )
-    numbers = EpochBatchSampler(batch_size, rank, world_size, epoch_length)
+    batch_sampler = EpochBatchSampler(batch_size, rank, world_size, epoch_length)
     loader = DataLoader(
-        SampledDataset(source, seed),
-        batch_sampler=numbers,
+        SampledDataset(sampler, seed),
+        batch_sampler=batch_sampler,
+        collate_fn=collate,
         num_workers=workers,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         worker_init_fn=_start_worker,
     )
-    return Loader(numbers, loader)
+    return Loader(batch_sampler, loader)
 
 
 def _end_workers(loader: DataLoader) -> None:
@@ -189,14 +190,14 @@ def _end_workers(loader: DataLoader) -> None:
 
 
 def _start_worker(worker: int) -> None:
-    """Keep each worker to one core, as there is a worker a core, and set how it ends.
+    """Keep each worker to one core, as there is one per core, and set how it ends.
 
     A stop signal to the whole process group is the training process's to answer: it saves, then
     ends its workers. So a worker ignores SIGINT and goes on for a while after SIGTERM, but ends
     then, since the interpreter's exit sends SIGTERM and waits.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(TERM_TIMEOUT))
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
-"""From three frames and boxes to one sample: change frames, lay and cut windows, change crops.
+"""From three frames and boxes to one sample: transform, lay windows, cut, transform again.
 
-Source: spec section 4; windows are those of lib/utils/crop.py. All randomness is of the generator
-handed in.
+Source: docs/method.md, section 4; windows are those of lib/utils/crop.py. All randomness is of the
+generator handed in.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ from easydict import EasyDict
 
 from lib.config.aiatrack.config import STRIDE
 from lib.train.data.batch import CompactSample
-from lib.train.data.processing_utils import Jitter, draw_proposals, jitter_box
+from lib.train.data.random_boxes import Jitter, draw_proposals, jitter_box
 from lib.train.data.transforms import (
     FLIP,
-    ChangedCrop,
-    FrameChange,
-    change_box,
-    change_crop,
-    cut_changed,
-    draw_crop_change,
-    draw_frame_change,
+    FrameTransform,
+    TransformedCrop,
+    cut_transformed,
+    draw_crop_transform,
+    draw_frame_transform,
+    transform_box,
+    transform_crop,
 )
 from lib.utils.crop import Crop
 
@@ -36,13 +36,13 @@ class SearchConfig(NamedTuple):
 
     size: int  # S, pixels of the crop
     factor: float  # side of the window over sqrt(box area)
-    first: Jitter  # of the first reference
-    others: Jitter  # of the second reference and the search frame
+    template: Jitter  # of the first reference
+    search: Jitter  # of the second reference and the search frame
     flip: float = FLIP  # chance that a crop is mirrored by itself
 
 
 def read_search_config(cfg: EasyDict) -> SearchConfig:
-    """Take the windows from a recipe."""
+    """Read from a recipe how windows are laid."""
     search, template = cfg.DATA.SEARCH, cfg.DATA.TEMPLATE
     return SearchConfig(
         search.SIZE,
@@ -56,7 +56,7 @@ def read_search_config(cfg: EasyDict) -> SearchConfig:
 def make_sample(
     frames: Sequence[np.ndarray],
     boxes_xywh_image: np.ndarray,
-    windows: SearchConfig,
+    config: SearchConfig,
     generator: np.random.Generator,
     source: str,
 ) -> CompactSample:
@@ -70,20 +70,20 @@ def make_sample(
     Raises:
         UnusableSample: a window without a pixel, or with nothing but padding.
     """
-    change = draw_frame_change(generator)
-    jitters = (windows.first, windows.others, windows.others)
-    views = [
-        _make_crop(frame, box, change, windows, jitter, generator)
+    transform = draw_frame_transform(generator)
+    jitters = (config.template, config.search, config.search)
+    crops = [
+        _make_crop(frame, box, transform, config, jitter, generator)
         for frame, box, jitter in zip(frames, boxes_xywh_image, jitters, strict=True)
     ]
-    proposals = draw_proposals(views[-1].box_xywh, generator)
+    proposals = draw_proposals(crops[-1].box_xywh, generator)
     return CompactSample(
-        crops=torch.from_numpy(np.stack([view.image for view in views])),
-        scales=torch.from_numpy(np.stack([view.scale for view in views])),
-        masks=torch.from_numpy(np.stack([view.mask for view in views])),
-        boxes=_tensor(np.stack([view.box_xywh for view in views])),
-        proposals=_tensor(proposals.boxes_xywh),
-        proposal_iou=_tensor(2 * proposals.iou - 1),
+        crops=torch.from_numpy(np.stack([crop.image for crop in crops])),
+        scales=torch.from_numpy(np.stack([crop.scale for crop in crops])),
+        masks=torch.from_numpy(np.stack([crop.mask for crop in crops])),
+        boxes=_to_tensor(np.stack([crop.box_xywh for crop in crops])),
+        proposals=_to_tensor(proposals.boxes_xywh),
+        proposal_iou=_to_tensor(2 * proposals.iou - 1),
         source=source,
     )
 
@@ -91,23 +91,23 @@ def make_sample(
 def _make_crop(
     frame: np.ndarray,
     box_xywh_image: np.ndarray,
-    change: FrameChange,
-    windows: SearchConfig,
+    transform: FrameTransform,
+    config: SearchConfig,
     jitter: Jitter,
     generator: np.random.Generator,
-) -> ChangedCrop:
-    """Cut a window near the box of a changed frame, change the crop."""
-    box = change_box(box_xywh_image, frame.shape[1], change)
+) -> TransformedCrop:
+    """Cut a window near the box of a transformed frame, transform the crop."""
+    box = transform_box(box_xywh_image, frame.shape[1], transform)
     try:
-        window = Crop.around(jitter_box(box, jitter, generator), windows.factor, windows.size)
+        window = Crop.around(jitter_box(box, jitter, generator), config.factor, config.size)
     except ValueError as error:
         raise UnusableSample(str(error)) from None
-    cropped = cut_changed(window, frame, change)
+    cropped = cut_transformed(window, frame, transform)
     # The network sees the mask at its stride; where that is all padding, the whole mask may not be.
     if cropped.mask[::STRIDE, ::STRIDE].all():
         raise UnusableSample(f"the window {window} of box {box.tolist()} shows padding only")
-    return change_crop(cropped, window.to_crop(box), draw_crop_change(generator, windows.flip))
+    return transform_crop(cropped, window.to_crop(box), draw_crop_transform(generator, config.flip))
 
 
-def _tensor(values: np.ndarray) -> torch.Tensor:
+def _to_tensor(values: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, np.float32))

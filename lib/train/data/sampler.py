@@ -1,11 +1,11 @@
 """Which frames make a sample: a data set by ratio, a sequence, three frames of it in causal order.
 
-Source: spec section 4. Data sets are known by protocol; what is drawn is turned into a sample by
-processing.py.
+Source: docs/method.md, section 4. Data sets are known by protocol; processing.py turns the
+frames into a sample.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from lib.train.data.batch import CompactSample
 from lib.train.data.processing import SearchConfig, UnusableSample, make_sample
 from lib.utils.image import ImageError
 
-LEAST_LENGTH = 20  # frames of a video
-LEAST_VISIBLE = 7  # visible frames of a video
-WIDEN = 5  # frames by which the gap grows until frames are found
-MOST_DRAWS = 100  # for one sample
+MIN_LENGTH = 20  # frames of a video
+MIN_VISIBLE = 7  # visible frames of a video
+GAP_STEP = 5  # frames by which the gap grows until frames are found
+MAX_DRAWS = 100  # for one sample
 
 
 class SamplingError(RuntimeError):
@@ -27,7 +27,7 @@ class TrackingDataset(Protocol):
     """What the sampler needs of a data set; see lib/train/dataset/base_video_dataset.py."""
 
     name: str
-    is_video: bool
+    is_video: ClassVar[bool]
     lengths: np.ndarray  # (n,) frames of each sequence
     visible_counts: np.ndarray  # (n,) visible frames of each sequence
 
@@ -68,7 +68,7 @@ class TrackingSampler:
         self,
         datasets: Sequence[TrackingDataset],
         ratios: Sequence[float],
-        windows: SearchConfig,
+        search_config: SearchConfig,
         max_gap: int,
     ) -> None:
         """Find the sequences that can be sampled.
@@ -89,30 +89,32 @@ class TrackingSampler:
         self._datasets = list(datasets)
         self._shares = np.array(ratios) / np.sum(ratios)
         self._usable = [find_usable(dataset) for dataset in datasets]
-        self._windows = windows
+        self._search_config = search_config
         self._max_gap = max_gap
 
     def draw(self, generator: np.random.Generator) -> CompactSample:
         """Draw until a sample can be made.
 
         Raises:
-            SamplingError: nothing usable in MOST_DRAWS draws.
+            SamplingError: nothing usable in MAX_DRAWS draws.
         """
-        broken, rejected = [], []
-        for _ in range(MOST_DRAWS):
-            drawn = self.draw_frames(generator)
+        broken: list[str] = []
+        rejected: list[str] = []
+        for _ in range(MAX_DRAWS):
+            # Frames first: what cannot be read or cropped is replaced by another draw.
+            triplet = self.draw_frames(generator)
             try:
-                sample = self._make(drawn, generator)
+                sample = self._make(triplet, generator)
             except UnusableSample as error:
-                rejected.append(f"{drawn.describe()}: {error}")
+                rejected.append(f"{triplet.describe()}: {error}")
             except (ImageError, OSError) as error:
-                broken.append(" ".join(f"{drawn.dataset.name}: {error}".split()))
+                broken.append(" ".join(f"{triplet.dataset.name}: {error}".split()))
             else:
                 return sample._replace(rejected=len(rejected), broken="\n".join(broken))
-        last = (broken + rejected)[-1]
+        example = (broken + rejected)[-1]
         raise SamplingError(
-            f"no sample in {MOST_DRAWS} draws: {len(broken)} with an unreadable image, "
-            f"{len(rejected)} without a usable window, for example {last}"
+            f"no sample in {MAX_DRAWS} draws: {len(broken)} with an unreadable image, "
+            f"{len(rejected)} without a usable window, for example {example}"
         )
 
     def draw_frames(self, generator: np.random.Generator) -> FrameTriplet:
@@ -125,15 +127,17 @@ class TrackingSampler:
         frames = draw_causal_frames(dataset.visible(sequence), self._max_gap, generator)
         return FrameTriplet(dataset, sequence, frames)
 
-    def _make(self, drawn: FrameTriplet, generator: np.random.Generator) -> CompactSample:
-        """Read what was drawn, each frame once, and process it."""
-        read = {
-            frame: drawn.dataset.read_frame(drawn.sequence, frame)
-            for frame in dict.fromkeys(drawn.frames)
-        }
-        boxes = drawn.dataset.boxes(drawn.sequence)[list(drawn.frames)]
-        frames = [read[frame] for frame in drawn.frames]
-        return make_sample(frames, boxes, self._windows, generator, drawn.describe())
+    def _make(self, triplet: FrameTriplet, generator: np.random.Generator) -> CompactSample:
+        """Read the frames, each once, and process them."""
+        dataset, sequence, frames = triplet
+        images = {frame: dataset.read_frame(sequence, frame) for frame in dict.fromkeys(frames)}
+        return make_sample(
+            [images[frame] for frame in frames],
+            dataset.boxes(sequence)[list(frames)],
+            self._search_config,
+            generator,
+            triplet.describe(),
+        )
 
 
 def find_usable(dataset: TrackingDataset) -> np.ndarray:
@@ -143,8 +147,8 @@ def find_usable(dataset: TrackingDataset) -> np.ndarray:
         ValueError: there are none.
     """
     if dataset.is_video:
-        usable = (dataset.visible_counts >= LEAST_VISIBLE) & (dataset.lengths >= LEAST_LENGTH)
-        needed = f"{LEAST_LENGTH} frames, {LEAST_VISIBLE} of them visible"
+        usable = (dataset.visible_counts >= MIN_VISIBLE) & (dataset.lengths >= MIN_LENGTH)
+        needed = f"{MIN_LENGTH} frames, {MIN_VISIBLE} of them visible"
     else:
         usable, needed = dataset.visible_counts >= 1, "a box with an area"
     if not usable.any():
@@ -162,19 +166,22 @@ def draw_causal_frames(
     """Draw two references and a search frame, all visible, in temporal order.
 
     The later reference, the base, is drawn first, from the visible frames that have one before and
-    one after. The others are within `max_gap` frames of it, or within the next multiple of WIDEN
+    one after. The others are within `max_gap` frames of it, or within the next multiple of GAP_STEP
     more where there are none.
 
     Args:
         visible: (T,) bool, True for three frames or more.
     """
-    shown = np.flatnonzero(visible)
-    at = int(generator.integers(1, len(shown) - 1))
-    base = shown[at]
-    nearest = int(max(base - shown[at - 1], shown[at + 1] - base))
-    gap = max_gap + max(0, -(-(nearest - max_gap) // WIDEN)) * WIDEN
-    begin = np.searchsorted(shown, base - gap, side="left")
-    end = np.searchsorted(shown, base + gap, side="right")
-    earlier = shown[generator.integers(begin, at)]
-    search = shown[generator.integers(at + 1, end)]
+    candidates = np.flatnonzero(visible)
+    # The base: a visible frame with others on both sides.
+    at = int(generator.integers(1, len(candidates) - 1))
+    base = candidates[at]
+    # The gap: wide enough for the nearest on either side.
+    nearest = int(max(base - candidates[at - 1], candidates[at + 1] - base))
+    gap = max_gap + max(0, -(-(nearest - max_gap) // GAP_STEP)) * GAP_STEP
+    # One frame before and one after within it.
+    begin = np.searchsorted(candidates, base - gap, side="left")
+    end = np.searchsorted(candidates, base + gap, side="right")
+    earlier = candidates[generator.integers(begin, at)]
+    search = candidates[generator.integers(at + 1, end)]
     return int(earlier), int(base), int(search)

@@ -5,6 +5,7 @@ is a seed: the same number is the same clip, in every process and every run.
 """
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,7 +30,7 @@ MAX_PLANS = 20  # made for one clip
 class SyntheticClips:
     """Synthetic clips on demand; a `TrackingDataset` of `lib/train/data/sampler.py`."""
 
-    is_video = True
+    is_video: ClassVar[bool] = True
 
     def __init__(
         self,

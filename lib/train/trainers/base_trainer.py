@@ -1,11 +1,12 @@
 """Epochs from the newest checkpoint to the recipe's last one, a checkpoint after each.
 
-Source: spec section 4 and 6. What an epoch is lies in ltr_trainer.py; which file is read and kept
-in checkpoints.py. Randomness of the network follows from (seed, rank, epoch, update) and that of
-the data from (seed, epoch, sample), so no generator's state has to be saved.
+Source: docs/method.md, sections 4 and 6. What an epoch is lies in ltr_trainer.py; which file is
+read and kept in checkpoints.py. Randomness of the network follows from (seed, rank, epoch,
+update) and that of the data from (seed, epoch, sample): no generator's state has to be saved.
 """
 
 import logging
+import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,16 +19,16 @@ from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
-from lib.train.base_functions import set_learning_rates
 from lib.train.data.loader import Loader
-from lib.train.trainers.checkpoints import CheckpointFolder, check_resumable, plain
+from lib.train.optimizer import set_learning_rates
+from lib.train.trainers.checkpoints import CheckpointFolder, check_resumable, to_builtins
 from lib.utils.checkpoint import CheckpointError
 from lib.utils.stopping import Stopped, StopRequest
 
 logger = logging.getLogger(__name__)
 
 
-class Parts(NamedTuple):
+class TrainingParts(NamedTuple):
     """What a trainer trains with."""
 
     model: nn.Module  # the bare network: its state dict is what is saved
@@ -41,7 +42,7 @@ class BaseTrainer:
     """The frame around epochs: resuming, saving, stopping."""
 
     def __init__(
-        self, parts: Parts, cfg: EasyDict, settings: Settings, device: torch.device
+        self, parts: TrainingParts, cfg: EasyDict, settings: Settings, device: torch.device
     ) -> None:
         """Start before the first epoch, where `resume` may then move on from."""
         self.parts = parts
@@ -82,8 +83,8 @@ class BaseTrainer:
         """Train from batch `self.batches_done` to the epoch's end and return the means."""
         raise NotImplementedError
 
-    def validate(self, epoch: int) -> dict[str, float]:
-        """Look at the held-out batches and return the means."""
+    def validate(self, epoch: int, loader: Loader) -> dict[str, float]:
+        """Evaluate the held-out batches and return the means."""
         raise NotImplementedError
 
     def save(self) -> None:
@@ -93,15 +94,15 @@ class BaseTrainer:
             logger.info("saved %s", path)
 
     def resume(self) -> bool:
-        """Go on from the newest good checkpoint, if there is one; says what it found and does.
+        """Go on from the newest good checkpoint, if there is one; returns whether there was.
 
         Raises:
             CheckpointError: no good one among those there, or one of another recipe.
         """
-        found = distributed.broadcast_from_main(self._find)
-        if found is None:
+        newest = distributed.broadcast_from_main(self._find)
+        if newest is None:
             return False
-        path, contents = found
+        path, contents = newest
         self.epoch = contents["epoch"]
         if "net" not in contents:
             self.history = contents["history"]
@@ -111,7 +112,7 @@ class BaseTrainer:
         if contents["scaler"]:
             self.scaler.load_state_dict(contents["scaler"])
         self.batches_done = contents["batches_done"]
-        self.stats = Stats.from_plain(contents["stats"]["under way"])
+        self.stats = Stats.from_builtins(contents["stats"]["under way"])
         self.history = contents["stats"]["history"]
         within = f" and {self.batches_done} batches" if self.batches_done else ""
         logger.info("resuming after epoch %d%s from %s", self.epoch, within, path)
@@ -123,29 +124,28 @@ class BaseTrainer:
         Raises:
             Stopped: after saving.
         """
-        told = self.stop.signal_number
-        if not distributed.all_reduce_any(told is not None, self.device):
+        number = self.stop.signal_number
+        if not distributed.all_reduce_any(number is not None, self.device):
             return
         if self.batches_done:
             self.save()
-        raise Stopped(told or 15)
+        raise Stopped(number or signal.SIGTERM)
 
     def _find(self) -> tuple[Path, dict[str, Any]] | None:
         """Main process: the checkpoint to go on from, checked."""
-        found = self.folder.newest()
-        if found is None:
+        newest = self.folder.newest()
+        if newest is None:
             logger.info("no checkpoint in %s: starting at epoch 1", self.folder.folder)
             return None
-        path, contents = found
+        path, contents = newest
         last = self.cfg.TRAIN.EPOCH
         stats = contents.get("stats")
         history = stats.get("history", {}) if isinstance(stats, dict) else {}
-        seen = not self._validates(last) or f"val {last}" in history
-        if contents.get("epoch", 0) >= last and (seen or "batches_done" not in contents):
+        validated = not self._validates(last) or f"val {last}" in history
+        if contents.get("epoch", 0) >= last and (validated or "batches_done" not in contents):
             logger.warning(
-                "nothing to do: %s is of epoch %d and TRAIN.EPOCH is %d. To train on raise "
-                "--epochs; to train anew choose another --save-dir",
-                *(path, contents["epoch"], last),
+                f"nothing to do: {path} is of epoch {contents['epoch']} and TRAIN.EPOCH is {last}. "
+                f"To train on raise --epochs; to train anew choose another --save-dir"
             )
             return path, {"epoch": contents["epoch"], "history": history}
         check_resumable(path, contents, self.cfg)
@@ -154,16 +154,16 @@ class BaseTrainer:
 
     def _check_run(self, path: Path, saved: dict[str, Any], batches_done: int) -> None:
         """Compare how the checkpoint's run was started with how this one is."""
-        run = self._run()
+        run = self._run_settings()
         keys = ("seed", "processes", "batch", "accumulate", "precision")
         changed = [f"{k} {saved[k]} there, {run[k]} here" for k in keys if saved[k] != run[k]]
         if changed:
             logger.warning("not the same run to the bit: %s", "; ".join(changed))
-        together = [of["processes"] * of["batch"] * of["accumulate"] for of in (saved, run)]
-        if batches_done and together[0] != together[1]:
+        effective = [of["processes"] * of["batch"] * of["accumulate"] for of in (saved, run)]
+        if batches_done and effective[0] != effective[1]:
             raise CheckpointError(
-                f"{path}: its run stopped within an epoch at {together[0]} samples an update; here "
-                f"it is {together[1]}. Keep the product of processes, --batch-size and "
+                f"{path}: its run stopped within an epoch at {effective[0]} samples an update; "
+                f"here it is {effective[1]}. Keep the product of processes, --batch-size and "
                 f"--accumulate, or move that file away to go on from the epoch before"
             )
 
@@ -182,13 +182,13 @@ class BaseTrainer:
         return {
             **released_contents(self.parts.model, self.epoch),
             "optimizer": self.parts.optimizer.state_dict(),
-            "stats": {"history": self.history, "under way": self.stats.to_plain()},
-            "settings": {"recipe": plain(self.cfg), **self._run()},
+            "stats": {"history": self.history, "under way": self.stats.to_builtins()},
+            "settings": {"recipe": to_builtins(self.cfg), **self._run_settings()},
             "scaler": self.scaler.state_dict(),
             "batches_done": self.batches_done,
         }
 
-    def _run(self) -> dict[str, Any]:
+    def _run_settings(self) -> dict[str, Any]:
         """How this run was started, as far as its numbers depend on it."""
         return {
             "config": self.settings.name,
@@ -203,18 +203,19 @@ class BaseTrainer:
     def _record(self, name: str, means: dict[str, float]) -> dict[str, float]:
         """Keep an epoch's means for the checkpoint and log them."""
         self.history[name] = means
-        shown = ", ".join(f"{key} {value:.4g}" for key, value in means.items())
-        logger.info("epoch means, %s: %s", name, shown)
+        text = ", ".join(f"{key} {value:.4g}" for key, value in means.items())
+        logger.info("epoch means, %s: %s", name, text)
         return means
 
     def _validate_if_due(self) -> None:
         """Validate after the last completed epoch, unless a run before this one did."""
-        if self._validates(self.epoch) and f"val {self.epoch}" not in self.history:
-            self._record(f"val {self.epoch}", self.validate(self.epoch))
+        loader, name = self.parts.val_loader, f"val {self.epoch}"
+        if loader is not None and self._validates(self.epoch) and name not in self.history:
+            self._record(name, self.validate(self.epoch, loader))
             self.save()
 
     def _validates(self, epoch: int) -> bool:
-        """Whether held-out batches are looked at after an epoch."""
+        """Whether held-out batches are evaluated after an epoch."""
         train = self.cfg.TRAIN
         due = epoch == train.EPOCH or (epoch > 0 and epoch % train.VAL_EPOCH_INTERVAL == 0)
         return due and self.batches_done == 0 and self.parts.val_loader is not None

@@ -1,8 +1,8 @@
 """Checkpoints of a training: what is in them, which are kept, which one to go on from.
 
-Source: spec section 6. The format is that of the released files plus what resuming needs, plain
-types only; reading and atomic writing are lib/utils/checkpoint.py's. Files of whole epochs are
-AIATRACK_ep0012.pth.tar; a run stopped within an epoch leaves AIATRACK_interrupted.pth.tar.
+Source: docs/method.md, section 6. The format is that of the released files plus what resuming
+needs, Python's own types and tensors only; lib/utils/checkpoint.py reads and writes. Files of whole
+epochs are AIATRACK_ep0012.pth.tar; a run stopped within one leaves AIATRACK_interrupted.pth.tar.
 """
 
 import json
@@ -23,15 +23,19 @@ from lib.utils.checkpoint import (
 logger = logging.getLogger(__name__)
 
 INTERRUPTED = "AIATRACK_interrupted.pth.tar"
-KEPT_FOR_EVER = 100  # every so many epochs
+KEEP_EVERY = 100  # epochs: one of them stays for good
 RESUME_KEYS = ("epoch", "batches_done", "net", "optimizer", "scaler", "stats", "settings")
 
 # Keys in which a checkpoint must agree with the recipe that goes on from it.
-SAME = (
-    *("MODEL.", "DATA.SEARCH.SIZE", "DATA.TRAIN.DATASETS_NAME"),
-    *("TRAIN.FREEZE_LAYERS", "TRAIN.FREEZE_BACKBONE_BN", "TRAIN.OPTIMIZER"),
+MUST_AGREE = (
+    "MODEL.",
+    "DATA.SEARCH.SIZE",
+    "DATA.TRAIN.DATASETS_NAME",
+    "TRAIN.FREEZE_LAYERS",
+    "TRAIN.FREEZE_BACKBONE_BN",
+    "TRAIN.OPTIMIZER",
 )
-NO_MATTER = ("MODEL.BACKBONE.PRETRAINED", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TEST.")
+IGNORED = ("MODEL.BACKBONE.PRETRAINED", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVAL", "TEST.")
 
 
 class CheckpointFolder:
@@ -57,11 +61,9 @@ class CheckpointFolder:
         try:
             save_checkpoint(path, {**contents, "written": list(self.written)})
         except (OSError, RuntimeError) as error:
-            there = checkpoints_newest_first(self.folder)
-            raise CheckpointError(
-                f"{path}: could not be saved: {error}. "
-                + (f"The newest good checkpoint is {there[0]}." if there else "There is none yet.")
-            ) from error
+            good = checkpoints_newest_first(self.folder)
+            newest = f"The newest good checkpoint is {good[0]}." if good else "There is none yet."
+            raise CheckpointError(f"{path}: could not be saved: {error}. {newest}") from error
         if whole:
             (self.folder / INTERRUPTED).unlink(missing_ok=True)
             self._remove_old()
@@ -96,7 +98,7 @@ class CheckpointFolder:
 
     def _remove_old(self) -> None:
         """Delete what this run wrote, but for the newest and every 100th."""
-        removable = sorted(epoch for epoch in self.written if epoch % KEPT_FOR_EVER)
+        removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
         for epoch in removable[: -self.keep]:
             (self.folder / f"AIATRACK_ep{epoch:04d}.pth.tar").unlink(missing_ok=True)
             self.written.remove(epoch)
@@ -107,8 +109,8 @@ def _epoch_of(path: Path) -> int:
     return int(path.name.removeprefix("AIATRACK_ep").split(".")[0])
 
 
-def plain(cfg: EasyDict) -> dict[str, Any]:
-    """A recipe as plain dictionaries."""
+def to_builtins(cfg: EasyDict) -> dict[str, Any]:
+    """A recipe as dictionaries and lists of Python's own types."""
     return json.loads(json.dumps(cfg))
 
 
@@ -119,22 +121,22 @@ def check_resumable(path: Path, contents: dict[str, Any], cfg: EasyDict) -> None
         CheckpointError: it lacks what resuming needs, or was written by another recipe; the message
             names the keys that differ.
     """
-    lacking = [key for key in RESUME_KEYS if key not in contents]
-    if lacking:
+    missing = [key for key in RESUME_KEYS if key not in contents]
+    if missing:
         raise CheckpointError(
-            f"{path}: has weights but lacks {', '.join(lacking)}, so training cannot go on from it "
+            f"{path}: has weights but lacks {', '.join(missing)}, so training cannot go on from it "
             f"(a released model?). To start from its weights use --init-from with another "
             f"--save-dir"
         )
-    saved, wanted = flatten(contents["settings"]["recipe"]), flatten(plain(cfg))
+    saved, current = flatten(contents["settings"]["recipe"]), flatten(to_builtins(cfg))
     changed = {
-        key: f"{key} {saved.get(key)!r} there, {wanted.get(key)!r} here"
-        for key in {**saved, **wanted}
-        if saved.get(key) != wanted.get(key) and not key.startswith(NO_MATTER)
+        key: f"{key} {saved.get(key)!r} there, {current.get(key)!r} here"
+        for key in {**saved, **current}
+        if saved.get(key) != current.get(key) and not key.startswith(IGNORED)
     }
-    if grave := [text for key, text in changed.items() if key.startswith(SAME)]:
+    if refused := [text for key, text in changed.items() if key.startswith(MUST_AGREE)]:
         raise CheckpointError(
-            f"{path}: was written by another recipe: {'; '.join(grave)}. Move it away, choose "
+            f"{path}: was written by another recipe: {'; '.join(refused)}. Move it away, choose "
             f"another --save-dir, or use its weights with --init-from"
         )
     if changed:

@@ -1,6 +1,6 @@
 """One epoch: batches to updates, every number checked before it is used; and the validation.
 
-Source: spec section 4. Neighbours: base_trainer.py (epochs), actors (the loss of a batch).
+Source: docs/method.md, section 4. Neighbours: base_trainer.py (epochs), step.py (one update).
 """
 
 import contextlib
@@ -21,9 +21,10 @@ from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.admin.tensorboard import TensorboardWriter
-from lib.train.data.batch import CompactSample, Sample
-from lib.train.trainers.base_trainer import BaseTrainer, Parts
-from lib.train.trainers.step import NonFiniteStep, floats, update_weights
+from lib.train.data.batch import Batch, CompactBatch
+from lib.train.data.loader import Loader
+from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
+from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
 from lib.utils.checkpoint import save_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class LTRTrainer(BaseTrainer):
     """Learning tracking representations: the training of this kind of tracker."""
 
     def __init__(
-        self, parts: Parts, cfg: EasyDict, settings: Settings, device: torch.device
+        self, parts: TrainingParts, cfg: EasyDict, settings: Settings, device: torch.device
     ) -> None:
         """See BaseTrainer; opens the curves' folder too."""
         super().__init__(parts, cfg, settings, device)
@@ -55,6 +56,7 @@ class LTRTrainer(BaseTrainer):
                 f"an epoch has {len(loader)} batches a process, fewer than the {accumulate} to "
                 f"accumulate; raise DATA.TRAIN.SAMPLE_PER_EPOCH or lower --accumulate"
             )
+        # The epoch's batches, but for those of an interrupted run before this one.
         self.parts.model.train()
         loader.set_epoch(epoch, first_batch=self.batches_done)
         batches = iter(loader)
@@ -62,63 +64,62 @@ class LTRTrainer(BaseTrainer):
         with self._bar(f"epoch {epoch}", updates, self.batches_done // accumulate) as bar:
             for update in range(self.batches_done // accumulate, updates):
                 self.check_stop()
+                # Load a group, update the weights from it.
                 begin = time.perf_counter()
                 group = [self._to_device(next(batches)) for _ in range(accumulate)]
                 waited = time.perf_counter() - begin
                 self._update(epoch, update, group)
                 self.batches_done += accumulate
+                # Note and report how it went.
                 self._time(begin, waited, sum(len(batch.search) for batch in group))
                 bar.update()
                 if (update + 1) % self.cfg.TRAIN.PRINT_INTERVAL == 0 or update + 1 == updates:
                     self._report(epoch, update, updates)
-            for _ in batches:  # what does not fill a group; the loader then judges its counts
+            # What does not fill a group; at the end the loader checks how many images were broken.
+            for _ in batches:
                 pass
         logger.info(
-            "since the start: %d samples, %d unusable draws, %d draws with an unreadable image",
-            *(loader.delivered, loader.rejected, loader.broken),
+            f"since the start: {loader.delivered} samples, {loader.rejected} unusable draws, "
+            f"{loader.broken} draws with an unreadable image"
         )
         return self.stats.means(self.device)
 
-    def validate(self, epoch: int) -> dict[str, float]:
+    def validate(self, epoch: int, loader: Loader) -> dict[str, float]:
         """Measure the losses on held-out batches, the same ones each time; see BaseTrainer."""
-        loader, stats = self.parts.val_loader, Stats()
+        stats = Stats()
         self.parts.model.eval()
         loader.set_epoch(0)
         with torch.no_grad(), self._bar(f"validation {epoch}", len(loader)) as bar:
-            for number, batch in enumerate(loader):
+            for number, compact in enumerate(loader):
                 self.check_stop()
-                batch = self._to_device(batch)
-                outcome = self._val_actor(batch)
-                stats.update_all(floats(outcome), len(batch.search))
+                batch = self._to_device(compact)
+                output = self._val_actor(batch)
+                stats.update_all(to_floats(output), len(batch.search))
                 bar.update()
                 if number == 0:
-                    self.writer.batch("val/batch", batch, outcome.box_xyxy, epoch)
+                    self.writer.batch("val/batch", batch, output.box_xyxy, epoch)
         means = stats.means(self.device)
         self.writer.scalars("val", means, epoch)
         return means
 
-    def _update(self, epoch: int, update: int, group: list[Sample]) -> None:
+    def _update(self, epoch: int, update: int, group: list[Batch]) -> None:
         """Do one update of the weights from the batches of a group, and note what it came to."""
         self._seed(epoch, update)
+        actor, optimizer = self.parts.actor, self.parts.optimizer
+        clip_norm = self.cfg.TRAIN.GRAD_CLIP_NORM
         try:
-            done = update_weights(
-                self.parts.actor,
-                self.parts.optimizer,
-                self.scaler,
-                group,
-                self.cfg.TRAIN.GRAD_CLIP_NORM,
-            )
-        except NonFiniteStep as found:
-            self._refuse(epoch, update, found)
+            result = update_weights(actor, optimizer, self.scaler, group, clip_norm)
+        except NonFiniteStep as error:
+            self._refuse(epoch, update, error)
         for stats in (self.stats, self._window):
-            for terms, batch in zip(done.terms, group, strict=True):
+            for terms, batch in zip(result.terms_per_batch, group, strict=True):
                 stats.update_all(terms, len(batch.search))
-            if math.isfinite(done.norm):
-                stats.update_all({"gradient norm": done.norm})
+            if math.isfinite(result.norm):
+                stats.update_all({"gradient norm": result.norm})
         if update == 0 and (epoch == 1 or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
-            self.writer.batch("train/batch", group[-1], done.box_xyxy, epoch)
+            self.writer.batch("train/batch", group[-1], result.box_xyxy, epoch)
 
-    def _to_device(self, batch: Sample | CompactSample) -> Sample:
+    def _to_device(self, batch: CompactBatch) -> Batch:
         """Move a batch, from pinned memory without waiting, and unpack it there."""
         return batch.to(self.device, non_blocking=True)
 
@@ -127,20 +128,22 @@ class LTRTrainer(BaseTrainer):
         key = (self.settings.seed, distributed.rank(), epoch, update)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
-    def _refuse(self, epoch: int, update: int, found: NonFiniteStep) -> NoReturn:
+    def _refuse(self, epoch: int, update: int, error: NonFiniteStep) -> NoReturn:
         """Save the batch and raise NonFiniteError with step and terms."""
-        name = f"nonfinite_ep{epoch:04d}_update{update:06d}_rank{distributed.rank()}.pt"
-        path = self.settings.checkpoint_folder / name
-        told = {"terms": found.terms, "net": self.parts.model.state_dict()}
+        rank = distributed.rank()
+        path = self.settings.checkpoint_folder / (
+            f"nonfinite_ep{epoch:04d}_update{update:06d}_rank{rank}.pt"
+        )
+        contents = {**error.batch._asdict(), "terms": error.terms}
         try:
-            save_checkpoint(path, {**found.batch._asdict(), **told})
-            where = f"batch and weights are saved in {path}"
-        except (OSError, RuntimeError) as error:
-            where = f"saving the batch failed too: {error}"
-        shown = ", ".join(f"{name} {value}" for name, value in found.terms.items())
+            save_checkpoint(path, {**contents, "net": self.parts.model.state_dict()})
+            saved = f"batch and weights are saved in {path}"
+        except (OSError, RuntimeError) as failure:
+            saved = f"saving the batch failed too: {failure}"
+        terms = ", ".join(f"{name} {value}" for name, value in error.terms.items())
         raise NonFiniteError(
-            f"epoch {epoch}, update {update}, rank {distributed.rank()}: not finite: {shown}. "
-            f"Nothing was updated; {where}. Samples: {'; '.join(found.batch.source)}"
+            f"epoch {epoch}, update {update}, rank {rank}: not finite: {terms}. "
+            f"Nothing was updated; {saved}. Samples: {'; '.join(error.batch.source)}"
         ) from None
 
     def _time(self, begin: float, waited: float, samples: int) -> None:
@@ -154,17 +157,12 @@ class LTRTrainer(BaseTrainer):
         means = self._window.means(self.device)
         self._window = Stats()
         means["samples/s"] = distributed.world_size() / means.pop("seconds a sample")
-        rates = {
-            name: group["lr"]
-            for name, group in zip(
-                ("rest", "backbone"), self.parts.optimizer.param_groups, strict=True
-            )
-        }
+        rest, backbone = (group["lr"] for group in self.parts.optimizer.param_groups)
         step = (epoch - 1) * updates + update + 1
         self.writer.scalars("train", means, step)
-        self.writer.scalars("learning rate", rates, step)
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
-        logger.info("epoch %d [%d/%d] %s", epoch, update + 1, updates, shown)
+        self.writer.scalars("learning rate", {"rest": rest, "backbone": backbone}, step)
+        text = ", ".join(f"{name} {value:.4g}" for name, value in means.items())
+        logger.info("epoch %d [%d/%d] %s", epoch, update + 1, updates, text)
 
     @contextlib.contextmanager
     def _bar(self, name: str, total: int, initial: int = 0) -> Iterator[tqdm]:

@@ -18,8 +18,8 @@ from lib.models.aiatrack.aiatrack import Prediction, target_cells
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.head import CornerHead
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights, corner_cross_entropy
-from lib.train.base_functions import build_optimizer
 from lib.train.data.loader import build_loader
+from lib.train.optimizer import build_optimizer
 from lib.utils.box_ops import xywh_to_xyxy
 from lib.utils.crop import Crop
 from tests.train.tiny import TINY, Rectangles
@@ -94,17 +94,17 @@ def test_two_steps_match_the_reference(stored, batch, released_names):
     assert sorted(frozen) == sorted(stored["frozen_names"])
     assert sorted(trainable) == sorted(stored["grad_names"])
     for step, (loss_bound, norm_bound) in enumerate([(1e-4, 5e-3), (5e-3, 5e-2)]):
-        outcome = actor(batch)
+        output = actor(batch)
         for name in ("Ls/total", "Ls/giou", "Ls/l1", "Ls/iou", "IoU"):
             expected = stored[f"step{step}/{name}"]
-            np.testing.assert_allclose(outcome.terms[name], expected, rtol=loss_bound, err_msg=name)
+            np.testing.assert_allclose(output.terms[name], expected, rtol=loss_bound, err_msg=name)
         optimizer.zero_grad()
-        outcome.loss.backward()
+        output.loss.backward()
         if step == 0:
-            wanted = dict(zip(stored["grad_names"], stored["grad_norms"], strict=True))
+            expected_norms = dict(zip(stored["grad_names"], stored["grad_norms"], strict=True))
             for name, p in trainable.items():
                 np.testing.assert_allclose(
-                    p.grad.norm(), wanted[name], rtol=5e-3, atol=1e-4, err_msg=name
+                    p.grad.norm(), expected_norms[name], rtol=5e-3, atol=1e-4, err_msg=name
                 )
         norm = nn.utils.clip_grad_norm_(trainable.values(), cfg.TRAIN.GRAD_CLIP_NORM)
         expected = stored[f"step{step}/grad_norm_before_clip"]
@@ -141,8 +141,8 @@ def small_batch(search_box, proposal_iou):
 def test_terms_by_hand():
     # boxes 0.4 x 0.4 shifted by 0.2 in x: intersection 0.08, union 0.24, enclosing 0.6 x 0.4 = 0.24
     actor = AIATRACKActor(Fixed([[0.2, 0.2, 0.6, 0.6]], [[0.5, -1.0]]), LossWeights())
-    outcome = actor(small_batch([[0.4, 0.2, 0.4, 0.4]], [[0.0, -1.0]]))
-    terms = {name: value.item() for name, value in outcome.terms.items()}
+    output = actor(small_batch([[0.4, 0.2, 0.4, 0.4]], [[0.0, -1.0]]))
+    terms = {name: value.item() for name, value in output.terms.items()}
     expected = {"Ls/giou": 2 / 3, "Ls/l1": 0.1, "Ls/iou": 0.125, "IoU": 1 / 3, "inverted": 0}
     expected["Ls/total"] = 2 * 2 / 3 + 5 * 0.1 + 2 * 0.125
     assert terms == pytest.approx(expected, rel=1e-5)
@@ -150,19 +150,19 @@ def test_terms_by_hand():
 
 def test_truth_is_clamped_to_the_crop():
     actor = AIATRACKActor(Fixed([[0.5, 0.5, 1.0, 1.0]], [[0.0]]), LossWeights())
-    outcome = actor(small_batch([[0.5, 0.5, 0.9, 0.9]], [[0.0]]))
-    assert outcome.terms["IoU"].item() == pytest.approx(1)
-    assert outcome.loss.item() == pytest.approx(0, abs=1e-6)
+    output = actor(small_batch([[0.5, 0.5, 0.9, 0.9]], [[0.0]]))
+    assert output.terms["IoU"].item() == pytest.approx(1)
+    assert output.loss.item() == pytest.approx(0, abs=1e-6)
 
 
-def test_inverted_box_is_counted_and_mended():
+def test_inverted_box_is_counted_and_put_in_order():
     """Descending the loss puts the corners of an inverted prediction back in order."""
     net = Fixed([[0.6, 0.6, 0.4, 0.4]], [[0.0]])
     actor = AIATRACKActor(net, LossWeights())
     batch = small_batch([[0.45, 0.45, 0.1, 0.1]], [[0.0]])
-    outcome = actor(batch)
-    assert outcome.terms["inverted"].item() == 1
-    assert torch.isfinite(outcome.loss)
+    output = actor(batch)
+    assert output.terms["inverted"].item() == 1
+    assert torch.isfinite(output.loss)
     for _ in range(200):
         loss = actor(batch).loss
         (gradient,) = torch.autograd.grad(loss, net.box)
@@ -177,7 +177,8 @@ def test_iou_loss_reaches_the_decoder():
     torch.manual_seed(0)
     model = build_aiatrack(make_config(TINY)).train()
     loader = build_loader(Rectangles(), batch_size=2, workers=0, seed=1, epoch_length=2)
-    AIATRACKActor(model, LossWeights(giou=0.0, l1=0.0))(next(iter(loader))).loss.backward()
+    batch = next(iter(loader)).to("cpu")
+    AIATRACKActor(model, LossWeights(giou=0.0, l1=0.0))(batch).loss.backward()
     assert model.transformer.decoder.norm.weight.grad.norm() > 1e-3
 
 
@@ -187,9 +188,9 @@ def test_references_are_learnt_too_where_every_frame_is_sought():
     batch = small_batch([[0.1, 0.1, 0.2, 0.2]], [[0.0]])
     batch.reference_boxes = torch.tensor([[[0.2, 0.2, 0.3, 0.3], [0.4, 0.4, 0.2, 0.4]]])
     actor = AIATRACKActor(Fixed(boxes, [[0.0]]), LossWeights(), every_frame=True)
-    outcome = actor(batch)
-    assert outcome.loss.item() == pytest.approx(0, abs=1e-6)
-    assert outcome.box_xyxy.shape == (1, 4)  # of the search frames, which pictures are drawn of
+    output = actor(batch)
+    assert output.loss.item() == pytest.approx(0, abs=1e-6)
+    assert output.box_xyxy.shape == (1, 4)  # of the search frames, which pictures are drawn of
 
 
 def test_corner_cross_entropy_by_hand():
@@ -229,7 +230,7 @@ def test_corner_term_is_logged_and_weighed():
 
 def test_losses_are_fp32_under_autocast():
     net = Fixed([[0.2, 0.2, 0.6, 0.6]], [[0.5]]).to(torch.bfloat16)
-    outcome = AIATRACKActor(net, LossWeights(), torch.bfloat16)(
+    output = AIATRACKActor(net, LossWeights(), torch.bfloat16)(
         small_batch([[0.4, 0.2, 0.4, 0.4]], [[0.0]])
     )
-    assert outcome.loss.dtype == torch.float32
+    assert output.loss.dtype == torch.float32

@@ -52,12 +52,13 @@ def test_stats_round_trip():
     stats = Stats()
     stats.update_all({"a": 1.0, "b": 2.0}, 2)
     stats.update_all({"a": 4.0})
-    again = Stats.from_plain(stats.to_plain())
+    again = Stats.from_builtins(stats.to_builtins())
     assert again.means(torch.device("cpu")) == stats.means(torch.device("cpu")) == {"a": 2, "b": 2}
 
 
 def test_drawn_batch_shows_true_and_predicted_boxes():
-    batch = next(iter(build_loader(Rectangles(), batch_size=2, workers=0, seed=0, epoch_length=2)))
+    loader = build_loader(Rectangles(), batch_size=2, workers=0, seed=0, epoch_length=2)
+    batch = next(iter(loader)).to("cpu")
     batch.search_mask[0, :8] = True
     predicted = torch.tensor([[0.1, 0.2, 0.4, 0.5], [math.nan, 0.2, 9.0, 0.5]])
     image = draw_batch(batch, predicted)

@@ -1,16 +1,15 @@
-"""Packed samples: what is unpacked is what would have been computed crop by crop."""
+"""Compact batches: what is uncompact is what would have been computed crop by crop."""
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import default_collate
 
-from lib.train.data.batch import CompactSample, Sample
+from lib.train.data.batch import Batch, CompactBatch, CompactSample, collate
 
 SIZE = 8
 
 
-def _packed(seed: int) -> CompactSample:
+def _compact(seed: int) -> CompactSample:
     generator = np.random.default_rng(seed)
     return CompactSample(
         crops=torch.from_numpy(generator.integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)),
@@ -25,44 +24,41 @@ def _packed(seed: int) -> CompactSample:
     )
 
 
-def _image(packed: CompactSample, frame: int) -> torch.Tensor:
+def _image(compact: CompactSample, frame: int) -> torch.Tensor:
     """A crop as floats, in NumPy's arithmetic."""
-    pixels = packed.crops[frame].numpy().transpose(2, 0, 1)
-    return torch.from_numpy(np.minimum(pixels * packed.scales[frame].numpy(), np.float32(1)))
+    pixels = compact.crops[frame].numpy().transpose(2, 0, 1)
+    return torch.from_numpy(np.minimum(pixels * compact.scales[frame].numpy(), np.float32(1)))
 
 
 def test_frames_are_named_and_unpacked_to_the_bit() -> None:
-    packed = _packed(1)
-    sample = packed.unpack()
-    assert sample.search.dtype == torch.float32 and sample.search.max() <= 1
-    assert torch.equal(sample.search, _image(packed, 2))
-    assert torch.equal(sample.references, torch.stack([_image(packed, 0), _image(packed, 1)]))
-    assert torch.equal(sample.search_mask, packed.masks[2])
-    assert torch.equal(sample.reference_masks, packed.masks[:2])
-    assert torch.equal(sample.search_box, packed.boxes[2])
-    assert torch.equal(sample.reference_boxes, packed.boxes[:2])
-    assert (sample.source, sample.rejected, sample.broken) == ("made 1", 1, "")
-    assert packed.crops.dtype == torch.uint8  # left as it was
+    samples = [_compact(seed) for seed in range(3)]
+    compact = collate(samples)
+    assert isinstance(compact, CompactBatch)
+    assert compact.rejected.tolist() == [0, 1, 2] and list(compact.broken) == [""] * 3
+    batch = compact.to("cpu")
+    assert isinstance(batch, Batch) and batch.search.dtype == torch.float32
+    assert batch.search.is_contiguous() and batch.references.is_contiguous()
+    assert batch.search.max() <= 1 and list(batch.source) == ["made 0", "made 1", "made 2"]
+    for i, sample in enumerate(samples):
+        assert torch.equal(batch.search[i], _image(sample, 2))
+        references = torch.stack([_image(sample, 0), _image(sample, 1)])
+        assert torch.equal(batch.references[i], references)
+        assert torch.equal(batch.search_mask[i], sample.masks[2])
+        assert torch.equal(batch.reference_masks[i], sample.masks[:2])
+        assert torch.equal(batch.search_box[i], sample.boxes[2])
+        assert torch.equal(batch.reference_boxes[i], sample.boxes[:2])
+        assert torch.equal(batch.proposals[i], sample.proposals)
+        assert torch.equal(batch.proposal_iou[i], sample.proposal_iou)
+    assert compact.crops.dtype == torch.uint8  # left as it was
 
 
 def test_brighter_than_white_is_cut() -> None:
-    packed = _packed(1)._replace(crops=torch.full((3, SIZE, SIZE, 3), 255, dtype=torch.uint8))
-    search = packed._replace(scales=torch.tensor([0.5, 0.5, 1.2]) / 255).unpack().search
-    assert (search == 1).all()
-
-
-def test_a_batch_is_unpacked_as_its_samples() -> None:
-    singles = [_packed(seed) for seed in range(3)]
-    batch = default_collate(singles).to("cpu")
-    assert isinstance(batch, Sample) and batch.search.is_contiguous()
-    assert batch.references.is_contiguous()
-    expected = default_collate([single.unpack() for single in singles])
-    for name, value in expected._asdict().items():
-        got = getattr(batch, name)
-        assert torch.equal(got, value) if isinstance(value, torch.Tensor) else got == value, name
+    white = _compact(1)._replace(crops=torch.full((3, SIZE, SIZE, 3), 255, dtype=torch.uint8))
+    bright = white._replace(scales=torch.tensor([0.5, 0.5, 1.2]) / 255)
+    assert (collate([bright]).to("cpu").search == 1).all()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_unpacking_on_a_gpu_gives_the_same_bits() -> None:
-    packed = _packed(2)
-    assert torch.equal(packed.to("cuda").search.cpu(), packed.unpack().search)
+    compact = collate([_compact(2)])
+    assert torch.equal(compact.to("cuda").search.cpu(), compact.to("cpu").search)

@@ -10,34 +10,34 @@ import numpy as np
 import pytest
 import torch
 
-from lib.train.data.batch import Sample
+from lib.train.data.batch import CompactSample
 from lib.train.data.loader import BrokenDataError, Loader, build_loader
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-class Source:
+class FirstDraws:
     """Samples that hold the first draw of their generator."""
 
     def __init__(self, broken_every: int = 0) -> None:
         self._broken_every = broken_every
 
-    def draw(self, generator: np.random.Generator) -> Sample:
+    def draw(self, generator: np.random.Generator) -> CompactSample:
         value = torch.tensor([generator.random()], dtype=torch.float64)
         names = ""
         if self._broken_every and generator.integers(self._broken_every) == 0:
             names = f"SET: x/{generator.integers(2)}.jpg: the file is empty"
-        return Sample(*[value] * 8, source="made", rejected=1, broken=names)
+        return CompactSample(*[value] * 6, source="made", rejected=1, broken=names)
 
 
-def _loader(source: Source | None = None, **changed: int) -> Loader:
+def _loader(sampler: FirstDraws | None = None, **changed: int) -> Loader:
     settings = {"batch_size": 4, "workers": 0, "seed": 5, "epoch_length": 24} | changed
-    return build_loader(source or Source(), **settings)
+    return build_loader(sampler or FirstDraws(), **settings)
 
 
 def _values(loader: Loader, epoch: int) -> list[list[float]]:
     loader.set_epoch(epoch)
-    return [batch.search[:, 0].tolist() for batch in loader]
+    return [batch.crops[:, 0].tolist() for batch in loader]
 
 
 def test_batches_follow_from_the_seed_alone() -> None:
@@ -68,7 +68,7 @@ def test_going_on_within_an_epoch() -> None:
     whole = _values(_loader(), 2)
     loader = _loader()
     loader.set_epoch(2, first_batch=4)
-    assert [batch.search[:, 0].tolist() for batch in loader] == whole[4:]
+    assert [batch.crops[:, 0].tolist() for batch in loader] == whole[4:]
 
 
 def test_what_does_not_fill_a_batch_on_every_rank_is_left_out() -> None:
@@ -78,7 +78,7 @@ def test_what_does_not_fill_a_batch_on_every_rank_is_left_out() -> None:
 def test_broken_images_are_counted_and_each_named_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    loader = _loader(Source(400), epoch_length=4000, batch_size=50, workers=2)
+    loader = _loader(FirstDraws(400), epoch_length=4000, batch_size=50, workers=2)
     with caplog.at_level(logging.WARNING):
         _values(loader, 0)
     assert (loader.delivered, loader.rejected) == (4000, 4000)
@@ -88,7 +88,7 @@ def test_broken_images_are_counted_and_each_named_once(
 
 
 def test_more_than_one_percent_broken_ends_it() -> None:
-    loader = _loader(Source(5), epoch_length=10_000)
+    loader = _loader(FirstDraws(5), epoch_length=10_000)
     with pytest.raises(BrokenDataError, match=r"11 of \d+ draws met an unreadable image") as error:
         _values(loader, 0)
     assert "SET: x/0.jpg" in str(error.value)
@@ -96,7 +96,7 @@ def test_more_than_one_percent_broken_ends_it() -> None:
 
 
 def test_the_end_of_a_short_epoch_judges_too() -> None:
-    loader = _loader(Source(5), epoch_length=24)
+    loader = _loader(FirstDraws(5), epoch_length=24)
     seen = []
     with pytest.raises(BrokenDataError, match="more than 1%"):
         for batch in loader:
@@ -130,10 +130,3 @@ def test_workers_end_with_their_process(ending: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", script], timeout=60, env=environment)
     assert done.returncode == (0 if ending == "pass" else 3)
-
-
-def test_batch_moves_to_a_device_as_a_sample() -> None:
-    batch = next(iter(_loader()))
-    moved = batch.to("meta")
-    assert isinstance(moved, Sample) and moved.search.device.type == "meta"
-    assert list(moved.source) == ["made"] * 4

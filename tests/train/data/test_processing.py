@@ -9,14 +9,14 @@ import torch
 
 from lib.config.aiatrack.config import make_config
 from lib.train.data import processing, transforms
-from lib.train.data.batch import Sample
+from lib.train.data.batch import Batch, collate
 from lib.train.data.processing import SearchConfig, UnusableSample, read_search_config
-from lib.train.data.processing_utils import Jitter
-from lib.train.data.transforms import CropChange, FrameChange
+from lib.train.data.random_boxes import Jitter
+from lib.train.data.transforms import CropTransform, FrameTransform
 from lib.utils.crop import Crop, CropImage
 
 SIZE = 128
-WINDOWS = SearchConfig(SIZE, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+SEARCH_CONFIG = SearchConfig(SIZE, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
 BOXES = np.array([[70.0, 60, 40, 30], [90, 50, 30, 50], [60, 80, 50, 36]])
 
 
@@ -30,9 +30,10 @@ def _frames() -> list[np.ndarray]:
     return frames
 
 
-def _sample(*arguments: object) -> Sample:
-    """Draw a sample and unpack it."""
-    return processing.make_sample(*arguments).unpack()
+def _sample(*arguments: object) -> Batch:
+    """Draw a sample and unpack it; without the batch axis."""
+    batch = collate([processing.make_sample(*arguments)]).to("cpu")
+    return Batch._make(value[0] for value in batch)
 
 
 def _inner_and_outer(image: torch.Tensor, box: torch.Tensor, width: float) -> tuple[float, float]:
@@ -57,7 +58,7 @@ def test_boxes_stay_on_their_targets() -> None:
     for seed in range(60):
         generator = np.random.default_rng(seed)
         try:
-            sample = _sample(_frames(), BOXES, WINDOWS, generator, "made")
+            sample = _sample(_frames(), BOXES, SEARCH_CONFIG, generator, "made")
         except UnusableSample:
             continue
         views = zip(
@@ -74,7 +75,7 @@ def test_boxes_stay_on_their_targets() -> None:
 
 
 def test_shapes_types_and_padding() -> None:
-    sample = _sample(_frames(), BOXES, WINDOWS, np.random.default_rng(1), "made")
+    sample = _sample(_frames(), BOXES, SEARCH_CONFIG, np.random.default_rng(1), "made")
     tensors = {k: v for k, v in sample._asdict().items() if isinstance(v, torch.Tensor)}
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     assert shapes == {
@@ -89,7 +90,7 @@ def test_shapes_types_and_padding() -> None:
     }
     assert sample.search_mask.dtype == sample.reference_masks.dtype == torch.bool
     assert sample.search.dtype == sample.proposals.dtype == sample.search_box.dtype == torch.float32
-    assert (sample.source, sample.rejected, sample.broken) == ("made", 0, "")
+    assert sample.source == "made"
     images = [sample.search, *sample.references]
     masks = [sample.search_mask, *sample.reference_masks]
     for image, mask in zip(images, masks, strict=True):
@@ -103,7 +104,7 @@ def test_first_reference_is_not_jittered() -> None:
     middle = ((SIZE - 1) / 2) / SIZE  # where the way in puts a window's centre
     moved = []
     for seed in range(20):
-        sample = _sample(_frames(), BOXES, WINDOWS, np.random.default_rng(seed), "made")
+        sample = _sample(_frames(), BOXES, SEARCH_CONFIG, np.random.default_rng(seed), "made")
         first, second = sample.reference_boxes.numpy()
         side = np.ceil(np.sqrt(40 * 30) * 5)  # the window's, 174 pixels
         offset = np.abs(first[:2] + first[2:] / 2 - middle)
@@ -116,11 +117,13 @@ def test_first_reference_is_not_jittered() -> None:
 
 def test_each_stage_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing random but the proposals: the search crop is the window of the flipped frame."""
-    monkeypatch.setattr(processing, "draw_frame_change", lambda g: FrameChange(False, True))
-    monkeypatch.setattr(processing, "draw_crop_change", lambda g, flip: CropChange(1.0, False))
-    windows = WINDOWS._replace(others=Jitter(0, 0))
+    monkeypatch.setattr(processing, "draw_frame_transform", lambda g: FrameTransform(False, True))
+    monkeypatch.setattr(
+        processing, "draw_crop_transform", lambda g, flip: CropTransform(1.0, False)
+    )
+    config = SEARCH_CONFIG._replace(search=Jitter(0, 0))
     frames = _frames()
-    sample = _sample(frames, BOXES, windows, np.random.default_rng(0), "made")
+    sample = _sample(frames, BOXES, config, np.random.default_rng(0), "made")
     flipped = np.array([220 - 1 - 60 - 50, 80, 50, 36])  # of the search frame's box
     window = Crop.around(flipped, 5.0, SIZE)
     cropped = window.cut(np.ascontiguousarray(frames[2][:, ::-1]))
@@ -135,7 +138,7 @@ def test_each_stage_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_proposals_lie_around_the_search_box_after_flips() -> None:
     boxes, centres = [], []
     for seed in range(100):
-        sample = _sample(_frames(), BOXES, WINDOWS, np.random.default_rng(seed), "made")
+        sample = _sample(_frames(), BOXES, SEARCH_CONFIG, np.random.default_rng(seed), "made")
         assert (sample.proposal_iou > 2 * 0.1 - 1).all() and (sample.proposal_iou <= 1).all()
         area = sample.search_box[2:].prod().sqrt()
         offset = sample.proposals[:, :2] + sample.proposals[:, 2:] / 2
@@ -149,19 +152,19 @@ def test_proposals_lie_around_the_search_box_after_flips() -> None:
 def test_window_without_a_pixel() -> None:
     boxes = np.array([[5.0, 5, 0, 0], *BOXES[1:]])
     with pytest.raises(UnusableSample, match="too small: its search window has no pixel"):
-        _sample(_frames(), boxes, WINDOWS, np.random.default_rng(0), "made")
+        _sample(_frames(), boxes, SEARCH_CONFIG, np.random.default_rng(0), "made")
 
 
 def test_window_of_padding_alone() -> None:
     boxes = BOXES.copy()
     boxes[0] = [-5000, 10, 20, 20]
     with pytest.raises(UnusableSample, match="shows padding only"):
-        _sample(_frames(), boxes, WINDOWS, np.random.default_rng(0), "made")
+        _sample(_frames(), boxes, SEARCH_CONFIG, np.random.default_rng(0), "made")
 
 
 def test_padding_alone_at_the_networks_stride(monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns 1..15 of the crop show the image; columns 0, 16 ..., which stride 16 sees, do not."""
-    monkeypatch.setattr(processing, "draw_frame_change", lambda g: FrameChange(False, False))
+    monkeypatch.setattr(processing, "draw_frame_transform", lambda g: FrameTransform(False, False))
     side = 128  # window and crop alike, around a box of 25.6 x 25.6
     frame = np.full((200, 16, 3), 255, np.uint8)
     # The window begins a column before the image and drops its last: columns 1..15 are not padding.
@@ -169,15 +172,15 @@ def test_padding_alone_at_the_networks_stride(monkeypatch: pytest.MonkeyPatch) -
     mask = Crop.around(box, 5.0, SIZE).cut(frame).mask
     assert not mask.all() and mask[::16, ::16].all()
     with pytest.raises(UnusableSample, match="shows padding only"):
-        _sample([frame] * 3, np.tile(box, (3, 1)), WINDOWS, np.random.default_rng(0), "made")
+        _sample([frame] * 3, np.tile(box, (3, 1)), SEARCH_CONFIG, np.random.default_rng(0), "made")
 
 
-def test_windows_of_the_published_recipe() -> None:
-    windows = read_search_config(make_config())
-    assert windows == SearchConfig(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+def test_search_config_of_the_published_recipe() -> None:
+    config = read_search_config(make_config())
+    assert config == SearchConfig(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
 
 
-def _plain_cut(window: Crop, frame: np.ndarray, change: FrameChange) -> CropImage:
+def _plain_cut(window: Crop, frame: np.ndarray, change: FrameTransform) -> CropImage:
     """Cut from a whole frame that was changed before, with a border that is written."""
     if change.grey:
         frame = cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -204,15 +207,17 @@ def test_samples_are_those_of_whole_frames_to_the_byte(monkeypatch: pytest.Monke
     noise = np.random.default_rng(0).integers(0, 256, (3, 180, 220, 3), np.uint8)
     monkeypatch.setattr(transforms, "GREY", 0.3)
 
-    def draw() -> list[Sample]:
+    def draw() -> list[Batch]:
         samples = []
         for seed in range(40):
             with contextlib.suppress(UnusableSample):
-                samples.append(_sample(noise, BOXES, WINDOWS, np.random.default_rng(seed), "made"))
+                samples.append(
+                    _sample(noise, BOXES, SEARCH_CONFIG, np.random.default_rng(seed), "made")
+                )
         return samples
 
     fast = draw()
-    monkeypatch.setattr(processing, "cut_changed", _plain_cut)
+    monkeypatch.setattr(processing, "cut_transformed", _plain_cut)
     plain = draw()
     assert len(fast) == len(plain) > 30
     for one, other in zip(fast, plain, strict=True):

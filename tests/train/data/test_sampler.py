@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from lib.train.data.processing import SearchConfig
-from lib.train.data.processing_utils import Jitter
+from lib.train.data.random_boxes import Jitter
 from lib.train.data.sampler import (
-    MOST_DRAWS,
+    MAX_DRAWS,
     SamplingError,
     TrackingSampler,
     draw_causal_frames,
@@ -16,7 +16,7 @@ from lib.train.data.sampler import (
 from lib.utils.image import ImageError
 
 DRAWS = 10_000
-WINDOWS = SearchConfig(32, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+SEARCH_CONFIG = SearchConfig(32, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
 
 
 class MadeSet:
@@ -56,7 +56,7 @@ class MadeSet:
 
 
 def _sampler(*datasets: MadeSet, ratios: tuple[float, ...] = (1,), gap: int = 200):
-    return TrackingSampler(datasets, ratios, WINDOWS, gap)
+    return TrackingSampler(datasets, ratios, SEARCH_CONFIG, gap)
 
 
 def test_frames_are_causal_visible_and_near() -> None:
@@ -163,7 +163,7 @@ def test_windows_without_the_image_are_drawn_again() -> None:
 
 def test_hopeless_data_end_it() -> None:
     broken = _sampler(MadeSet("A", broken=(0,)))
-    with pytest.raises(SamplingError, match=rf"no sample in {MOST_DRAWS} draws: 100 with an unrea"):
+    with pytest.raises(SamplingError, match=rf"no sample in {MAX_DRAWS} draws: 100 with an unrea"):
         broken.draw(np.random.default_rng(0))
     outside = _sampler(MadeSet("A", outside=(0,)))
     with pytest.raises(SamplingError, match=r"0 with .*, 100 without .* for example A s0 frames"):

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from lib.train.data.transforms import (
-    CropChange,
-    FrameChange,
-    change_box,
-    change_crop,
-    cut_changed,
-    draw_crop_change,
-    draw_frame_change,
+    CropTransform,
+    FrameTransform,
+    cut_transformed,
+    draw_crop_transform,
+    draw_frame_transform,
+    transform_box,
+    transform_crop,
 )
 from lib.utils.crop import Crop, CropImage
 
@@ -29,7 +29,7 @@ def _grey(frame: np.ndarray) -> np.ndarray:
 
 def test_frequencies_of_frame_changes() -> None:
     generator = np.random.default_rng(1)
-    drawn = np.array([draw_frame_change(generator) for _ in range(DRAWS)])
+    drawn = np.array([draw_frame_transform(generator) for _ in range(DRAWS)])
     # Standard deviations of the shares: sqrt(.05 * .95 / 10000) = .0022 and .005; four of each.
     assert drawn[:, 0].mean() == pytest.approx(0.05, abs=0.009)
     assert drawn[:, 1].mean() == pytest.approx(0.5, abs=0.02)
@@ -39,7 +39,7 @@ def test_frequencies_of_frame_changes() -> None:
 
 def test_frequencies_of_crop_changes() -> None:
     generator = np.random.default_rng(2)
-    drawn = [draw_crop_change(generator) for _ in range(DRAWS)]
+    drawn = [draw_crop_transform(generator) for _ in range(DRAWS)]
     brightness = np.array([change.brightness for change in drawn])
     assert 0.8 <= brightness.min() < 0.801 and 1.199 < brightness.max() <= 1.2
     counts = np.histogram(brightness, 4, (0.8, 1.2))[0]
@@ -51,27 +51,27 @@ def test_chance_of_mirrored_crops_is_the_recipes() -> None:
     """Whatever the chance, as much is drawn: the rest of a sample stays the same."""
     for chance in (0.0, 1.0):
         generator, usual = np.random.default_rng(3), np.random.default_rng(3)
-        changes = [draw_crop_change(generator, chance) for _ in range(50)]
+        changes = [draw_crop_transform(generator, chance) for _ in range(50)]
         assert all(change.flip == bool(chance) for change in changes)
         assert [c.brightness for c in changes] == [
-            draw_crop_change(usual).brightness for _ in range(50)
+            draw_crop_transform(usual).brightness for _ in range(50)
         ]
 
 
 def test_nothing_drawn_changes_nothing() -> None:
     frame, box = _frame(), np.array([10.0, 5, 20, 12])
-    nothing = FrameChange(grey=False, flip=False)
-    assert change_box(box, 60, nothing) is box
-    for got, cut in zip(cut_changed(WINDOW, frame, nothing), WINDOW.cut(frame), strict=True):
+    nothing = FrameTransform(grey=False, flip=False)
+    assert transform_box(box, 60, nothing) is box
+    for got, cut in zip(cut_transformed(WINDOW, frame, nothing), WINDOW.cut(frame), strict=True):
         assert np.array_equal(got, cut)
 
 
 def test_flip_of_a_box() -> None:
-    box, flip = np.array([10.0, 5, 20, 12]), FrameChange(grey=False, flip=True)
+    box, flip = np.array([10.0, 5, 20, 12]), FrameTransform(grey=False, flip=True)
     # Corners 10 and 30 in 60 columns go to 59 - 10 = 49 and 59 - 30 = 29.
-    moved = change_box(box, 60, flip)
+    moved = transform_box(box, 60, flip)
     assert moved.tolist() == [29, 5, 20, 12]
-    assert change_box(moved, 60, flip).tolist() == box.tolist()
+    assert transform_box(moved, 60, flip).tolist() == box.tolist()
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -90,14 +90,14 @@ def test_cutting_first_gives_the_same_bytes(window: Crop, flip: bool, grey: bool
     frame = _frame(3)
     changed = _grey(frame) if grey else frame
     expected = window.cut(np.ascontiguousarray(changed[:, ::-1] if flip else changed))
-    got = cut_changed(window, frame, FrameChange(grey, flip))
+    got = cut_transformed(window, frame, FrameTransform(grey, flip))
     assert np.array_equal(got.image, expected.image)
     assert np.array_equal(got.mask, expected.mask)
 
 
 def test_grey_crop() -> None:
     frame = np.full((40, 60, 3), (200, 100, 50), np.uint8)
-    cut = cut_changed(WINDOW, frame, FrameChange(grey=True, flip=False))
+    cut = cut_transformed(WINDOW, frame, FrameTransform(grey=True, flip=False))
     assert (cut.image == 124).all()  # .299 * 200 + .587 * 100 + .114 * 50 = 124.2
 
 
@@ -105,7 +105,7 @@ def test_crop_is_packed() -> None:
     pixels, mask = _frame(5, 4, 4), np.zeros((4, 4), bool)
     mask[:, 0] = True
     box = np.array([0.1, 0.2, 0.3, 0.4])
-    changed = change_crop(CropImage(pixels, mask), box, CropChange(1.2, False))
+    changed = transform_crop(CropImage(pixels, mask), box, CropTransform(1.2, False))
     assert np.array_equal(changed.image, pixels) and np.array_equal(changed.mask, mask)
     assert changed.scale == np.float32(1.2 / 255) and changed.scale.dtype == np.float32
     assert changed.box_xywh.tolist() == box.tolist()
@@ -115,7 +115,7 @@ def test_flip_of_a_crop() -> None:
     pixels, mask = _frame(7, 4, 4), np.zeros((4, 4), bool)
     mask[:, 0] = True
     box = np.array([0.1, 0.2, 0.3, 0.4])
-    changed = change_crop(CropImage(pixels, mask), box, CropChange(1.0, True))
+    changed = transform_crop(CropImage(pixels, mask), box, CropTransform(1.0, True))
     assert changed.box_xywh == pytest.approx([0.6, 0.2, 0.3, 0.4])  # 1 - .1 - .3
     assert changed.mask[:, 3].all() and not changed.mask[:, :3].any()
     assert np.array_equal(changed.image, pixels[:, ::-1])

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.train.data.batch import collate
 from lib.train.data.processing import SearchConfig
-from lib.train.data.processing_utils import Jitter
+from lib.train.data.random_boxes import Jitter
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
 from tests.train.made import found_at
@@ -25,11 +26,11 @@ def test_real_sequences(tmp_path: Path) -> None:
     names = [dataset.sequence_name(i) for i in range(len(dataset))]
     assert names == ["Couple", "Crossing", "Football1"]
     assert dataset.lengths.tolist() == [140, 120, 74]
-    windows = SearchConfig(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
-    sampler = TrackingSampler([dataset], [1], windows, 200)
+    config = SearchConfig(320, 5.0, Jitter(0, 0), Jitter(4.5, 0.5))
+    sampler = TrackingSampler([dataset], [1], config, 200)
     for seed in range(10):
-        sample = sampler.draw(np.random.default_rng(seed)).unpack()
-        boxes = np.vstack([sample.reference_boxes, sample.search_box])
+        sample = collate([sampler.draw(np.random.default_rng(seed))]).to("cpu")
+        boxes = np.vstack([sample.reference_boxes[0], sample.search_box])
         centres = boxes[:, :2] + boxes[:, 2:] / 2
         assert ((centres > -0.1) & (centres < 1.1)).all()  # half of 4.5 / 5 is .45 from the middle
         assert sample.search.std() > 0.02 and not sample.search_mask.all()

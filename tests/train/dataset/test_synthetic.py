@@ -9,7 +9,7 @@ import torch
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.procedural import ProceduralTextures
 from lib.train.data.processing import SearchConfig
-from lib.train.data.processing_utils import Jitter
+from lib.train.data.random_boxes import Jitter
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
 from lib.train.dataset.synthetic import MIN_VISIBLE, SyntheticClips

@@ -10,26 +10,26 @@ from lib.config.aiatrack.config import load_config, make_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
 from lib.train.admin.settings import Settings
-from lib.train.base_functions import build_optimizer
 from lib.train.data.loader import build_loader
-from lib.train.train_script import train
-from lib.train.trainers.base_trainer import Parts
+from lib.train.optimizer import build_optimizer
+from lib.train.run_training import train
+from lib.train.trainers.base_trainer import TrainingParts
 from lib.train.trainers.ltr_trainer import LTRTrainer, NonFiniteError
 from lib.utils.checkpoint import read_checkpoint
-from tests.train.tiny import NO_DROPOUT, TINY, Rectangles, tiny_sources, write_recipe
+from tests.train.tiny import NO_DROPOUT, TINY, Rectangles, tiny_samplers, write_recipe
 
 CPU = torch.device("cpu")
 
 
 def run_tiny(folder, recipe, **settings):
-    return train(Settings(config=str(recipe), save_dir=folder, **settings), CPU, tiny_sources)
+    return train(Settings(config=str(recipe), save_dir=folder, **settings), CPU, tiny_samplers)
 
 
-def make_trainer(folder, source=None, batch_size=2, **settings):
+def make_trainer(folder, sampler=None, batch_size=2, **settings):
     """A trainer without dropout and with the heads' batch norm held fixed."""
     recipe = write_recipe(folder, "MODEL", TRANSFORMER=NO_DROPOUT)
-    told = Settings(config=str(recipe), save_dir=folder, batch_size=batch_size, **settings)
-    cfg = told.recipe()
+    run_settings = Settings(config=str(recipe), save_dir=folder, batch_size=batch_size, **settings)
+    cfg = run_settings.recipe()
     torch.manual_seed(0)
     model = build_aiatrack(cfg)
     for module in model.modules():
@@ -37,12 +37,12 @@ def make_trainer(folder, source=None, batch_size=2, **settings):
             module.train = lambda mode=True, module=module: module
             module.training = False
     loader = build_loader(
-        source or Rectangles(), batch_size=batch_size, workers=0, seed=3, epoch_length=8
+        sampler or Rectangles(), batch_size=batch_size, workers=0, seed=3, epoch_length=8
     )
-    parts = Parts(
+    parts = TrainingParts(
         model, AIATRACKActor(model, LossWeights()), build_optimizer(model, cfg), loader, None
     )
-    return LTRTrainer(parts, cfg, told, CPU)
+    return LTRTrainer(parts, cfg, run_settings, CPU)
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_overfits_one_batch():
     """Gradients lead to near-zero loss on three samples seen again and again."""
     torch.manual_seed(0)
     loader = build_loader(Rectangles(), batch_size=3, workers=0, seed=1, epoch_length=3)
-    batch = next(iter(loader))
+    batch = next(iter(loader)).to("cpu")
     model_keys = {**TINY["MODEL"], "TRANSFORMER": NO_DROPOUT}
     model = build_aiatrack(make_config({**TINY, "MODEL": model_keys})).train()
     actor = AIATRACKActor(model, LossWeights())
@@ -58,13 +58,13 @@ def test_overfits_one_batch():
     for step in range(200):
         if step == 150:
             optimizer.param_groups[0]["lr"] = 4e-4
-        outcome = actor(batch)
+        output = actor(batch)
         optimizer.zero_grad()
-        outcome.loss.backward()
+        output.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-    assert outcome.loss < 0.2  # from about 4
-    assert outcome.terms["IoU"] > 0.93
+    assert output.loss < 0.2  # from about 4
+    assert output.terms["IoU"] > 0.93
 
 
 def gradients_of_first_update(trainer, monkeypatch):
@@ -211,10 +211,9 @@ def test_a_step_runs_the_backbone_once(tmp_path):
 
 def test_validation_changes_nothing_and_repeats(tmp_path):
     trainer = make_trainer(tmp_path)
-    trainer.parts = trainer.parts._replace(val_loader=trainer.parts.train_loader)
     before = {name: t.clone() for name, t in trainer.parts.model.state_dict().items()}
-    first = trainer.validate(1)
-    assert trainer.validate(2) == first
+    first = trainer.validate(1, trainer.parts.train_loader)
+    assert trainer.validate(2, trainer.parts.train_loader) == first
     after = trainer.parts.model.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 

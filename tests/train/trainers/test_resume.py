@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from lib.train.admin.settings import Settings
-from lib.train.train_script import train
+from lib.train.run_training import train
 from lib.train.trainers.checkpoints import INTERRUPTED, CheckpointFolder
 from lib.utils.checkpoint import CheckpointError, read_checkpoint
-from tests.train.tiny import tiny_sources, write_recipe
+from tests.train.tiny import tiny_samplers, write_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 def run_tiny(folder, recipe, **settings):
     """Train in this process."""
-    return train(Settings(config=str(recipe), save_dir=folder, **settings), CPU, tiny_sources)
+    return train(Settings(config=str(recipe), save_dir=folder, **settings), CPU, tiny_samplers)
 
 
 def start_tiny(folder, recipe):
@@ -32,9 +32,9 @@ def start_tiny(folder, recipe):
         "from pathlib import Path\n"
         "from lib.train.admin.settings import Settings\n"
         "from lib.train.run_training import run\n"
-        "from tests.train.tiny import tiny_sources\n"
+        "from tests.train.tiny import tiny_samplers\n"
         f"run(Settings(config={str(recipe)!r}, save_dir=Path({str(folder)!r}), device='cpu', "
-        "workers=2, samples=64), tiny_sources)\n"
+        "workers=2, samples=64), tiny_samplers)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(

@@ -7,7 +7,8 @@ import torch
 from lib.config.aiatrack.config import make_config
 from lib.train import backbone_weights
 from lib.train.backbone_weights import BackboneWeightsError, load_backbone_weights
-from lib.train.base_functions import build_network, build_optimizer, learning_rates
+from lib.train.build import build_network
+from lib.train.optimizer import build_optimizer, learning_rates
 from lib.utils.checkpoint import CheckpointError
 from tests.train.tiny import TINY
 

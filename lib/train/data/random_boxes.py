@@ -1,6 +1,6 @@
 """Random boxes: where the search window is laid, and what the IoU head is asked about.
 
-Source: spec section 4.
+Source: docs/method.md, section 4.
 """
 
 from typing import NamedTuple
@@ -11,9 +11,9 @@ from lib.utils.box_ops import box_iou, cxcywh_to_xywh, xywh_to_cxcywh, xywh_to_x
 
 PROPOSALS = 16
 SIGMAS = (0.03, 0.05, 0.1, 0.2, 0.3)  # of the noise, times sqrt(box area)
-TRIES = 10
-SHRINK = 0.9  # of sigma from try to try
-LEAST_IOU = 0.1
+SIGMA_DECAY = 0.9  # from attempt to attempt
+MAX_ATTEMPTS = 10
+MIN_IOU = 0.1
 
 
 class Jitter(NamedTuple):
@@ -47,20 +47,22 @@ def draw_proposals(
     """Draw boxes by adding noise to centre and size of `box_xywh` (4,).
 
     A box that overlaps too little, or without a positive size, is drawn again with less noise.
-    After the last try the last one with a positive size stays, or the target's box itself if none
-    had one.
+    After the last attempt the last one with a positive size stays, or the target's box itself if
+    none had one.
     """
     boxes, iou = np.tile(box_xywh, (count, 1)), np.ones(count)
     sigma = generator.choice(SIGMAS, count) * np.sqrt(box_xywh[2:].prod())
     pending = np.ones(count, bool)
-    for _ in range(TRIES):
+    for _ in range(MAX_ATTEMPTS):
+        # All are drawn again, so that the generator does not depend on which are pending.
         noise = generator.standard_normal((count, 4)) * sigma[:, None]
-        tried = cxcywh_to_xywh(xywh_to_cxcywh(box_xywh) + noise)
-        overlap, _ = box_iou(xywh_to_xyxy(tried), xywh_to_xyxy(box_xywh))
-        taken = pending & (tried[:, 2:] > 0).all(1)
-        boxes[taken], iou[taken] = tried[taken], overlap[taken]
-        pending &= ~(taken & (overlap > LEAST_IOU))
+        candidates = cxcywh_to_xywh(xywh_to_cxcywh(box_xywh) + noise)
+        overlap, _ = box_iou(xywh_to_xyxy(candidates), xywh_to_xyxy(box_xywh))
+        # Pending ones take whatever has a size, and are done where it overlaps enough.
+        taken = pending & (candidates[:, 2:] > 0).all(1)
+        boxes[taken], iou[taken] = candidates[taken], overlap[taken]
+        pending &= ~(taken & (overlap > MIN_IOU))
         if not pending.any():
             break
-        sigma = sigma * SHRINK
+        sigma = sigma * SIGMA_DECAY
     return Proposals(boxes, iou)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.train.data.processing_utils import SIGMAS, Jitter, draw_proposals, jitter_box
+from lib.train.data.random_boxes import SIGMAS, Jitter, draw_proposals, jitter_box
 
 DRAWS = 10_000
 BOX = np.array([100.0, 50, 40, 10])  # centre (120, 55), area 400

@@ -1,0 +1,146 @@
+"""From a recipe to what a training needs: network, samplers, loaders, actor, optimizer.
+
+Source: docs/method.md, section 4. Used by run_training.py.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from easydict import EasyDict
+from torch import nn
+
+from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.weights import load_weights
+from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
+from lib.train.admin import distributed
+from lib.train.admin.environment import find_data
+from lib.train.admin.settings import Settings
+from lib.train.backbone_weights import load_backbone_weights
+from lib.train.data.loader import Loader, Sampler, build_loader
+from lib.train.data.processing import read_search_config
+from lib.train.data.sampler import TrackingSampler
+from lib.train.dataset import build_dataset
+from lib.train.optimizer import build_optimizer
+
+logger = logging.getLogger(__name__)
+
+# Recipe -> what training samples are drawn from, and what validation samples, if anything.
+BuildSamplers = Callable[[EasyDict], tuple[Sampler, Sampler | None]]
+
+DTYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+VAL_SEED = 2**32 - 1  # added, so that no training sample is drawn as a validation sample is
+
+
+def build_network(
+    cfg: EasyDict, init_from: Path | None = None, backbone_weights: Path | None = None
+) -> AiATrack:
+    """Make the network with the weights that training starts from.
+
+    Args:
+        init_from: a checkpoint of the whole network, for fine-tuning; then nothing else is read.
+        backbone_weights: ImageNet weights of the backbone; without it they are looked for in the
+            local caches and fetched if missing, unless MODEL.BACKBONE.PRETRAINED is False.
+
+    Raises:
+        CheckpointError: a file that does not fit. BackboneWeightsError: no ImageNet weights.
+    """
+    model = build_aiatrack(cfg)
+    if init_from is not None:
+        load_weights(model, init_from)
+        logger.info("fine-tuning: all weights from %s", init_from)
+    elif cfg.MODEL.BACKBONE.PRETRAINED or backbone_weights is not None:
+        if distributed.is_main():  # the others receive them when the network is wrapped
+            body = model.get_submodule("backbone.0.body")
+            load_backbone_weights(body, cfg.MODEL.BACKBONE.TYPE, backbone_weights)
+    else:
+        logger.info("backbone from scratch (MODEL.BACKBONE.PRETRAINED: False)")
+        if cfg.TRAIN.FREEZE_LAYERS or cfg.TRAIN.FREEZE_BACKBONE_BN:
+            logger.warning(
+                "frozen at random values: TRAIN.FREEZE_LAYERS %s, TRAIN.FREEZE_BACKBONE_BN %s",
+                cfg.TRAIN.FREEZE_LAYERS,
+                cfg.TRAIN.FREEZE_BACKBONE_BN,
+            )
+    return model
+
+
+def recipe_samplers(cfg: EasyDict) -> tuple[Sampler, Sampler | None]:
+    """Open the data sets of a recipe: its training sets and its held-out ones, if it names any.
+
+    Raises:
+        ValueError, FileNotFoundError, DatasetError: see `build_dataset` and `TrackingSampler`.
+    """
+    train_sampler = _split_sampler(cfg, "TRAIN")
+    return train_sampler, _split_sampler(cfg, "VAL") if cfg.DATA.VAL.DATASETS_NAME else None
+
+
+def _split_sampler(cfg: EasyDict, split: str) -> TrackingSampler:
+    """Sampler of DATA.TRAIN or DATA.VAL; sets of ratio 0 are not opened."""
+    names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
+    if len(names) != len(ratios):
+        raise ValueError(
+            f"DATA.{split}.DATASETS_RATIO {list(ratios)} needs a number for each of {list(names)}"
+        )
+    datasets = [build_dataset(n, find_data) for n, r in zip(names, ratios, strict=True) if r]
+    ratios = [ratio for ratio in ratios if ratio]
+    return TrackingSampler(datasets, ratios, read_search_config(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL)
+
+
+def build_loaders(
+    cfg: EasyDict, settings: Settings, device: torch.device, build_samplers: BuildSamplers
+) -> tuple[Loader, Loader | None]:
+    """Loaders of training and validation batches on this rank."""
+    with distributed.local_main_first():  # which makes the caches that the others then read
+        train_sampler, val_sampler = build_samplers(cfg)
+
+    def loader(sampler: Sampler, seed: int, epoch_length: int, batch_size: int) -> Loader:
+        return build_loader(
+            sampler,
+            batch_size=batch_size,
+            workers=cfg.TRAIN.NUM_WORKER,
+            seed=seed,
+            epoch_length=epoch_length,
+            rank=distributed.rank(),
+            world_size=distributed.world_size(),
+            pin_memory=device.type == "cuda",
+        )
+
+    batch_size, epoch_length = cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH
+    train_loader = loader(train_sampler, settings.seed, epoch_length, batch_size)
+    if val_sampler is None:
+        logger.info("no validation: DATA.VAL.DATASETS_NAME is empty")
+        return train_loader, None
+    epoch_length = cfg.DATA.VAL.SAMPLE_PER_EPOCH
+    batch_size = max(1, min(batch_size, epoch_length // distributed.world_size()))
+    return train_loader, loader(val_sampler, settings.seed + VAL_SEED, epoch_length, batch_size)
+
+
+def build_actor_and_optimizer(
+    model: nn.Module, cfg: EasyDict, settings: Settings, device: torch.device
+) -> tuple[AIATRACKActor, torch.optim.Optimizer]:
+    """Give a network, already on its device, the formats and the optimizer that a run asks for."""
+    if settings.sync_bn:
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if settings.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    if settings.compile:
+        model.compile()  # in place: names of parameters stay
+    fused = device.type == "cuda" if settings.fused is None else settings.fused
+    optimizer = build_optimizer(model, cfg, fused=fused)
+    train = cfg.TRAIN
+    weights = LossWeights(train.GIOU_WEIGHT, train.L1_WEIGHT, train.IOU_WEIGHT, train.CORNER_WEIGHT)
+    dtype = DTYPES[settings.precision]
+    net = _distribute(model, device)
+    return AIATRACKActor(net, weights, dtype, every_frame=train.EVERY_FRAME), optimizer
+
+
+def _distribute(model: nn.Module, device: torch.device) -> nn.Module:
+    """Wrap the network if several processes train it."""
+    if distributed.world_size() == 1:
+        return model
+    # Every process starts from the main one's weights; the heads' running statistics follow its.
+    return nn.parallel.DistributedDataParallel(
+        model, device_ids=[device.index] if device.type == "cuda" else None
+    )
