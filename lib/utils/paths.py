@@ -1,6 +1,6 @@
-"""Where data sets lie: environment, local.py, or the default root, and which of them said so.
+"""Where data sets are: environment, local.py, or the default root, and which of them chose it.
 
-Used by lib/train/admin/environment.py and lib/test/evaluation/environment.py.
+The look-up of lib/train/admin/environment.py and lib/test/evaluation/environment.py.
 """
 
 import os
@@ -15,7 +15,7 @@ class DataPath(NamedTuple):
     """A folder and the setting that chose it."""
 
     path: Path
-    source: str  # for messages: "AIATRACK_OTB_DIR", "lib/test/evaluation/local.py: otb_dir", ...
+    source: str  # for messages: "otb_dir in lib/test/evaluation/local.py", ...
 
     def require(self, what: str) -> Path:
         """Return the path if it is a folder.
@@ -25,24 +25,19 @@ class DataPath(NamedTuple):
         """
         if self.path.is_dir():
             return self.path
-        raise FileNotFoundError(
-            f"{what}: no folder {self.path} (from {self.source}). {self.hint()}"
-        )
+        text = f"{what}: no folder {self.path} (from {self.source}). {self.hint()}"
+        raise FileNotFoundError(text)
 
     def hint(self) -> str:
         """How to point somewhere else."""
         return "Set that, or put the data there; README, 'Data', shows the layout and all settings."
 
 
-def data_path(setting: str, folder: str, local: ModuleType) -> DataPath:
-    """Resolve one data set's folder.
-
-    The first of these that is set: AIATRACK_<SETTING>_DIR in the environment; `<setting>_dir` in
-    local.py; AIATRACK_DATA/<folder>; <project>/data/<folder>.
+def configured_path(setting: str, local: ModuleType) -> DataPath | None:
+    """The path in AIATRACK_<SETTING>_DIR or, failing that, in `<setting>_dir` of local.py.
 
     Args:
         setting: lower-case name, such as "otb".
-        folder: the data set's usual folder name, such as "OTB100".
         local: the module local.py.
     """
     variable = f"AIATRACK_{setting.upper()}_DIR"
@@ -51,10 +46,20 @@ def data_path(setting: str, folder: str, local: ModuleType) -> DataPath:
     if value := getattr(local, f"{setting}_dir", None):
         name = local.__name__.replace(".", "/") + ".py"
         return DataPath(Path(value).expanduser(), f"{setting}_dir in {name}")
-    if value := os.environ.get("AIATRACK_DATA"):
-        return DataPath(
-            Path(value).expanduser() / folder,
-            f"AIATRACK_DATA in the environment; or set {variable}",
-        )
+    return None
+
+
+def data_path(setting: str, folder: str, local: ModuleType) -> DataPath:
+    """Resolve one data set's folder: as configured, else below the common root.
+
+    The root is AIATRACK_DATA or <project>/data; `folder` is the data set's usual name in it, such
+    as "OTB100".
+    """
+    if configured := configured_path(setting, local):
+        return configured
+    variable = f"AIATRACK_{setting.upper()}_DIR"
+    if root := os.environ.get("AIATRACK_DATA"):
+        source = f"AIATRACK_DATA in the environment; or set {variable}"
+        return DataPath(Path(root).expanduser() / folder, source)
     source = f"the default root ./data; or set AIATRACK_DATA or {variable}"
     return DataPath(PROJECT_ROOT / "data" / folder, source)

@@ -1,4 +1,4 @@
-"""Recipes: defaults, published files, and every refusal with the key's full path."""
+"""Guards recipes: defaults, published files, and every refusal with the key's full path."""
 
 import logging
 from pathlib import Path
@@ -178,7 +178,7 @@ def test_hyper_parameters_that_cannot_be(hyper: tuple) -> None:
 
 
 def test_a_key_without_effect_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    config_module._say_no_effect.cache_clear()
+    config_module._warn_no_effect.cache_clear()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             make_config(nested("MODEL.NUM_OBJECT_QUERIES", 5))

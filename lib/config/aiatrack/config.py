@@ -1,13 +1,13 @@
 """Defaults of the published recipe, and YAML files read over them with every mistake named.
 
-Source: spec section 5. Modules take values, never this object: it is checked here, at the edge,
-once.
+Source: docs/method.md, section 5. Modules take values, never this object: it is checked here, once.
 """
 
+import contextlib
 import functools
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,13 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
+from lib.utils.paths import PROJECT_ROOT
+
 logger = logging.getLogger(__name__)
 
-EXPERIMENTS = Path(__file__).resolve().parents[3] / "experiments" / "aiatrack"
+EXPERIMENTS = PROJECT_ROOT / "experiments" / "aiatrack"
+DEFAULTS = Path(__file__).with_name("defaults.yaml")  # every key, with a value of the key's type
 STRIDE = 16  # pixels of the crop per cell of the feature map
-
-DEFAULTS = Path(__file__).with_name(
-    "defaults.yaml"
-)  # every key; its value's type is the key's type
 
 # Keys of the published recipes that nothing reads; any value of the right type is accepted.
 NO_EFFECT = ("MODEL.NUM_OBJECT_QUERIES", "MODEL.TRANSFORMER.DIVIDE_NORM", "TRAIN.DEEP_SUPERVISION")
@@ -56,9 +55,17 @@ DATA.SEARCH.CENTER_JITTER DATA.SEARCH.SCALE_JITTER
 DATA.TEMPLATE.CENTER_JITTER DATA.TEMPLATE.SCALE_JITTER
 """.split()
 
+TYPE_NAMES = {
+    float: "a number",
+    int: "a whole number",
+    bool: "True or False",
+    str: "a string",
+    list: "a list",
+}
+
 
 class ConfigError(ValueError):
-    """A recipe that cannot be used: says which key, what was given and what is allowed."""
+    """A recipe that cannot be used: names the key, its value and what is allowed."""
 
 
 def load_config(config: str | Path = "baseline") -> EasyDict:
@@ -77,28 +84,30 @@ def load_config(config: str | Path = "baseline") -> EasyDict:
     """
     path = _find(config)
     try:
-        given = yaml.safe_load(path.read_text()) or {}
+        values = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(given, dict):
-        raise ConfigError(
-            f"{path}: a recipe is a mapping of sections, not a {type(given).__name__}"
-        )
+    if not isinstance(values, dict):
+        kind = type(values).__name__
+        raise ConfigError(f"{path}: a recipe is a mapping of sections, not a {kind}")
     try:
-        return make_config(given)
+        return make_config(values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def make_config(given: dict[str, Any] | None = None) -> EasyDict:
+def make_config(values: dict[str, Any] | None = None) -> EasyDict:
     """Lay a nested dictionary over the defaults and check the result; raises ConfigError."""
-    given = given or {}
-    values = _merge(_defaults(), given, "")
-    cfg = EasyDict(values)
-    for key in flatten(given):
+    cfg = EasyDict(_merge(_defaults(), values or {}))
+    for key in flatten(values or {}):
         if key in NO_EFFECT:
-            _say_no_effect(key)
-    _check(cfg)
+            _warn_no_effect(key)
+    flat = flatten(cfg)
+    for key, allowed, ok in _requirements(cfg, flat):
+        if not ok:
+            raise ConfigError(f"{key} must be {allowed}; given: {flat[key]!r}")
+    for name, hyper in cfg.TEST.HYPER.items():
+        check_hyper(hyper, f"TEST.HYPER.{name}")
     return cfg
 
 
@@ -120,17 +129,17 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @functools.cache
 def _defaults() -> dict:
-    """Read the defaults once; `_merge` copies them."""
+    """Read the defaults, once; `_merge` copies them."""
     return yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
 
 
 def _find(config: str | Path) -> Path:
-    """Path of a recipe given by name or path."""
-    as_path = Path(config)
-    if as_path.suffix in (".yaml", ".yml"):
-        if not as_path.is_file():
-            raise FileNotFoundError(f"no recipe at {as_path}")
-        return as_path
+    """Resolve the name or path of a recipe."""
+    path = Path(config)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise FileNotFoundError(f"no recipe at {path}")
+        return path
     path = EXPERIMENTS / f"{config}.yaml"
     if not path.is_file():
         names = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.yaml")))
@@ -141,35 +150,28 @@ def _find(config: str | Path) -> Path:
 
 
 @functools.cache
-def _say_no_effect(key: str) -> None:
+def _warn_no_effect(key: str) -> None:
     """Warn about a key once per process."""
     logger.warning("%s has no effect: nothing in AiATrack reads it", key)
 
 
-def _merge(default: dict, given: dict, prefix: str) -> dict:
-    """Lay `given` over `default`, refusing keys and types that the defaults do not have."""
-    merged = {
-        key: _merge(value, {}, "") if isinstance(value, dict) else value
-        for key, value in default.items()
-    }
-    for key, value in given.items():
+def _merge(default: dict, values: dict, prefix: str = "") -> dict:
+    """Lay `values` over `default`, refusing keys and types that the defaults do not have."""
+    merged = {k: _merge(v, {}) if isinstance(v, dict) else v for k, v in default.items()}
+    for key, value in values.items():
         path = f"{prefix}{key}"
         if key not in default:
-            if prefix == "TEST.HYPER.":  # any benchmark's name
-                merged[key] = value
-                continue
-            raise ConfigError(
-                f"unknown key {path}; "
-                f"{prefix.rstrip('.') or 'the top level'} has: {', '.join(default)}"
-            )
-        if isinstance(default[key], dict):
-            if not isinstance(value, dict):
-                raise ConfigError(
-                    f"{path} is a section with keys {', '.join(default[key])}, not {value!r}"
-                )
+            if prefix != "TEST.HYPER.":  # which has any benchmark's name
+                section = prefix.rstrip(".") or "the top level"
+                raise ConfigError(f"unknown key {path}; {section} has: {', '.join(default)}")
+            merged[key] = value
+        elif not isinstance(default[key], dict):
+            merged[key] = _convert(path, value, default[key])
+        elif isinstance(value, dict):
             merged[key] = _merge(default[key], value, f"{path}.")
         else:
-            merged[key] = _convert(path, value, default[key])
+            keys = ", ".join(default[key])
+            raise ConfigError(f"{path} is a section with keys {keys}, not {value!r}")
     return merged
 
 
@@ -178,109 +180,73 @@ def _convert(path: str, value: Any, default: Any) -> Any:
 
     Whole numbers may stand for floats, and so may '1e-4', which is a string to YAML.
     """
-    if (
-        isinstance(default, float)
-        and not isinstance(value, bool)
-        and isinstance(value, (int, float, str))
-    ):
-        try:
-            return float(value)
-        except ValueError:
-            pass
-    elif type(value) is type(default):
+    if type(value) is type(default):
         return list(value) if isinstance(value, list) else value
-    wanted = {
-        float: "a number",
-        int: "a whole number",
-        bool: "True or False",
-        str: "a string",
-        list: "a list",
-    }
-    raise ConfigError(
-        f"{path} must be {wanted[type(default)]}, such as {default!r}; given: {value!r}"
-    )
+    is_bool = isinstance(value, bool)
+    if isinstance(default, float) and isinstance(value, int | float | str) and not is_bool:
+        with contextlib.suppress(ValueError):
+            return float(value)
+    expected = TYPE_NAMES[type(default)]
+    raise ConfigError(f"{path} must be {expected}, such as {default!r}; given: {value!r}")
 
 
-def _check(cfg: EasyDict) -> None:
-    """Refuse values that cannot work, alone or together."""
-    flat = flatten(cfg)
-
-    def require(key: str, allowed: str, ok: Callable[[Any], bool]) -> None:
-        if not ok(flat[key]):
-            raise ConfigError(f"{key} must be {allowed}; given: {flat[key]!r}")
-
+def _requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """Yield (key, what is allowed, whether the value is); each may assume those before it."""
     for key, choices in CHOICES.items():
-        require(
-            key, " or ".join(map(repr, choices)), lambda value, choices=choices: value in choices
-        )
+        yield key, " or ".join(map(repr, choices)), flat[key] in choices
     for key in POSITIVE:
-        require(key, "above 0", lambda value: value > 0)
+        yield key, "above 0", flat[key] > 0
     for key in NOT_NEGATIVE:
-        require(key, "0 or more", lambda value: value >= 0)
-    require("MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", lambda value: 0 <= value < 1)
+        yield key, "0 or more", flat[key] >= 0
+    yield "MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", 0 <= cfg.MODEL.TRANSFORMER.DROPOUT < 1
     for key in ("DATA.CROP_FLIP", "TEST.LOST_BELOW"):
-        require(key, "in [0, 1]", lambda value: 0 <= value <= 1)
-    _check_dimensions(cfg, require)
-    _check_lists(cfg, require)
+        yield key, "in [0, 1]", 0 <= flat[key] <= 1
+    yield from _dimensions(cfg)
+    yield from _lists(cfg, flat)
 
 
-def _check_dimensions(cfg: EasyDict, require: Callable) -> None:
+def _dimensions(cfg: EasyDict) -> Iterator[tuple[str, str, bool]]:
     """Widths and sizes that must fit each other."""
-    heads = cfg.MODEL.TRANSFORMER.NHEADS
-    require(
-        "MODEL.HIDDEN_DIM",
-        f"divisible by MODEL.TRANSFORMER.NHEADS ({heads})",
-        lambda v: v % heads == 0,
-    )
-    require(
-        "MODEL.HIDDEN_DIM", "divisible by 8 (position encoding, corner head)", lambda v: v % 8 == 0
-    )
-    require("MODEL.AIA.MATCH_DIM", "divisible by 4 (position encoding)", lambda v: v % 4 == 0)
-    for key in ("DATA.SEARCH.SIZE", "TEST.SEARCH_SIZE"):
-        require(key, f"divisible by the stride {STRIDE}", lambda v: v % STRIDE == 0)
-    cells = (cfg.DATA.SEARCH.SIZE // STRIDE) ** 2
-    require(
-        "MODEL.AIA.FEAT_SIZE",
-        f"{cells}, that is (DATA.SEARCH.SIZE / {STRIDE})^2 with size {cfg.DATA.SEARCH.SIZE}",
-        lambda v: v == cells,
-    )
-    require(
-        "TEST.SEARCH_SIZE",
-        f"equal to DATA.SEARCH.SIZE ({cfg.DATA.SEARCH.SIZE}): the network's FEAT_SIZE is fixed",
-        lambda v: v == cfg.DATA.SEARCH.SIZE,
-    )
+    width, heads = cfg.MODEL.HIDDEN_DIM, cfg.MODEL.TRANSFORMER.NHEADS
+    allowed = f"divisible by MODEL.TRANSFORMER.NHEADS ({heads})"
+    yield "MODEL.HIDDEN_DIM", allowed, width % heads == 0
+    allowed = "divisible by 8 (position encoding, corner head)"
+    yield "MODEL.HIDDEN_DIM", allowed, width % 8 == 0
+    allowed = "divisible by 4 (position encoding)"
+    yield "MODEL.AIA.MATCH_DIM", allowed, cfg.MODEL.AIA.MATCH_DIM % 4 == 0
+    size, test_size = cfg.DATA.SEARCH.SIZE, cfg.TEST.SEARCH_SIZE
+    yield "DATA.SEARCH.SIZE", f"divisible by the stride {STRIDE}", size % STRIDE == 0
+    yield "TEST.SEARCH_SIZE", f"divisible by the stride {STRIDE}", test_size % STRIDE == 0
+    cells = (size // STRIDE) ** 2
+    allowed = f"{cells}, that is (DATA.SEARCH.SIZE / {STRIDE})^2 with size {size}"
+    yield "MODEL.AIA.FEAT_SIZE", allowed, cfg.MODEL.AIA.FEAT_SIZE == cells
+    allowed = f"equal to DATA.SEARCH.SIZE ({size}): the network's FEAT_SIZE is fixed"
+    yield "TEST.SEARCH_SIZE", allowed, test_size == size
 
 
-def _check_lists(cfg: EasyDict, require: Callable) -> None:
-    """Lists of a fixed length, and the hyper-parameters of each benchmark."""
-
-    def is_number(value: Any) -> bool:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-
+def _lists(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """Lists, whose entries the defaults do not check."""
     for key in ("DATA.MEAN", "DATA.STD"):
-        require(key, "3 numbers, R, G, B", lambda v: len(v) == 3 and all(map(is_number, v)))
-    require("DATA.STD", "above 0", lambda v: min(v) > 0)
-    require(
-        "TRAIN.FREEZE_LAYERS", "a list of names", lambda v: all(isinstance(name, str) for name in v)
-    )
-    require("DATA.TRAIN.DATASETS_NAME", "one data set or more", lambda v: len(v) > 0)
+        yield key, "3 numbers, R, G, B", len(flat[key]) == 3 and all(map(_is_number, flat[key]))
+    yield "DATA.STD", "above 0", min(cfg.DATA.STD) > 0
+    are_names = all(isinstance(name, str) for name in cfg.TRAIN.FREEZE_LAYERS)
+    yield "TRAIN.FREEZE_LAYERS", "a list of names", are_names
+    yield "DATA.TRAIN.DATASETS_NAME", "one data set or more", bool(cfg.DATA.TRAIN.DATASETS_NAME)
     for part in ("TRAIN", "VAL"):
-        count = len(cfg.DATA[part].DATASETS_NAME)
-        require(
-            f"DATA.{part}.DATASETS_RATIO",
-            f"one number of 0 or more per entry of DATA.{part}.DATASETS_NAME ({count}), not all 0",
-            lambda v, count=count: (
-                len(v) == count
-                and all(is_number(r) and r >= 0 for r in v)
-                and (sum(v) > 0 or count == 0)
-            ),
-        )
-    for name, hyper in cfg.TEST.HYPER.items():
-        check_hyper(hyper, f"TEST.HYPER.{name}")
+        ratios, count = cfg.DATA[part].DATASETS_RATIO, len(cfg.DATA[part].DATASETS_NAME)
+        names = f"DATA.{part}.DATASETS_NAME ({count})"
+        allowed = f"one number of 0 or more per entry of {names}, not all 0"
+        are_ratios = all(_is_number(ratio) and ratio >= 0 for ratio in ratios)
+        ok = len(ratios) == count and are_ratios and (sum(ratios) > 0 or count == 0)
+        yield f"DATA.{part}.DATASETS_RATIO", allowed, ok
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_hyper(hyper: Any, source: str) -> tuple[int, int, float]:
-    """Return (capacity, ensemble, threshold) checked, as a tuple.
+    """Return (capacity, ensemble, threshold), checked.
 
     Raises:
         ConfigError: names `source`, where the values come from.
@@ -295,8 +261,7 @@ def check_hyper(hyper: Any, source: str) -> tuple[int, int, float]:
         raise ConfigError(message) from None
     if any(isinstance(v, bool) or not isinstance(v, Real) for v in (capacity, ensemble, threshold)):
         raise ConfigError(message)
-    if capacity != int(capacity) or ensemble != int(ensemble) or math.isnan(threshold):
-        raise ConfigError(message)
-    if capacity < 2 or ensemble < 1:
+    are_whole = capacity == int(capacity) and ensemble == int(ensemble)
+    if not are_whole or capacity < 2 or ensemble < 1 or math.isnan(threshold):
         raise ConfigError(message)
     return int(capacity), int(ensemble), float(threshold)

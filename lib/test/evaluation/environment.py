@@ -1,13 +1,9 @@
-"""Where test data lies and results go: environment variables, local.py, defaults.
+"""Where test data are and results go: environment, local.py, defaults (lib/utils/paths.py)."""
 
-Neighbours: lib/utils/paths.py resolves, datasets.py and results.py ask.
-"""
-
-import os
 from pathlib import Path
 
 from lib.test.evaluation import local
-from lib.utils.paths import PROJECT_ROOT, DataPath, data_path
+from lib.utils.paths import PROJECT_ROOT, DataPath, configured_path, data_path
 
 # Test set -> (setting, usual folder name).
 FOLDERS = {
@@ -32,5 +28,5 @@ def dataset_path(dataset: str) -> DataPath:
 
 def results_root() -> Path:
     """Folder of all tracking results: AIATRACK_RESULTS_DIR, local.py, or test/tracking_results."""
-    chosen = os.environ.get("AIATRACK_RESULTS_DIR") or local.results_dir
-    return Path(chosen).expanduser() if chosen else PROJECT_ROOT / "test" / "tracking_results"
+    configured = configured_path("results", local)
+    return configured.path if configured else PROJECT_ROOT / "test" / "tracking_results"

@@ -1,7 +1,4 @@
-"""Where training data lie: AIATRACK_<SET>_DIR, lib/train/admin/local.py, AIATRACK_DATA, or ./data.
-
-Used by lib/train/data/sampler.py to open data sets; each path comes with the setting that gave it.
-"""
+"""Where training data are: environment, local.py, defaults (lib/utils/paths.py)."""
 
 from lib.io.store import packed_path
 from lib.train.admin import local
@@ -20,14 +17,7 @@ FOLDERS = {  # setting: folder under the common root
 
 
 def find_data(setting: str) -> DataPath:
-    """Find a data set's folder, or the LMDB file beside where the folder would be.
-
-    Args:
-        setting: a key of FOLDERS.
-
-    Raises:
-        KeyError: another name.
-    """
+    """Find the folder of a setting in FOLDERS, or the LMDB file beside where it would be."""
     found = data_path(setting, FOLDERS[setting], local)
     packed = packed_path(found.path)
     return found._replace(path=packed) if packed.exists() and not found.path.exists() else found
