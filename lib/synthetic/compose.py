@@ -63,9 +63,9 @@ def render(plan: ClipPlan, indices: Sequence[int] | None = None) -> Clip:
 def annotate(plan: ClipPlan, indices: Sequence[int] | None = None) -> Annotation:
     """Measure the target in the frames at `indices` (default: all) without drawing them."""
     states = [measure_target(plan, t) for t in (range(len(plan)) if indices is None else indices)]
-    boxes = [s.box_xywh if s.inside >= plan.min_cover else np.zeros(4) for s in states]
-    cover = np.array([s.cover for s in states], np.float64)
-    return Annotation(np.array(boxes).reshape(-1, 4), cover >= plan.min_cover, cover)
+    boxes_xywh = np.array([state.box_xywh for state in states]).reshape(-1, 4)
+    cover = np.array([state.cover for state in states], np.float64)
+    return Annotation(boxes_xywh, cover >= plan.min_cover, cover)
 
 
 def plan_clip(rng: Generator, textures: Textures, options: ClipOptions) -> ClipPlan:

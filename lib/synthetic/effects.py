@@ -1,7 +1,6 @@
 """What the camera and the light do to a clip's frames: focus, exposure, light, noise, grey."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,13 +13,6 @@ MIN_BLUR = 1.5  # pixels that a picture moves during the exposure before motion 
 NOISE_MARGIN = 32  # pixels by which noise is larger than a frame, to be shifted for each frame
 
 
-class SensorNoise(NamedTuple):
-    """One field of noise, of which each frame shows another window."""
-
-    levels: np.ndarray  # (H + NOISE_MARGIN, W + NOISE_MARGIN, 3) int16, added to [0, 255]
-    corners: np.ndarray  # (T, 2) row and column of each frame's first pixel
-
-
 @dataclass(frozen=True)
 class CameraEffects:
     """The effects on a clip of T frames."""
@@ -30,7 +22,8 @@ class CameraEffects:
     exposure: float = 0.0  # share of the frame interval that the shutter is open: motion blur
     defocus: float = 0.0  # sigma of the blur of the whole frame, pixels
     grey: bool = False
-    noise: SensorNoise | None = None
+    # Levels (H + NOISE_MARGIN, W + NOISE_MARGIN, 3) int16; row, column (T, 2) of each frame in it.
+    noise: tuple[np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def random(cls, rng: Generator, options: ClipOptions) -> "CameraEffects":
@@ -50,7 +43,7 @@ class CameraEffects:
         defocus = rng.uniform(0.4, 1) * (rng.random() < 0.2)
         grey = rng.random() < options.grey
         corners = rng.integers(0, NOISE_MARGIN, (length, 2))
-        noise = None if levels is None else SensorNoise(levels, corners)
+        noise = None if levels is None else (levels, corners)
         return cls(gain, gamma, float(exposure), float(defocus), grey, noise)
 
     def apply(self, image: np.ndarray, t: int) -> np.ndarray:
@@ -62,8 +55,9 @@ class CameraEffects:
             table = np.clip(levels[:, None] * self.gain[t] + 0.5, 0, 255).astype(np.uint8)
             image = cv2.LUT(image, table[None])
         if self.noise is not None:
-            row, column = self.noise.corners[t]
-            noise = self.noise.levels[row:, column:][: image.shape[0], : image.shape[1]]
+            levels, corners = self.noise
+            (row, column), (height, width) = corners[t], image.shape[:2]
+            noise = levels[row : row + height, column : column + width]
             image = cv2.add(image, noise, dtype=cv2.CV_8U)
         if self.grey:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)

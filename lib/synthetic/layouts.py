@@ -15,16 +15,15 @@ import numpy as np
 from lib.synthetic.compose import Clip
 from lib.utils.files import atomic_write_text
 
+Clips = Iterable[tuple[str, Clip]]  # with their names
+Split = Literal["train", "val"]
+
 QUALITY = 95  # of JPEGs, of 100
 COVER_LEVELS = (0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 0.999)  # GOT-10k: level 0 is 0 %, 8 is 100 %
 
 
 def write_got10k(
-    root: Path,
-    clips: Iterable[tuple[str, Clip]],
-    *,
-    split: Literal["train", "val"] = "train",
-    quality: int = QUALITY,
+    root: Path, clips: Clips, *, split: Split = "train", quality: int = QUALITY
 ) -> None:
     """Write sequences of a split of GOT-10k and add them to its list.txt.
 
@@ -58,7 +57,7 @@ def write_image(path: Path, rgb: np.ndarray, quality: int = QUALITY) -> None:
     temporary.replace(path)  # no fsync: synthetic frames can be made again
 
 
-def _checked(clips: Iterable[tuple[str, Clip]]) -> Iterator[tuple[str, Clip]]:
+def _checked(clips: Clips) -> Iterator[tuple[str, Clip]]:
     for name, clip in clips:
         if not re.fullmatch(r"[\w-][\w.-]*", name):
             raise ValueError(f"sequence name {name!r}: letters, digits, _, - and . are allowed")
@@ -83,20 +82,13 @@ def _write_labels(folder: Path, clip: Clip) -> None:
     atomic_write_text(folder / "cover.label", "".join(f"{level}\n" for level in levels))
     height, width = clip.frames.shape[1:3]
     minutes, seconds = divmod(len(clip.frames) // 10, 60)
-    entries = {
-        "url": "composed",
-        "begin": "00:00:00",
-        "end": f"00:{minutes:02d}:{seconds:02d}",
-        "anno_fps": "10Hz",
-        "object_class": "object",
-        "motion_class": "moving",
-        "major_class": "object",
-        "root_class": "object",
-        "motion_adverb": "smoothly",
-        "resolution": f"({width}, {height})",
-    }
-    text = "".join(f"{key}: {value}\n" for key, value in entries.items())
-    atomic_write_text(folder / "meta_info.ini", f"[METAINFO]\n{text}")
+    text = (
+        "[METAINFO]\nurl: composed\nbegin: 00:00:00\n"
+        f"end: 00:{minutes:02d}:{seconds:02d}\nanno_fps: 10Hz\nobject_class: object\n"
+        "motion_class: moving\nmajor_class: object\nroot_class: object\nmotion_adverb: smoothly\n"
+        f"resolution: ({width}, {height})\n"
+    )
+    atomic_write_text(folder / "meta_info.ini", text)
 
 
 def _add_line(path: Path, line: str) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-Shape = tuple[int, ...]  # height, width
+Shape = tuple[int, ...]  # height, width, and channels if any
 
 
 class Trajectory(NamedTuple):
@@ -47,8 +47,8 @@ def reflect(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndar
     period = np.where(span > 0, span, 1)
     phase = np.mod(positions - low, 2 * period)
     inside = np.where(span > 0, low + period - np.abs(phase - period), (low + high) / 2)
-    reach, kernel = 5, _gaussian(5, 1.5)
-    padded = np.pad(inside, ((reach, reach), (0, 0)), mode="edge")
+    kernel = _gaussian(5, sigma=1.5)
+    padded = np.pad(inside, ((5, 5), (0, 0)), mode="edge")
     return _convolve(padded, kernel / kernel.sum())
 
 
@@ -110,12 +110,11 @@ def camera_matrices(
 ) -> np.ndarray:
     """Return matrices (T, 2, 3) from background to image for a view that pans, zooms and sways.
 
-    The view stays on the background but for the sway, its centre
-    within `reach` (2,) background pixels of `start` (2,). `zooms` (T,), image pixels per background
-    pixel, are raised where the view would be larger than the background; `step` is image pixels
-    per frame (RMS).
+    The view stays on the background but for the sway, its centre within `reach` (2,) background
+    pixels of `start` (2,). `zooms` (T,), image pixels per background pixel, are raised where the
+    view would be larger than the background; `step` is image pixels per frame (RMS).
     """
-    extent = np.array(background[::-1], np.float64)
+    extent = np.array(background[1::-1], np.float64)
     view = np.array(frame[::-1], np.float64)
     zooms = np.maximum(zooms, (view / extent).max())
     half = view / 2 / zooms[:, None]  # (T, 2) background pixels

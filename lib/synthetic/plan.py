@@ -72,16 +72,12 @@ def _object_scene(
     """Move a cut-out target over an unrelated background, its distractors behind it."""
     # The background, and the camera that pans over it.
     shape, length = (options.height, options.width), options.length
-    background = textures.background(rng)
-    background = _downscale(background, _detail_factor(background, shape))
+    background, _, min_zoom = _fit_background(textures.background(rng), shape)
     extent = np.array(background.shape[1::-1])
-    zoom = _min_zoom(background, shape) * rng.uniform(1, 1.8)
-    zooms = zoom * motion.scale_factors(rng, length, 1.3)
+    zooms = min_zoom * rng.uniform(1, 1.8) * motion.scale_factors(rng, length, 1.3)
     pan = options.width * motion.log_uniform(rng, *PAN) * (rng.random() < 0.75)
     start = rng.uniform(0, extent)
-    camera = motion.camera_matrices(
-        rng, background.shape[:2], shape, zooms, start, reach=extent, step=pan
-    )
+    camera = motion.camera_matrices(rng, background.shape, shape, zooms, start, extent, pan)
     # The target and objects that look like it.
     count = int(rng.integers(*options.distractors, endpoint=True))
     target, *similar = textures.cutouts(rng, 1 + count)
@@ -103,18 +99,17 @@ def _region_scene(
     # The target is a region of the background.
     shape = (options.height, options.width)
     region = textures.region(rng)
-    factor = _detail_factor(region.image, shape)
-    background, alpha = _downscale(region.image, factor), _downscale(region.alpha, factor)
+    background, factor, min_zoom = _fit_background(region.image, shape)
+    alpha = _downscale(region.alpha, factor)
     corner = np.array(region.corner) * factor
     middle = corner + np.array(alpha.shape[::-1]) / 2
     # The camera keeps near the target.
-    min_zoom = _min_zoom(background, shape)
     zoom = np.clip(size / np.sqrt(alpha.size), min_zoom, MAX_ZOOM * min_zoom)
     zooms = zoom * motion.scale_factors(rng, options.length, options.scale_change)
     view = np.array(shape[::-1])
     start = middle + rng.uniform(-0.3, 0.3, 2) * view / zoom
     reach = view / zoom * (1.0 if rng.random() < options.leave else 0.25)
-    camera = motion.camera_matrices(rng, background.shape[:2], shape, zooms, start, reach, step)
+    camera = motion.camera_matrices(rng, background.shape, shape, zooms, start, reach, step)
     # Its layer is measured and never drawn.
     onto = np.array([[1, 0, corner[0]], [0, 1, corner[1]], [0, 0, 1]])
     target = Layer(np.dstack([np.zeros((*alpha.shape, 3), np.uint8), alpha]), camera @ onto)
@@ -152,24 +147,20 @@ def _occluders(
         if scene.similar and rng.random() < 0.3:
             cutout = scene.similar[0]
         size = max(scene.size * rng.uniform(0.4, 1.4), MIN_SIZE)
-        meeting = int(rng.integers(options.length // 5, options.length))
-        offset = rng.normal(0, 0.25 * scene.size, 2)
-        trajectory = _crossing(rng, scene, size, meeting, offset)
+        trajectory = _crossing(rng, scene, size)
         if trajectory is not None:
             layers.append(_make_layer(cutout, size, trajectory))
     return layers
 
 
-def _crossing(
-    rng: Generator, scene: Scene, size: float, meeting: int, offset: np.ndarray
-) -> motion.Trajectory | None:
-    """Return a trajectory near the target in frame `meeting` but not in the first.
+def _crossing(rng: Generator, scene: Scene, size: float) -> motion.Trajectory | None:
+    """Return a trajectory, standing or straight, that meets the target but not in the first frame.
 
-    It stands on the ground or moves straight. None where that cannot be: the target stands still,
-    or the meeting comes too early.
+    None where that cannot be: the target stands still, or the meeting comes too early.
     """
-    min_distance = 0.8 * (size + scene.size)
-    place = scene.centre[meeting] + offset
+    min_distance, length = 0.8 * (size + scene.size), len(scene.centre)
+    meeting = int(rng.integers(length // 5, length))
+    place = scene.centre[meeting] + rng.normal(0, 0.25 * scene.size, 2)
     standing = motion.fixed_to_ground(scene.camera, place, meeting)
     if scene.distance(standing) > min_distance and rng.random() < 0.5:
         return standing
@@ -177,8 +168,7 @@ def _crossing(
     speed = min_distance / rng.uniform(5, 40)
     for _ in range(8):
         velocity = speed * np.array([np.cos(direction), np.sin(direction)])
-        frames = np.arange(len(scene.centre)) - meeting
-        straight = motion.Trajectory(place + frames[:, None] * velocity)
+        straight = motion.Trajectory(place + (np.arange(length) - meeting)[:, None] * velocity)
         if scene.distance(straight) > min_distance:
             return straight
         speed *= 1.5
@@ -213,14 +203,19 @@ def _camera_shake(rng: Generator, options: ClipOptions) -> np.ndarray:
     return shake * (rng.random() < options.shake)
 
 
-def _min_zoom(background: np.ndarray, frame: motion.Shape) -> float:
-    """Return the zoom at which a view of the frame's size is just within the background."""
-    return 1.02 * max(frame[0] / background.shape[0], frame[1] / background.shape[1])
+def _fit_background(image: np.ndarray, frame: motion.Shape) -> tuple[np.ndarray, float, float]:
+    """Shrink a background that is much finer than frames (height, width).
 
+    Returns:
+        The background, the factor (at most 1), and the zoom at which a frame is just within it.
+    """
 
-def _detail_factor(background: np.ndarray, frame: motion.Shape) -> float:
-    """Return the factor, at most 1, that keeps a background from being much finer than frames."""
-    return min(1.0, 2.5 * _min_zoom(background, frame))
+    def min_zoom(background: np.ndarray) -> float:
+        return 1.02 * max(frame[0] / background.shape[0], frame[1] / background.shape[1])
+
+    factor = min(1.0, 2.5 * min_zoom(image))
+    background = _downscale(image, factor)
+    return background, factor, min_zoom(background)
 
 
 def _downscale(image: np.ndarray, factor: float) -> np.ndarray:

@@ -34,7 +34,6 @@ class Area(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """True if it holds no pixel."""
         return self.right <= self.left or self.bottom <= self.top
 
 
@@ -42,8 +41,7 @@ class TargetState(NamedTuple):
     """What the annotation of one frame is made of."""
 
     box_xywh: np.ndarray  # (4,) float64 pixels: extent of the mask inside the image, or zeros
-    inside: float  # share of the mask's pixels that are in the image, [0, 1]
-    cover: float  # share that is in the image and not occluded, [0, 1]
+    cover: float  # share of the mask that is in the image and not occluded, [0, 1]
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,6 @@ class ClipPlan:
     min_cover: float = 0.1  # the target counts as visible from this cover on
 
     def __len__(self) -> int:
-        """Return the number of frames."""
         return len(self.camera)
 
 
@@ -109,25 +106,26 @@ def measure_target(plan: ClipPlan, t: int) -> TargetState:
     """Measure box and cover of the target in frame t, from its mask (alpha >= 1/2) as it is drawn.
 
     The box is the extent of the part inside the image, occluded or not, as annotators draw it:
-    x and y are the first column and row, w = last - first + 1.
+    x and y are the first column and row, w = last - first + 1. Zeros where less than
+    `plan.min_cover` is inside.
     """
     whole = plan.target.area(t)
     area = whole.intersect(Area(0, 0, plan.width, plan.height))
     total = np.count_nonzero(plan.target.solid(t, whole))
     if area.empty or total == 0:
-        return TargetState(np.zeros(4), 0.0, 0.0)
+        return TargetState(np.zeros(4), 0.0)
     solid = plan.target.solid(t, area)
     inside = np.count_nonzero(solid)
     if inside == 0:
-        return TargetState(np.zeros(4), 0.0, 0.0)
+        return TargetState(np.zeros(4), 0.0)
     columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
     box = [area.left + columns[0], area.top + rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
     for layer in plan.occluders:
         if not layer.area(t).intersect(area).empty:
             solid &= ~layer.solid(t, area)
     visible = np.count_nonzero(solid)
-    shares = min(inside / total, 1.0), min(visible / total, 1.0)
-    return TargetState(np.array(box, np.float64), *shares)
+    box_xywh = np.array(box, np.float64) if inside / total >= plan.min_cover else np.zeros(4)
+    return TargetState(box_xywh, min(visible / total, 1.0))
 
 
 def draw_frame(plan: ClipPlan, t: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.compose import annotate, compose_clip, plan_clip, render
-from lib.synthetic.effects import CameraEffects, SensorNoise
+from lib.synthetic.effects import CameraEffects
 from lib.synthetic.motion import fixed_to_ground
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import ClipPlan, Layer, draw_frame, measure_target
@@ -283,9 +283,7 @@ def test_light_and_noise():
     plan = plan_of(rectangle(10, 6, at(20, 30)))
     noise = np.zeros((80 + 2, 100 + 2, 3), np.int16)
     noise[2 + 33, 1 + 25] = -30  # shifted by 2 rows and 1 column: falls on row 33, column 25
-    effects = CameraEffects(
-        gain=np.array([[0.5, 0.2, 2.0]]), noise=SensorNoise(noise, corners=np.array([[2, 1]]))
-    )
+    effects = CameraEffects(gain=np.array([[0.5, 0.2, 2.0]]), noise=(noise, np.array([[2, 1]])))
     image = draw_frame(replace(plan, effects=effects), 0)
     assert image[31, 25].tolist() == [128, 51, 255]
     assert image[33, 25].tolist() == [98, 21, 225]

@@ -10,14 +10,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from lib.io.store import Store
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.compose import Clip, compose_clip
-from lib.synthetic.layouts import write_got10k
+from lib.synthetic.layouts import Split, write_got10k
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.textures import Textures
 from lib.train.dataset.got10k import Got10k
@@ -59,7 +59,7 @@ def make_demo(root: Path, size: DemoSize = DEMO_SIZE, textures: Textures | None 
     root.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     try:
-        counts: dict[Literal["train", "val"], int] = {"train": size.train, "val": size.val}
+        counts: dict[Split, int] = {"train": size.train, "val": size.val}
         for seed, (split, count) in enumerate(counts.items()):
             clips = _compose(seed, count, size.options, textures or ProceduralTextures())
             write_got10k(temporary, clips, split=split)
