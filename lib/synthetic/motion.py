@@ -125,8 +125,8 @@ def camera_matrices(
     centre = reflect(start + moves, np.maximum(low, start - reach), np.minimum(high, start + reach))
     centre = np.clip(centre, half, np.maximum(extent - half, half))
     angle = np.deg2rad(rng.uniform(0, 3)) * smooth_noise(rng, len(zooms), 1, 25)[:, 0]
-    linear = _rotations(angle * (rng.random() < 0.5)) * zooms[:, None, None]
-    return _affine(linear, centre - 0.5, (view - 1) / 2)
+    angle *= rng.random() < 0.5
+    return _matrices(angle, zooms[:, None, None] * np.eye(2), centre - 0.5, (view - 1) / 2)
 
 
 def object_matrices(trajectory: Trajectory, shape: Shape, nominal: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ def object_matrices(trajectory: Trajectory, shape: Shape, nominal: np.ndarray) -
     linear = np.zeros((length, 2, 2))
     linear[:, 0, 0], linear[:, 1, 1] = factors[:, 0], factors[:, 1]
     linear[:, 0, 1] = shear * factors[:, 1]
-    return _affine(_rotations(angle) @ linear, (sides - 1) / 2, centre)
+    return _matrices(angle, linear, (sides - 1) / 2, centre)
 
 
 def fixed_to_ground(camera: np.ndarray, point: np.ndarray, t: int) -> Trajectory:
@@ -155,31 +155,23 @@ def map_point(matrices: np.ndarray, point: np.ndarray) -> np.ndarray:
     return matrices[:, :, :2] @ point + matrices[:, :, 2]
 
 
-def translate(matrices: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Shift what matrices (T, 2, 3) map to by (T, 2) pixels."""
-    return np.concatenate([matrices[:, :, :2], matrices[:, :, 2:] + shift[:, :, None]], 2)
-
-
 def zoom_factors(matrices: np.ndarray) -> np.ndarray:
     """Return the factor on lengths of each matrix, (T,)."""
     return np.sqrt(np.abs(np.linalg.det(matrices[:, :, :2])))
 
 
-def _affine(linear: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Join linear maps (T, 2, 2) with the shift that takes `source` to `target`, (2,) or (T, 2)."""
-    source = np.broadcast_to(source, (len(linear), 2))
-    shift = target - np.einsum("tij,tj->ti", linear, source)
+def _matrices(
+    angle: np.ndarray, linear: np.ndarray, source: np.ndarray, target: np.ndarray
+) -> np.ndarray:
+    """Join linear maps (T, 2, 2), rotations and the shift of `source` to `target`: (T, 2, 3)."""
+    cosine, sine = np.cos(angle), np.sin(angle)
+    rotations = np.stack([np.stack([cosine, -sine], 1), np.stack([sine, cosine], 1)], 1)
+    linear = rotations @ linear
+    shift = target - np.einsum("tij,tj->ti", linear, np.broadcast_to(source, (len(linear), 2)))
     return np.concatenate([linear, shift[:, :, None]], 2)
 
 
-def _rotations(angle: np.ndarray) -> np.ndarray:
-    """Return rotation matrices (T, 2, 2)."""
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.stack([np.stack([cosine, -sine], 1), np.stack([sine, cosine], 1)], 1)
-
-
 def _gaussian(reach: int, sigma: float) -> np.ndarray:
-    """Return an unnormalised Gaussian (2 * reach + 1,)."""
     return np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
 
 

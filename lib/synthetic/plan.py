@@ -4,7 +4,6 @@ From options, images (`textures.py`) and trajectories (`motion.py`) to a `ClipPl
 Sizes are sqrt(box area) in pixels, steps pixels per frame (RMS).
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -48,19 +47,18 @@ def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> Clip
     scene = make_scene(rng, textures, options, size, step)
     occluders = _occluders(rng, textures, options, scene)
     shake = _camera_shake(rng, options)
-
-    def shaken(layer: Layer) -> Layer:
-        return replace(layer, matrices=motion.translate(layer.matrices, shake))
-
+    for layer in (scene.target, *scene.distractors, *occluders):
+        layer.matrices[:, :, 2] += shake
+    scene.camera[:, :, 2] += shake
     return ClipPlan(
         height=options.height,
         width=options.width,
         background=scene.background,
-        camera=motion.translate(scene.camera, shake),
-        target=shaken(scene.target),
+        camera=scene.camera,
+        target=scene.target,
         draw_target=not on_region,
-        distractors=tuple(map(shaken, scene.distractors)),
-        occluders=tuple(map(shaken, occluders)),
+        distractors=scene.distractors,
+        occluders=tuple(occluders),
         effects=CameraEffects.random(rng, options),
         min_cover=options.min_cover,
     )

@@ -185,10 +185,8 @@ def _cut(region: Region, mirrored: bool) -> Cutout:
     alpha = cv2.erode(alpha, np.ones((3, 3), np.uint8))
     alpha = cv2.GaussianBlur(alpha, (3, 3), 0)[1:-1, 1:-1]
     (x, y), (height, width) = region.corner, alpha.shape
-    rgb = region.image[y : y + height, x : x + width]
-    if mirrored:
-        return Cutout(np.ascontiguousarray(rgb[:, ::-1]), np.ascontiguousarray(alpha[:, ::-1]))
-    return Cutout(rgb, alpha)
+    rgb, step = region.image[y : y + height, x : x + width], -1 if mirrored else 1
+    return Cutout(np.ascontiguousarray(rgb[:, ::step]), np.ascontiguousarray(alpha[:, ::step]))
 
 
 def _random_blob(rng: Generator, image: np.ndarray) -> Region:
@@ -201,20 +199,15 @@ def textured_rectangle(rng: Generator, image: np.ndarray) -> Region:
     """Choose a textured rectangle, 0.12 to 0.4 of the image's side, its aspect 1:3 to 3:1."""
     height, width = image.shape[:2]
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-
-    def texture(box: tuple[int, int, int, int]) -> float:
-        x, y, w, h = box
-        return float(grey[y : y + h, x : x + w].std())
-
-    boxes = []
+    candidates = []
     for _ in range(CANDIDATES):
         size = min(height, width) * rng.uniform(0.12, 0.4)
         stretch = np.exp(rng.uniform(-0.55, 0.55))
         w, h = max(round(size * stretch), 2), max(round(size / stretch), 2)
         x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
-        boxes.append((x, y, w, h))
-    x, y, w, h = max(boxes, key=texture)
-    return Region(image, np.full((h, w), 255, np.uint8), (x, y))
+        region = Region(image, np.full((h, w), 255, np.uint8), (x, y))
+        candidates.append((grey[y : y + h, x : x + w].std(), region))
+    return max(candidates, key=lambda candidate: candidate[0])[1]
 
 
 def blob(rng: Generator, height: int, width: int) -> np.ndarray:
