@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from lib.synthetic.compose import Clip
 from lib.synthetic.layouts import write_image
+from lib.synthetic.render import Clip
 
 
 def write_lasot(root: Path, clips: Mapping[str, Clip]) -> None:
@@ -64,6 +65,17 @@ def write_coco(root: Path, clips: Mapping[str, Clip]) -> None:
     ]
     content = {"images": images, "annotations": objects, "categories": categories}
     _write_text(root / "annotations" / "instances_train2017.json", json.dumps(content))
+
+
+def write_photographs(folder: Path, count: int = 3) -> None:
+    """Write noise images whose segmentation masks hold one segment in the middle."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        photo = cv2.resize(generator.integers(0, 255, (15, 20, 3), np.uint8), (160, 120))
+        mask = np.ones((120, 160), np.uint8)
+        mask[40:80, 50:110] = 2
+        cv2.imwrite(str(folder / f"{number}.jpg"), photo)
+        cv2.imwrite(str(folder / f"{number}.png"), mask)
 
 
 def _coco_object(box_xywh: np.ndarray) -> dict:

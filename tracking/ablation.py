@@ -22,7 +22,8 @@ import yaml
 
 from lib.config.aiatrack.config import EXPERIMENTS, load_config
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import compose_clip
+from lib.synthetic.plan import plan_clip
+from lib.synthetic.render import render
 from lib.synthetic.textures import PhotoTextures
 from lib.test.analysis.metrics import (
     SUCCESS_THRESHOLDS,
@@ -109,7 +110,7 @@ def measure(args: argparse.Namespace, recipe: Path, checkpoint: Path) -> float:
     tracker = load_tracker(recipe, checkpoint, "demo", args.device)
     textures, areas = PhotoTextures(PHOTOGRAPHS), []
     for number in range(args.clips):
-        clip = compose_clip(np.random.default_rng((SEED, number)), textures, ClipOptions())
+        clip = render(plan_clip(np.random.default_rng((SEED, number)), textures, ClipOptions()))
         tracker.initialize(clip.frames[0], clip.boxes_xywh[0])
         boxes = np.array([tracker.track(frame).box for frame in clip.frames[1:]])
         there = clip.boxes_xywh[1:, 2] > 0

@@ -20,8 +20,9 @@ import numpy as np
 from lib.config.aiatrack.config import recipe_name
 from lib.io.video_file import read_frame
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import Clip, compose_clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.plan import plan_clip
+from lib.synthetic.render import Clip, render
 from lib.synthetic.textures import SPLITS, PhotoTextures
 from lib.test.analysis.extract_results import Run
 from lib.test.analysis.plot_results import plot_all
@@ -68,7 +69,7 @@ def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
     def clips() -> Iterator[tuple[str, Clip]]:
         for number in range(args.clips):
             generator = np.random.default_rng((args.seed, number))
-            yield f"clip_{number + 1:02d}", compose_clip(generator, textures, options)
+            yield f"clip_{number + 1:02d}", render(plan_clip(generator, textures, options))
 
     if not (root / "val" / "list.txt").is_file():
         write_got10k(root, list(clips()), split="val")

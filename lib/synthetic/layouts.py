@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from lib.synthetic.compose import Clip
+from lib.synthetic.render import Clip
 from lib.utils.files import atomic_write_text
 
 Clips = Iterable[tuple[str, Clip]]  # with their names

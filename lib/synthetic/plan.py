@@ -1,6 +1,5 @@
-"""Plan a scene: choose background and objects, move them, draw the camera's effects.
+"""Plan a clip: choose background and objects, move them, draw the camera's effects.
 
-From options, images (`textures.py`) and trajectories (`motion.py`) to a `ClipPlan` (`render.py`).
 Sizes are sqrt(box area) in pixels, steps pixels per frame (RMS).
 """
 
@@ -13,9 +12,11 @@ from numpy.random import Generator
 from lib.synthetic import motion
 from lib.synthetic.clip_options import MIN_SIZE, ClipOptions
 from lib.synthetic.effects import CameraEffects
-from lib.synthetic.render import SOLID, ClipPlan, Layer
+from lib.synthetic.render import SOLID, ClipPlan, Layer, measure_target
 from lib.synthetic.textures import Cutout, Textures
 
+MAX_PLANS = 50  # made before giving up on a good first frame
+MIN_START_COVER = 0.7  # of the target in the first frame
 MIN_SIDE = 3.0  # pixels: no side of an object's box is planned smaller
 PAN = (0.0005, 0.012)  # camera's step over the frame's width, log-uniform
 MAX_ZOOM = 3.0  # times the zoom that shows the whole background
@@ -35,6 +36,24 @@ class Scene(NamedTuple):
     def distance(self, trajectory: motion.Trajectory) -> float:
         """Return how far from the target something is in the first frame, pixels."""
         return float(np.hypot(*(trajectory.centre[0] - self.centre[0])))
+
+
+def plan_clip(rng: Generator, textures: Textures, options: ClipOptions) -> ClipPlan:
+    """Draw everything random of one clip, whose target is visible in the first frame.
+
+    Takes a few milliseconds and the reading of its images, however long the clip is.
+
+    Raises:
+        RuntimeError: none of MAX_PLANS plans has a visible target in its first frame.
+    """
+    for _ in range(MAX_PLANS):
+        plan = plan_scene(rng, textures, options)
+        box_xywh, cover = measure_target(plan, 0)
+        if cover >= MIN_START_COVER and box_xywh[2:].min() >= MIN_SIDE:
+            return plan
+    raise RuntimeError(
+        f"no clip with a visible target in its first frame in {MAX_PLANS} tries with {options}"
+    )
 
 
 def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> ClipPlan:

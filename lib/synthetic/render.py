@@ -1,11 +1,10 @@
 """Draw the frames of a planned clip and measure its target.
 
-A `ClipPlan`, made by `plan.py`, holds images and, for each frame, where they go; any frames can be
-drawn, in any order. Drawing and measuring place a layer's mask by the same call.
-
+Any frames can be drawn, in any order. Drawing and measuring place a layer's mask by the same call.
 T frames of H x W pixels; a matrix (2, 3) maps pixel centres of a layer to those of the frame.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,22 +25,33 @@ class Area(NamedTuple):
     right: int  # first column that is not part of it
     bottom: int
 
-    def intersect(self, other: "Area") -> "Area":
-        """Return what both have in common, of size 0 where that is nothing."""
+    def intersect(self, other: "Area") -> "Area | None":
+        """Return what both have in common, None where that is nothing."""
         left, top = max(self.left, other.left), max(self.top, other.top)
         right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
-        return Area(left, top, max(right, left), max(bottom, top))
-
-    @property
-    def empty(self) -> bool:
-        return self.right <= self.left or self.bottom <= self.top
+        return Area(left, top, right, bottom) if left < right and top < bottom else None
 
 
-class TargetState(NamedTuple):
-    """What the annotation of one frame is made of."""
+class Annotation(NamedTuple):
+    """The truth of T frames, in the order asked for.
 
-    box_xywh: np.ndarray  # (4,) float64 pixels: extent of the mask inside the image, or zeros
-    cover: float  # share of the mask that is in the image and not occluded, [0, 1]
+    A box is the extent of the target's part inside the image, before occlusion (as in GOT-10k and
+    LaSOT). Where the target is not visible it is 0, 0, 0, 0 if the target has left the image, and
+    keeps its extent if it is hidden.
+    """
+
+    boxes_xywh: np.ndarray  # (T, 4) float64 pixels, whole numbers
+    visible: np.ndarray  # (T,) bool: cover is at least ClipOptions.min_cover
+    cover: np.ndarray  # (T,) float64: share of the target in the image and not occluded, [0, 1]
+
+
+class Clip(NamedTuple):
+    """Frames and their `Annotation`."""
+
+    frames: np.ndarray  # (T, H, W, 3) uint8 RGB
+    boxes_xywh: np.ndarray
+    visible: np.ndarray
+    cover: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -102,30 +112,47 @@ class ClipPlan:
         return len(self.camera)
 
 
-def measure_target(plan: ClipPlan, t: int) -> TargetState:
-    """Measure box and cover of the target in frame t, from its mask (alpha >= 1/2) as it is drawn.
+def render(plan: ClipPlan, indices: Sequence[int] | None = None) -> Clip:
+    """Draw the frames at `indices` (default: all), in that order, and measure the target."""
+    indices = range(len(plan)) if indices is None else indices
+    frames = np.empty((len(indices), plan.height, plan.width, 3), np.uint8)
+    for row, t in enumerate(indices):
+        frames[row] = draw_frame(plan, t)
+    return Clip(frames, *annotate(plan, indices))
 
-    The box is the extent of the part inside the image, occluded or not, as annotators draw it:
-    x and y are the first column and row, w = last - first + 1. Zeros where less than
-    `plan.min_cover` is inside.
+
+def annotate(plan: ClipPlan, indices: Sequence[int] | None = None) -> Annotation:
+    """Measure the target in the frames at `indices` (default: all) without drawing them."""
+    states = [measure_target(plan, t) for t in (range(len(plan)) if indices is None else indices)]
+    boxes_xywh = np.array([box for box, _ in states], np.float64).reshape(-1, 4)
+    cover = np.array([cover for _, cover in states], np.float64)
+    return Annotation(boxes_xywh, cover >= plan.min_cover, cover)
+
+
+def measure_target(plan: ClipPlan, t: int) -> tuple[np.ndarray, float]:
+    """Measure the target in frame t, from its mask (alpha >= 1/2) as it is drawn.
+
+    Returns:
+        Box (4,) float64 xywh in pixels, x and y the first column and row, w = last - first + 1;
+        zeros where less than `plan.min_cover` of the target is inside the image. Cover in [0, 1].
     """
     whole = plan.target.area(t)
     area = whole.intersect(Area(0, 0, plan.width, plan.height))
     total = np.count_nonzero(plan.target.solid(t, whole))
-    if area.empty or total == 0:
-        return TargetState(np.zeros(4), 0.0)
+    if area is None or total == 0:
+        return np.zeros(4), 0.0
     solid = plan.target.solid(t, area)
     inside = np.count_nonzero(solid)
     if inside == 0:
-        return TargetState(np.zeros(4), 0.0)
+        return np.zeros(4), 0.0
     columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
     box = [area.left + columns[0], area.top + rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
     for layer in plan.occluders:
-        if not layer.area(t).intersect(area).empty:
+        if layer.area(t).intersect(area):
             solid &= ~layer.solid(t, area)
     visible = np.count_nonzero(solid)
     box_xywh = np.array(box, np.float64) if inside / total >= plan.min_cover else np.zeros(4)
-    return TargetState(box_xywh, min(visible / total, 1.0))
+    return box_xywh, min(visible / total, 1.0)
 
 
 def draw_frame(plan: ClipPlan, t: int) -> np.ndarray:
@@ -154,11 +181,11 @@ def _paste(image: np.ndarray, layer: Layer, t: int, exposure: float) -> None:
     spread = int(np.ceil(np.abs(step).max() / 2)) + 1 if np.hypot(*step) >= MIN_BLUR else 0
     area = layer.area(t)
     area = Area(area.left - spread, area.top - spread, area.right + spread, area.bottom + spread)
-    area = area.intersect(Area(0, 0, image.shape[1], image.shape[0]))
-    if area.empty:
+    visible = area.intersect(Area(0, 0, image.shape[1], image.shape[0]))
+    if visible is None:
         return
-    rgba = motion_blur(layer.warped(t, area), step)
-    under = image[area.top : area.bottom, area.left : area.right]
+    rgba = motion_blur(layer.warped(t, visible), step)
+    under = image[visible.top : visible.bottom, visible.left : visible.right]
     alpha = cv2.cvtColor(255 - rgba[..., 3], cv2.COLOR_GRAY2RGB)
     cv2.multiply(under, alpha, dst=under, scale=1 / 255)
     cv2.add(under, np.ascontiguousarray(rgba[..., :3]), dst=under)

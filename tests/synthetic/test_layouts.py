@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from layouts import write_coco, write_got10k_test, write_lasot, write_trackingnet
 
-from lib.synthetic.compose import Clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.render import Clip
 from lib.utils.image import read_rgb
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import compose_clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import render
 from lib.test.analysis.metrics import intersection_over_union
 from lib.tools.opencv_trackers import OpenCVTracker
 from tests.programs import TRACKING
@@ -19,7 +20,7 @@ SLOW = ClipOptions(length=5, height=96, width=128, object_size=(0.3, 0.4), speed
 
 
 def slow_clip():
-    return compose_clip(np.random.default_rng(1), ProceduralTextures(), SLOW)
+    return render(plan_clip(np.random.default_rng(1), ProceduralTextures(), SLOW))
 
 
 def test_mil_stays_on_a_slow_target() -> None:

@@ -13,9 +13,10 @@ import pytest
 from layouts import write_got10k_test, write_trackingnet
 
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import Clip, compose_clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import Clip, render
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = {"demo": (9, 8, 7), "trackingnet": (6, 5), "got10k": (6, 5)}
@@ -26,7 +27,7 @@ GOT10K = ["GOT-10k_Test_000001", "GOT-10k_Test_000002"]
 def clip(length: int) -> Clip:
     """A clip that follows from its length."""
     options = ClipOptions(length=length, height=120, width=160, object_size=(0.15, 0.3))
-    return compose_clip(np.random.default_rng(length), ProceduralTextures(), options)
+    return render(plan_clip(np.random.default_rng(length), ProceduralTextures(), options))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.synthetic.compose import Clip
+from lib.synthetic.render import Clip
 from lib.utils.paths import DataPath
 
 HEIGHT, WIDTH = 48, 64

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import plan_clip, render
+from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import render
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.utils.crop import Crop
 from lib.utils.image import by_number, is_image_name, read_rgb

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import plan_clip, render
 from lib.synthetic.layouts import write_image
+from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
-from lib.synthetic.render import Area, ClipPlan
+from lib.synthetic.render import Area, ClipPlan, render
 from lib.test.vot.regions import tight_box
 from lib.utils.files import atomic_write_text
 

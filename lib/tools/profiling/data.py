@@ -14,9 +14,10 @@ import numpy as np
 
 from lib.io.store import FolderStore, Store
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import compose_clip
 from lib.synthetic.layouts import write_got10k
+from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import render
 from lib.train.data.batch import collate
 from lib.train.data.loader import build_loader
 from lib.train.data.processing import SearchConfig
@@ -111,7 +112,7 @@ def write_clips(root: Path, *, clips: int, length: int, height: int, width: int)
     made = (
         (
             f"clip{number}",
-            compose_clip(np.random.default_rng(number), ProceduralTextures(), options),
+            render(plan_clip(np.random.default_rng(number), ProceduralTextures(), options)),
         )
         for number in range(clips)
     )

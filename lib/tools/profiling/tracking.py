@@ -16,8 +16,9 @@ import torch
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import plan_clip, render
+from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import render
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.load import prepare_network

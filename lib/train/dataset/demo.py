@@ -16,9 +16,10 @@ import numpy as np
 
 from lib.io.store import Store
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import Clip, compose_clip
 from lib.synthetic.layouts import Split, write_got10k
+from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
+from lib.synthetic.render import Clip, render
 from lib.synthetic.textures import Textures
 from lib.train.dataset.got10k import Got10k
 from lib.train.dataset.splits import got10k_names
@@ -76,4 +77,4 @@ def _compose(
     """Yield named clips, each from a seed of its own."""
     for number in range(count):
         generator = np.random.default_rng((seed, number))
-        yield f"Demo_{number + 1:06d}", compose_clip(generator, textures, options)
+        yield f"Demo_{number + 1:06d}", render(plan_clip(generator, textures, options))

@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.compose import Annotation, annotate, plan_clip
-from lib.synthetic.render import ClipPlan, draw_frame
+from lib.synthetic.plan import plan_clip
+from lib.synthetic.render import Annotation, ClipPlan, annotate, draw_frame
 from lib.synthetic.textures import Textures
 
 # Faster, smaller and fainter targets than in `ClipOptions`, whose values are those of the demo's

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from layouts import write_photographs
 
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.procedural import ProceduralTextures
@@ -14,7 +15,6 @@ from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
 from lib.train.dataset.synthetic import MIN_VISIBLE, SyntheticClips
 from lib.utils.paths import DataPath
-from tests.synthetic.test_compose import write_photographs
 
 SMALL = ClipOptions(length=60, height=72, width=96, object_size=(0.2, 0.4))
 WINDOWS = SearchConfig(64, 4.0, Jitter(0, 0), Jitter(1, 0.1))
