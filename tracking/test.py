@@ -27,9 +27,8 @@ from lib.test.evaluation import local
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import TestSet, open_dataset, select_names
 from lib.test.evaluation.environment import results_root
-from lib.test.evaluation.job import Job
+from lib.test.evaluation.job import Failure, Job
 from lib.test.evaluation.layouts import LAYOUTS
-from lib.test.evaluation.progress import Failure
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.running import Summary, run_sequences

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lib.io.load_text import load_boxes, load_column
-from lib.io.own_data import BOX_FILE, check_boxes, own_boxes, own_frames, own_sequences
+from lib.io.own_data import check_boxes, own_boxes, own_frames, own_sequences
 from lib.io.store import FolderStore
 from lib.io.video_file import Frame, is_video_name, video_frames
 from lib.test.evaluation.data import Sequence, Truth
@@ -40,7 +40,9 @@ def read_rows(table: str) -> dict[str, dict[str, str]]:
 class Layout(ABC):
     """A test set: for each sequence a folder of images and a file of boxes, both below `root`."""
 
-    unscorable = "nothing to score against"
+    images = "{name}"  # paths below the root; {category} is "airplane" of "airplane-1"
+    annotation = "{name}/groundtruth.txt"
+    unscorable = "nothing to score against"  # where the annotation is the first box only
 
     def __init__(self, dataset: str, root: Path) -> None:
         self.dataset, self.root = dataset, root
@@ -49,13 +51,13 @@ class Layout(ABC):
     def names(self) -> Iterable[str]:
         """Names of the sequences, in the order of the set's table."""
 
-    @abstractmethod
     def folder(self, name: str) -> Path:
         """The folder of a sequence's images."""
+        return self.root / self.images.format(name=name, category=_category(name))
 
-    @abstractmethod
     def box_file(self, name: str) -> Path:
         """The file of a sequence's boxes, x,y,w,h in image pixels, one per line."""
+        return self.root / self.annotation.format(name=name, category=_category(name))
 
     def frames(self, name: str) -> tuple[Frame, ...]:
         """Frames of a sequence, in order; raises FileNotFoundError or ValueError."""
@@ -120,22 +122,24 @@ class TableLayout(Layout):
 
 
 class LaSOTLayout(Layout):
-    """LaSOT and its extension, as `<class>/<class>-<n>/`, or as the toolkit's text files."""
+    """LaSOT and its extension in their own layout, or the official toolkit's text files."""
+
+    images = "{category}/{name}/img"
+
+    def __init__(self, dataset: str, root: Path) -> None:
+        super().__init__(dataset, root)
+        self._is_toolkit = (root / "annos").is_dir()
+        self.annotation = (
+            "annos/{name}.txt" if self._is_toolkit else "{category}/{name}/groundtruth.txt"
+        )
 
     def names(self) -> Iterable[str]:
         return read_names("lasot_test.txt" if self.dataset == "lasot" else "lasot_ext.txt")
 
-    def folder(self, name: str) -> Path:
-        return self.root / _category(name) / name / "img"
-
-    def box_file(self, name: str) -> Path:
-        annos = self.root / "annos"  # the official toolkit's
-        return annos / f"{name}.txt" if annos.is_dir() else self.folder(name).with_name(BOX_FILE)
-
     def extras(self, name: str, count: int) -> dict[str, Any]:
         groups: tuple[str, ...] = (f"class: {_category(name)}",)
         path = self.box_file(name)
-        if path.name != BOX_FILE:
+        if self._is_toolkit:
             absent = self.root / "absent"
             absent = absent if absent.is_dir() else path.parent / "absent"
             groups += _attributes(self.root / "att" / path.name, "lasot")
@@ -159,12 +163,6 @@ class GOT10kLayout(Layout):
     def names(self) -> Iterable[str]:
         return (self.root / "list.txt").read_text(encoding="utf-8").split()
 
-    def folder(self, name: str) -> Path:
-        return self.root / name
-
-    def box_file(self, name: str) -> Path:
-        return self.root / name / BOX_FILE
-
     def extras(self, name: str, count: int) -> dict[str, Any]:
         """From `cover.label` (0: the target is not to be seen) and `meta_info.ini`."""
         path = self.root / name / "meta_info.ini"
@@ -174,16 +172,16 @@ class GOT10kLayout(Layout):
         size = tuple(int(number) for number in re.findall(r"\d+", meta.get("resolution", "")))
         if len(size) != 2:
             raise ValueError(f"{path}: no 'resolution: (width, height)'")
-        return {
-            "visible": load_column(path.with_name("cover.label")) > 0,
-            "image_size": size,
-            "groups": (f"class: {meta['root_class']}",) if "root_class" in meta else (),
-        }
+        visible = load_column(path.with_name("cover.label")) > 0
+        groups = (f"class: {meta['root_class']}",) if "root_class" in meta else ()
+        return {"visible": visible, "image_size": size, "groups": groups}
 
 
 class TrackingNetLayout(Layout):
     """TrackingNet's test set; its public annotation is the first box."""
 
+    images = "TEST/frames/{name}"
+    annotation = "TEST/anno/{name}.txt"
     unscorable = (
         "TrackingNet is scored by its server "
         "(pack the results with lib/test/utils/transform_trackingnet.py)"
@@ -191,12 +189,6 @@ class TrackingNetLayout(Layout):
 
     def names(self) -> Iterable[str]:
         return sorted(path.stem for path in (self.root / "TEST" / "anno").glob("*.txt"))
-
-    def folder(self, name: str) -> Path:
-        return self.root / "TEST" / "frames" / name
-
-    def box_file(self, name: str) -> Path:
-        return self.root / "TEST" / "anno" / f"{name}.txt"
 
 
 class OwnLayout(Layout):
@@ -210,17 +202,14 @@ class OwnLayout(Layout):
     def names(self) -> Iterable[str]:
         return self._sequences
 
-    def folder(self, name: str) -> Path:
-        """The folder of images, or the video."""
-        return self.root / self._sequences[name].place
-
     def box_file(self, name: str) -> Path:
         return self.root / self._sequences[name].boxes
 
     def frames(self, name: str) -> tuple[Frame, ...]:
-        paths = own_frames(self._store, self._sequences[name])
-        if is_video_name(self.folder(name).name):
-            return video_frames(self.folder(name))
+        own = self._sequences[name]
+        paths = own_frames(self._store, own)
+        if is_video_name(own.place):
+            return video_frames(self.root / own.place)
         return tuple(self.root / path for path in paths)
 
     def boxes(self, name: str) -> np.ndarray:

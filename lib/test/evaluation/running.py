@@ -11,8 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.job import Job, OnFrame, track_and_save
-from lib.test.evaluation.progress import Failure, Progress
+from lib.test.evaluation.job import Failure, Job, OnFrame, Progress, track_and_save
 from lib.test.evaluation.sharing import worker_device
 from lib.test.evaluation.workers import Pool
 from lib.test.tracker.load import make_tracker
@@ -41,18 +40,14 @@ def run_sequences(
         on_frame: called with image, box, score after each frame; needs `workers` = 0.
     """
     start = time.monotonic()
-    todo = [
-        s for s in sequences if not job.folder.is_finished(s.name, len(s.frames), job.provenance)
-    ]
-    todo.sort(key=lambda s: -len(s.frames))
+    todo = [sequence for sequence in sequences if not job.is_finished(sequence)]
+    todo.sort(key=lambda sequence: -len(sequence.frames))
     job = job._replace(batch=min(job.batch, math.ceil(len(todo) / max(workers, 1))))
     with Progress(sequences, todo) as progress:
-        if not todo:
-            pass
-        elif workers == 0:
-            _run_here(todo, job, progress, on_frame)
-        else:
+        if todo and workers:
             Pool(job, min(workers, len(todo)), progress).run(todo)
+        elif todo:
+            _run_here(todo, job, progress, on_frame)
         _check_results(todo, job, progress)
     return Summary(
         len(sequences) - len(todo),
@@ -68,9 +63,8 @@ def _check_results(tracked: list[Sequence], job: Job, progress: Progress) -> Non
     """Fail what was tracked and yet has no result, as after another run into the same folder."""
     failed = {failure.sequence for failure in progress.failures}
     for sequence in tracked:
-        whole = job.folder.is_finished(sequence.name, len(sequence.frames), job.provenance)
-        if sequence.name not in failed and not whole:
-            progress.take_back(
+        if sequence.name not in failed and not job.is_finished(sequence):
+            progress.mark_failed(
                 sequence,
                 f"its result in {job.folder.path} is gone, or another run with other weights, "
                 "recipe, code or device has replaced it; give each run a folder with --results",

@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 Item = TypeVar("Item")
 
-PATIENCE = datetime.timedelta(days=30)  # a process may be done long before the others
+TIMEOUT = datetime.timedelta(days=30)  # a process may be done long before the others
 
 
 def my_share(items: Sequence[Item]) -> Sequence[Item]:
@@ -24,13 +24,13 @@ def my_share(items: Sequence[Item]) -> Sequence[Item]:
     Raises:
         ValueError: RANK and WORLD_SIZE are not whole numbers, 0 <= RANK < WORLD_SIZE.
     """
-    given = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
-    if not all(text.isdecimal() for text in given) or int(given[0]) >= int(given[1]):
+    rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (rank.isdecimal() and size.isdecimal()) or int(rank) >= int(size):
         raise ValueError(
             "RANK and WORLD_SIZE in the environment must be whole numbers with "
-            f"0 <= RANK < WORLD_SIZE; given: {given[0]!r} and {given[1]!r}"
+            f"0 <= RANK < WORLD_SIZE; given: {rank!r} and {size!r}"
         )
-    return items[int(given[0]) :: int(given[1])]
+    return items[int(rank) :: int(size)]
 
 
 def worker_device(device: str, index: int, workers: int = 1) -> str:
@@ -55,7 +55,7 @@ def finish_together() -> None:
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return
-    dist.init_process_group("gloo", timeout=PATIENCE)
+    dist.init_process_group("gloo", timeout=TIMEOUT)
     try:
         dist.barrier()
     finally:

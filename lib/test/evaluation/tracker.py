@@ -5,11 +5,11 @@ left. The next frame of each sequence is read in a thread while the network work
 frames are in memory at a time. Neighbours: lib/test/tracker makes the step, job.py keeps results.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from lib.io.video_file import read_frame
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import SequenceResult
 from lib.test.tracker import BatchTracker, Output
+from lib.utils.device import usable_cores
 
 
 class SequenceRun:
@@ -27,10 +28,9 @@ class SequenceRun:
         self.sequence, self.tracker = sequence, tracker
         self.outputs: list[Output] = []
         self.failure: Exception | None = None
-        self.ahead: Future[np.ndarray] | None = None  # the next frame
+        self.next_frame: Future[np.ndarray] = pool.submit(read_frame, sequence.frames[0])
         self._seconds: list[float] = []
         self._pool = pool
-        self._read_ahead(0)
 
     @property
     def ended(self) -> bool:
@@ -38,7 +38,7 @@ class SequenceRun:
         return self.failure is not None or len(self.outputs) == len(self.sequence.frames)
 
     def result(self) -> SequenceResult:
-        """What the tracker said.
+        """What the tracker found.
 
         Raises:
             FileNotFoundError, ImageError: a frame that cannot be read; names it.
@@ -54,19 +54,16 @@ class SequenceRun:
 
     def start(self) -> np.ndarray:
         """Initialise the tracker on the first frame, and return that."""
-        image = self.ahead.result()
+        image = self._take_frame()
         start = time.perf_counter()
         self.tracker.initialize(image, self.sequence.init_box)
         self.add(Output(self.sequence.init_box, 1.0), time.perf_counter() - start)
-        self._read_ahead(1)
         return image
 
-    def crop_search_region(self) -> tuple[np.ndarray, object]:
-        """Return the next frame and what the tracker takes from it; start reading the one after."""
-        image = self.ahead.result()
-        view = self.tracker.crop_search_region(image)
-        self._read_ahead(len(self.outputs) + 1)
-        return image, view
+    def crop_search_region(self) -> tuple[np.ndarray, Any]:
+        """Return the next frame and what the tracker takes from it."""
+        image = self._take_frame()
+        return image, self.tracker.crop_search_region(image)
 
     def add(self, output: Output, seconds: float) -> None:
         """Note what was found in a frame, and the time that it took."""
@@ -81,10 +78,15 @@ class SequenceRun:
         except Exception as error:
             self.failure = error
 
-    def _read_ahead(self, index: int) -> None:
-        """Read a frame in a thread, if there is one of that number."""
-        frames = self.sequence.frames
-        self.ahead = self._pool.submit(read_frame, frames[index]) if index < len(frames) else None
+    def _take_frame(self) -> np.ndarray:
+        """Return the frame that is read ahead, and start reading the one after it."""
+        image = self.next_frame.result()
+        following = len(self.outputs) + 1
+        if following < len(self.sequence.frames):
+            self.next_frame = self._pool.submit(read_frame, self.sequence.frames[following])
+        else:
+            self.next_frame = Future()  # let go of the last image
+        return image
 
 
 OnFrame = Callable[[SequenceRun, np.ndarray], None]
@@ -101,9 +103,7 @@ def run_sequence(tracker: BatchTracker, sequence: Sequence) -> SequenceResult:
 
 
 def track_together(
-    trackers: list[BatchTracker],
-    sequences: Iterable[Sequence],
-    on_frame: OnFrame | None = None,
+    trackers: list[BatchTracker], sequences: Iterable[Sequence], on_frame: OnFrame | None = None
 ) -> Iterator[SequenceRun]:
     """Track sequences from their first boxes, as many at a time as there are trackers.
 
@@ -118,19 +118,22 @@ def track_together(
     Yields:
         Each sequence's run when it has ended, before the next one is asked for.
     """
+    on_frame = on_frame or (lambda run, image: None)
     free, waiting = list(trackers), iter(sequences)
     runs: list[SequenceRun] = []
-    with ThreadPoolExecutor(min(len(trackers), os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(len(trackers), usable_cores())) as pool:
         while True:
+            # Fill free places.
             new = []
             while free and (sequence := next(waiting, None)) is not None:
                 new.append(SequenceRun(sequence, free.pop(), pool))
             for run in new:
                 with run.boundary():
-                    _tell(on_frame, run, run.start())
+                    on_frame(run, run.start())
             runs += new
             if not runs:
                 return
+            # Track a frame of each, and pass on those that have ended.
             _step([run for run in runs if not run.ended], pool, on_frame)
             for run in [run for run in runs if run.ended]:
                 runs.remove(run)
@@ -138,31 +141,27 @@ def track_together(
                 yield run
 
 
-def _step(runs: list[SequenceRun], pool: Executor, on_frame: OnFrame | None) -> None:
+def _step(runs: list[SequenceRun], pool: Executor, on_frame: OnFrame) -> None:
     """Track the next frame of each sequence."""
-    wait([run.ahead for run in runs])
+    wait([run.next_frame for run in runs])
     start = time.perf_counter()
-    seen = []
-    for run, looked in [(run, pool.submit(run.crop_search_region)) for run in runs]:
+    # Crop in threads; a frame that cannot be read ends its own sequence only.
+    cropped = []
+    for run, crop in [(run, pool.submit(run.crop_search_region)) for run in runs]:
         with run.boundary():
-            seen.append((run, *looked.result()))
-    if not seen:
+            cropped.append((run, *crop.result()))
+    if not cropped:
         return
     try:
-        outputs = seen[0][0].tracker.track_batch(
-            [run.tracker for run, *_ in seen], [s[2] for s in seen]
+        outputs = cropped[0][0].tracker.track_batch(
+            [run.tracker for run, _, _ in cropped], [region for _, _, region in cropped]
         )
     except Exception as error:  # of the joint step, and so of each sequence in it
-        for run, *_ in seen:
+        for run, _, _ in cropped:
             run.failure = error
         return
-    seconds = (time.perf_counter() - start) / len(seen)
-    for (run, image, _), output in zip(seen, outputs, strict=True):
+    seconds = (time.perf_counter() - start) / len(cropped)
+    for (run, image, _), output in zip(cropped, outputs, strict=True):
         with run.boundary():
             run.add(output, seconds)
-            _tell(on_frame, run, image)
-
-
-def _tell(on_frame: OnFrame | None, run: SequenceRun, image: np.ndarray) -> None:
-    if on_frame is not None:
-        on_frame(run, image)
+            on_frame(run, image)

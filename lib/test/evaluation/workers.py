@@ -4,45 +4,45 @@ A worker that dies is replaced. The sequences it was tracking are tried once mor
 so that one that kills its worker takes no other with it. Neighbours: job.py is what a worker does,
 running.py starts all of them.
 
-To a worker go sequences, None where there are no more for it; back come pairs of a sequence's name
-and how many of its frames are tracked, or how it ended. Each ending is answered by one of the
-former.
+A worker is sent sequences, and None where there are no more for it. It sends pairs: a sequence's
+name and how many of its frames are tracked, or how it ended; then it is sent the next one.
 """
 
 import contextlib
 import logging
 import multiprocessing
-import os
 import signal
 import traceback
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from typing import NamedTuple
+from multiprocessing.process import BaseProcess
 
 import cv2
 import torch
 
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.job import Job, track_and_save
-from lib.test.evaluation.progress import Progress
+from lib.test.evaluation.job import Job, Progress, track_and_save
 from lib.test.evaluation.sharing import worker_device
 from lib.test.tracker.load import make_tracker
+from lib.utils.device import usable_cores
 
 logger = logging.getLogger(__name__)
 
 
-class Worker(NamedTuple):
+@dataclass(frozen=True)
+class Worker:
     """A process and the pipe to it."""
 
-    process: multiprocessing.Process
+    process: BaseProcess
     pipe: Connection
     device: str
     batch: int  # sequences that it tracks at a time
+    tracking: dict[str, Sequence] = field(default_factory=dict)  # by name
 
 
 class Pool:
-    """Workers, and which sequences each is tracking."""
+    """Workers, and the sequences that none of them has yet."""
 
     def __init__(self, job: Job, workers: int, progress: Progress) -> None:
         """Nothing is started yet."""
@@ -50,7 +50,7 @@ class Pool:
         self._context = multiprocessing.get_context("spawn")
         self._queue: deque[Sequence] = deque()
         self._retries: deque[Sequence] = deque()  # for workers that track one at a time
-        self._busy: dict[Connection, tuple[Worker, dict[str, Sequence]]] = {}
+        self._busy: dict[Connection, Worker] = {}
         self._died: set[str] = set()  # sequences during which a worker has died
 
     def run(self, todo: list[Sequence]) -> None:
@@ -61,10 +61,11 @@ class Pool:
                 device = worker_device(str(self.job.options.device), index, self.count)
                 self._start(device, self.job.batch)
             while self._busy:
-                for pipe in wait(list(self._busy)):
-                    self._receive(pipe)
+                ready = wait(list(self._busy))
+                for worker in [w for pipe, w in self._busy.items() if pipe in ready]:
+                    self._receive(worker)
         finally:
-            for worker, _ in self._busy.values():
+            for worker in self._busy.values():
                 worker.process.terminate()
 
     def _start(self, device: str, batch: int) -> None:
@@ -76,12 +77,11 @@ class Pool:
         )
         process.start()
         theirs.close()
-        worker = Worker(process, ours, device, batch)
-        self._busy[ours] = (worker, {})
+        worker = self._busy[ours] = Worker(process, ours, device, batch)
         for _ in range(batch):
-            self._give(worker)
+            self._send_next(worker)
 
-    def _give(self, worker: Worker) -> None:
+    def _send_next(self, worker: Worker) -> None:
         """Send the next sequence, or that there are no more for this worker."""
         sequence = None
         if worker.batch == 1 and self._retries:
@@ -89,41 +89,40 @@ class Pool:
         elif worker.batch == self.job.batch and self._queue:
             sequence = self._queue.popleft()
         if sequence is not None:
-            self._busy[worker.pipe][1][sequence.name] = sequence
+            worker.tracking[sequence.name] = sequence
         with contextlib.suppress(OSError):  # a worker that has died is noticed in _receive
             worker.pipe.send(sequence)
 
-    def _receive(self, pipe: Connection) -> None:
+    def _receive(self, worker: Worker) -> None:
         """Take a worker's message, or notice that it has died."""
-        worker, tracking = self._busy[pipe]
         try:
-            name, message = pipe.recv()
+            name, message = worker.pipe.recv()
         except (EOFError, OSError):
-            self._bury(worker, tracking)
+            self._on_death(worker)
             return
         if isinstance(message, int):
-            self.progress.advance(tracking[name], message)
+            self.progress.advance(worker.tracking[name], message)
             return
-        self.progress.finish(tracking.pop(name), message)
-        self._give(worker)
-        if not tracking:
-            self._part(worker)
+        self.progress.finish(worker.tracking.pop(name), message)
+        self._send_next(worker)
+        if not worker.tracking:
+            self._retire(worker)
 
-    def _bury(self, worker: Worker, tracking: dict[str, Sequence]) -> None:
+    def _on_death(self, worker: Worker) -> None:
         """Note the sequences of a worker that died; one that kills two has failed."""
         worker.process.join()
-        how = f"its worker process died ({_exit_text(worker.process.exitcode)})"
-        for sequence in tracking.values():
+        reason = f"its worker process died ({_exit_text(worker.process.exitcode)})"
+        for sequence in worker.tracking.values():
             self.progress.advance(sequence, 0)
             if sequence.name in self._died:
-                self.progress.finish(sequence, f"{how} for the second time")
+                self.progress.finish(sequence, f"{reason} for the second time")
             else:
-                logger.warning("%s: %s; trying once more", sequence.name, how)
+                logger.warning("%s: %s; trying once more", sequence.name, reason)
                 self._died.add(sequence.name)
                 self._retries.append(sequence)
-        self._part(worker)
+        self._retire(worker)
 
-    def _part(self, worker: Worker) -> None:
+    def _retire(self, worker: Worker) -> None:
         """Let a worker go; another takes its place if there is work that no other would do."""
         del self._busy[worker.pipe]
         worker.pipe.close()
@@ -145,7 +144,7 @@ def _exit_text(code: int | None) -> str:
 
 def _work(job: Job, pipe: Connection, workers: int) -> None:
     """A worker process: one network, sequences from the pipe until there are no more."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    torch.set_num_threads(max(1, usable_cores() // workers))
     cv2.setNumThreads(1)
     sequences = iter(lambda: _next(pipe), None)
     try:
@@ -156,10 +155,10 @@ def _work(job: Job, pipe: Connection, workers: int) -> None:
             pipe.send((sequence.name, reason))
         return
 
-    def tell(sequence: Sequence, frames: int) -> None:
+    def report(sequence: Sequence, frames: int) -> None:
         pipe.send((sequence.name, frames))
 
-    for sequence, outcome in track_and_save(tracker, sequences, job, tell):
+    for sequence, outcome in track_and_save(tracker, sequences, job, report):
         pipe.send((sequence.name, outcome))
 
 

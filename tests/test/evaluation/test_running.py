@@ -9,8 +9,7 @@ import torch
 
 from lib.test.evaluation import running, sharing, workers
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.job import Job
-from lib.test.evaluation.progress import Done, Progress
+from lib.test.evaluation.job import Done, Job, Progress
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 from lib.test.evaluation.running import run_sequences
 from lib.test.tracker.options import TrackerOptions
@@ -30,10 +29,10 @@ def test_a_worker_that_is_gone_when_it_is_given_a_sequence(tmp_path: Path) -> No
     theirs.close()
     pool = workers.Pool(job_in(tmp_path), 1, Progress([SEQUENCE], [SEQUENCE]))
     worker = workers.Worker(multiprocessing.Process(), ours, "cpu", 1)
-    pool._busy[ours] = (worker, {})
+    pool._busy[ours] = worker
     pool._queue.append(SEQUENCE)
-    pool._give(worker)
-    assert pool._busy[ours] == (worker, {"clip": SEQUENCE})
+    pool._send_next(worker)
+    assert worker.tracking == {"clip": SEQUENCE}
     with pytest.raises((EOFError, OSError)):
         ours.recv()
 
