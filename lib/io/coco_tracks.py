@@ -19,8 +19,20 @@ import numpy as np
 
 from lib.utils.image import by_number
 
+Entry = dict[str, Any]  # with COCO's keys
+
+REQUIRED = {
+    "images": ("id", "file_name", "video_id"),
+    "annotations": ("image_id", "bbox"),
+    "videos": ("id",),
+}
 FRAME_KEYS = ("frame_id", "frame_index")
 TRACK_KEYS = ("track_id", "instance_id")
+NO_VIDEOS = (
+    "no 'videos' in it: objects of single images are no sequences. For tracking, 'videos', "
+    "'video_id' of each image and 'track_id' of each annotation are needed; for training on images "
+    "there is OWN_IMAGES"
+)
 
 
 class Track(NamedTuple):
@@ -40,10 +52,10 @@ def read_tracks(text: str, path: Path) -> dict[str, Track]:
     Raises:
         ValueError: no JSON, no videos or tracks in it, or an entry that lacks something.
     """
-    content = _parse(text, path)
-    names = {video["id"]: _clean(str(video.get("name", video["id"]))) for video in content.videos}
-    images = _images_by_video(content.images, names, path)
-    boxes = _boxes_by_track(content.annotations, {i["id"]: i for i in content.images}, path)
+    lists = _parse(text, path)
+    names = {v["id"]: _clean(str(v.get("name", v["id"]))) for v in lists["videos"]}
+    images = _images_by_video(lists["images"], names, path)
+    boxes = _boxes_by_track(lists["annotations"], {i["id"]: i for i in lists["images"]}, path)
     tracks = {}
     for (video, track), by_image in boxes.items():
         first = next(n for n, image in enumerate(images[video]) if image["id"] in by_image)
@@ -57,73 +69,51 @@ def read_tracks(text: str, path: Path) -> dict[str, Track]:
     return tracks
 
 
-class _Content(NamedTuple):
-    """The three lists of a file, whose entries have their COCO keys."""
-
-    videos: list[dict[str, Any]]
-    images: list[dict[str, Any]]
-    annotations: list[dict[str, Any]]
-
-
-def _parse(text: str, path: Path) -> _Content:
-    """The lists of a JSON text, each entry checked for the keys that COCO requires."""
+def _parse(text: str, path: Path) -> dict[str, list[Entry]]:
+    """The lists of a JSON text, by name; each entry has the keys that COCO requires."""
     try:
         content = json.loads(text)
     except ValueError as error:
         raise ValueError(f"{path}: not JSON ({error})") from None
-    lists = {name: _entries(content, name, path) for name in ("images", "annotations")}
-    if not (isinstance(content, dict) and content.get("videos")):
-        raise ValueError(
-            f"{path}: no 'videos' in it: objects of single images are no sequences. For tracking, "
-            "'videos', 'video_id' of each image and 'track_id' of each annotation are needed; for "
-            "training on images there is OWN_IMAGES"
-        )
-    lists["videos"] = _entries(content, "videos", path)
-    needed = {
-        "videos": ("id",),
-        "images": ("id", "file_name", "video_id"),
-        "annotations": ("image_id", "bbox"),
-    }
-    for name, keys in needed.items():
+    lists = content if isinstance(content, dict) else {}
+    for name in REQUIRED:
+        entries = lists.get(name)
+        if name == "videos" and not entries:
+            raise ValueError(f"{path}: {NO_VIDEOS}")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError(f"{path}: no list {name!r}; not an annotation file of COCO")
+    for name, keys in REQUIRED.items():
         for number, entry in enumerate(lists[name]):
             for key in keys:
                 if key not in entry:
                     raise ValueError(f"{path}: {name}[{number}] has no {key!r}")
-    return _Content(lists["videos"], lists["images"], lists["annotations"])
-
-
-def _entries(content: object, name: str, path: Path) -> list[dict[str, Any]]:
-    """One of the lists of objects in a file."""
-    entries = content.get(name) if isinstance(content, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"{path}: no list {name!r}; not an annotation file of COCO")
-    return entries
+    return lists
 
 
 def _images_by_video(
-    images: Iterable[dict[str, Any]], names: dict[Any, str], path: Path
-) -> dict[Any, list[dict[str, Any]]]:
+    images: Iterable[Entry], names: dict[Any, str], path: Path
+) -> dict[Any, list[Entry]]:
     """Images of each video in temporal order."""
-    by_video: dict[Any, list[dict[str, Any]]] = {}
+    by_video: dict[Any, list[Entry]] = {}
     for image in images:
-        if image["video_id"] not in names:
+        video = image["video_id"]
+        if video not in names:
             raise ValueError(
-                f"{path}: image {image['id']} is of video {image['video_id']}, which is not in "
-                "'videos'"
+                f"{path}: image {image['id']} is of video {video}, which is not in 'videos'"
             )
-        by_video.setdefault(image["video_id"], []).append(image)
+        by_video.setdefault(video, []).append(image)
     for group in by_video.values():
-        key = next((key for key in FRAME_KEYS if all(key in image for image in group)), None)
-        group.sort(key=itemgetter(key) if key else _by_file_name)
+        for key in FRAME_KEYS:
+            if all(key in image for image in group):
+                group.sort(key=itemgetter(key))
+                break
+        else:
+            group.sort(key=lambda image: by_number(image["file_name"]))
     return by_video
 
 
-def _by_file_name(image: dict[str, Any]) -> list[int | str]:
-    return by_number(image["file_name"])
-
-
 def _boxes_by_track(
-    annotations: Iterable[dict[str, Any]], images: dict[Any, dict[str, Any]], path: Path
+    annotations: Iterable[Entry], images: dict[Any, Entry], path: Path
 ) -> dict[tuple[Any, Any], dict[Any, list[float]]]:
     """Boxes by image, of each video and track."""
     boxes: dict[tuple[Any, Any], dict[Any, list[float]]] = {}
@@ -134,15 +124,15 @@ def _boxes_by_track(
         key = next((key for key in TRACK_KEYS if key in entry), None)
         if key is None:
             raise ValueError(f"{place} has no 'track_id': which object of the video is it?")
-        if entry["image_id"] not in images:
-            raise ValueError(f"{place} is of image {entry['image_id']}, which is not in 'images'")
-        if not _is_box(entry["bbox"]):
-            raise ValueError(f"{place}: bbox is {entry['bbox']!r}; x, y, w, h are needed")
-        track = boxes.setdefault((images[entry["image_id"]]["video_id"], entry[key]), {})
-        if entry["image_id"] in track:
-            image = entry["image_id"]
+        image, box = entry["image_id"], entry["bbox"]
+        if image not in images:
+            raise ValueError(f"{place} is of image {image}, which is not in 'images'")
+        if not _is_box(box):
+            raise ValueError(f"{place}: bbox is {box!r}; x, y, w, h are needed")
+        track = boxes.setdefault((images[image]["video_id"], entry[key]), {})
+        if image in track:
             raise ValueError(f"{place}: track {entry[key]} has two boxes in image {image}")
-        track[entry["image_id"]] = entry["bbox"]
+        track[image] = box
     if not boxes:
         raise ValueError(f"{path}: no objects in it")
     return boxes

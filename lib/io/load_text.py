@@ -73,17 +73,10 @@ def _describe(lines: list[str], columns: int | None) -> str:
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         for field in fields:
-            if not _is_number(field):
+            try:
+                float(field)
+            except ValueError:
                 return f", line {number}: {field!r} is not a number"
         if len(fields) != expected:
             return f", line {number}: {len(fields)} numbers, expected {expected}"
     return ""
-
-
-def _is_number(field: str) -> bool:
-    """Whether Python reads the field as a number."""
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True

@@ -49,8 +49,7 @@ def own_sequences(store: Store) -> dict[str, OwnSequence]:
     """List the sequences of a root, by name; none is no error.
 
     Raises:
-        ValueError: a list that cannot be read, a name twice or that is no file name; says which
-            line.
+        ValueError: a list that cannot be read, a bad name or one that is there twice, by line.
     """
     lists = own_lists(store)
     if len(lists) > 1:
@@ -58,8 +57,7 @@ def own_sequences(store: Store) -> dict[str, OwnSequence]:
     read = {CSV_FILE: _from_csv, COCO_FILE: _from_coco}[lists[0]] if lists else _from_files
     sequences: dict[str, OwnSequence] = {}
     for sequence in read(store):
-        origin = sequence.origin or store.root
-        name = sequence.name
+        origin, name = sequence.origin or store.root, sequence.name
         if not re.fullmatch(r"[\w-][\w.-]*", name):
             allowed = "letters, digits, _, - and . are allowed"
             raise ValueError(f"{origin}: sequence name {name!r}: {allowed}")
@@ -95,8 +93,7 @@ def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
 
     Raises:
         FileNotFoundError: folder or video is not there. VideoError: it cannot be read.
-        ValueError: the folder has no images; images of a track are missing; a video in an LMDB
-            file.
+        ValueError: no images in a folder; images of a track are missing; a video in an LMDB file.
     """
     if sequence.track is not None:
         return _track_frames(store, sequence, sequence.track)
@@ -104,9 +101,8 @@ def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
         return [sequence.place] * _count(store, sequence)
     inside = _names(store, sequence.place)
     if inside is None:
-        raise FileNotFoundError(
-            f"{_origin(sequence)}no folder of images and no video {store.root / sequence.place}"
-        )
+        place = store.root / sequence.place
+        raise FileNotFoundError(f"{_origin(sequence)}no folder of images and no video {place}")
     folder = f"{sequence.place}/{IMAGE_FOLDER}" if IMAGE_FOLDER in inside else sequence.place
     names = sorted(filter(is_image_name, store.names(folder)), key=by_number)
     if not names:
@@ -117,11 +113,7 @@ def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
 def check_boxes(
     store: Store, sequence: OwnSequence, boxes: int, frames: int, *, first_is_enough: bool
 ) -> None:
-    """Refuse a number of boxes that does not fit the frames.
-
-    Raises:
-        ValueError: gives both numbers and places.
-    """
+    """Refuse a number of boxes that does not fit the frames; ValueError names both and places."""
     if boxes == frames or (first_is_enough and boxes == 1):
         return
     allowed = "one per frame, or the first alone" if first_is_enough else "one per frame"
@@ -135,9 +127,8 @@ def _from_files(store: Store) -> list[OwnSequence]:
     """Folders and videos, each with its boxes."""
     names = store.names("")
     if BOX_FILE in names:
-        raise ValueError(
-            f"{store.root} holds {BOX_FILE} itself: it is a sequence; name the folder above it"
-        )
+        hint = "it is a sequence; name the folder above it"
+        raise ValueError(f"{store.root} holds {BOX_FILE} itself: {hint}")
     sequences = []
     for name in names:
         if is_video_name(name):
@@ -186,27 +177,26 @@ def _from_coco(store: Store) -> list[OwnSequence]:
     path = store.root / COCO_FILE
     tracks = read_tracks(store.read_text(COCO_FILE), path)
     folder = COCO_IMAGES if COCO_IMAGES in store.names("") else ""
-    return [
-        OwnSequence(name, folder, COCO_FILE, str(path), track) for name, track in tracks.items()
-    ]
+    return [OwnSequence(n, folder, COCO_FILE, str(path), track) for n, track in tracks.items()]
 
 
 def _track_frames(store: Store, sequence: OwnSequence, track: Track) -> list[str]:
     """Paths of a track's images, all of which must be there."""
-    prefix = f"{sequence.place}/" if sequence.place else ""
-    paths = [f"{prefix}{file}" for file in track.files]
+    paths = [_join(sequence.place, file) for file in track.files]
     existing = {
-        f"{folder}/{name}" if folder else name
+        _join(folder, name)
         for folder in {path.rpartition("/")[0] for path in paths}
         for name in _names(store, folder) or ()
     }
     missing = [path for path in paths if path not in existing]
     if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(paths)} images are not there, the first is "
-            f"{store.root / missing[0]}"
-        )
+        first = f"the first is {store.root / missing[0]}"
+        raise ValueError(f"{len(missing)} of {len(paths)} images are not there, {first}")
     return paths
+
+
+def _join(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _names(store: Store, folder: str) -> list[str] | None:
@@ -221,9 +211,10 @@ def _count(store: Store, sequence: OwnSequence) -> int:
     """Number of frames of a video."""
     if isinstance(store, LmdbStore):
         raise ValueError(f"{sequence.place}: videos cannot be read out of an LMDB file")
-    if not (store.root / sequence.place).is_file():
-        raise FileNotFoundError(f"{_origin(sequence)}no video {store.root / sequence.place}")
-    return VideoFile(store.root / sequence.place).count
+    path = store.root / sequence.place
+    if not path.is_file():
+        raise FileNotFoundError(f"{_origin(sequence)}no video {path}")
+    return VideoFile(path).count
 
 
 def _origin(sequence: OwnSequence) -> str:

@@ -210,10 +210,9 @@ def _fill(
     file: Path, folder: Path, paths: list[str], capacity: int, progress: Callable[[int], None]
 ) -> None:
     """Append files in key order to a new LMDB file of at most `capacity` bytes."""
-    environment = _import_lmdb().open(
+    with _import_lmdb().open(
         str(file), subdir=False, map_size=capacity, lock=False, sync=False, meminit=False
-    )
-    try:
+    ) as environment:
         transaction, pending = environment.begin(write=True), 0
         for path in paths:
             content = (folder / path).read_bytes()
@@ -225,8 +224,6 @@ def _fill(
                 transaction, pending = environment.begin(write=True), 0
         transaction.commit()
         environment.sync(True)
-    finally:
-        environment.close()
 
 
 def _import_lmdb() -> Any:

@@ -1,15 +1,16 @@
 """Frames of a video file by their number: in any order for training, one by one for tracking.
 
-    with VideoFile("clip.mp4") as video:
-        video.count         # found by decoding the file once; headers often lie
-        video.read(99)      # (H, W, 3) uint8 RGB, the frame that reading in order gives as the 99th
+    video = VideoFile("clip.mp4")
+    video.count         # found by decoding the file once; headers often lie
+    video.read(99)      # (H, W, 3) uint8 RGB, what reading in order gives after 99 other frames
 
-OpenCV's seeking is not exact: it computes frame numbers from times and the mean rate. Here a table
-keeps the time of every frame (`lib/io/array_cache.py`); the frame that a seek lands on is looked up
-in it, and those up to the wanted one are decoded. `read_frame` reads frames of folders and videos.
+OpenCV's seeking is not exact: it computes frame numbers from times and the mean rate. Here the
+times of all frames are cached; the frame that a seek lands on is found by its time, and those up to
+the wanted one are decoded.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import weakref
@@ -68,18 +69,11 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._times: np.ndarray | None = None
         self._capture: cv2.VideoCapture | None = None
         self._next = 0  # number of the frame that the decoder gives next
 
-    def __enter__(self) -> "VideoFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __getstate__(self) -> dict:
-        return {"path": self.path, "_times": self._times, "_capture": None, "_next": 0}
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_capture": None, "_next": 0}
 
     @property
     def count(self) -> int:
@@ -88,7 +82,7 @@ class VideoFile:
         Raises:
             FileNotFoundError: no such file. VideoError: not a video, or without frames.
         """
-        return len(self._table())
+        return len(self._times)
 
     def read(self, index: int) -> np.ndarray:
         """Decode a frame, counted from 0: (H, W, 3) uint8 RGB, turned as the file says.
@@ -115,15 +109,13 @@ class VideoFile:
         self._capture, self._next = None, 0
         _decoding.discard(self)
 
-    def _table(self) -> np.ndarray:
+    @functools.cached_property
+    def _times(self) -> np.ndarray:
         """Time of every frame, (T,) float64 milliseconds."""
-        if self._times is None:
-            status = os.stat(self.path)
-            stamp = f"{status.st_mtime_ns} {status.st_size}"
-            name = f"{self.path.suffix[1:]}-times"
-            cached = cached_arrays(self.path, name, stamp, ["times"], self._read_times)
-            self._times = cached["times"]
-        return self._times
+        status = os.stat(self.path)
+        stamp = f"{status.st_mtime_ns} {status.st_size}"
+        name = f"{self.path.suffix[1:]}-times"
+        return cached_arrays(self.path, name, stamp, ["times"], self._read_times)["times"]
 
     def _read_times(self) -> dict[str, np.ndarray]:
         """Decode the file from end to end."""
@@ -169,16 +161,16 @@ class VideoFile:
 
     def _jump(self, index: int) -> cv2.VideoCapture:
         """Seek to a frame not after `index`; to the first where seeking fails."""
-        times = self._table()
+        increase = (np.diff(self._times) > 0).all()
         capture = self._capture or self._open()
-        for margin in SEEK_MARGINS if (np.diff(times) > 0).all() else ():
+        for margin in SEEK_MARGINS if increase else ():
             if index <= margin:
                 break
             # The frame that is landed on is consumed, so aim at the one before.
             capture.set(cv2.CAP_PROP_POS_FRAMES, index - 1 - margin)
             if not capture.grab():
                 break
-            landed = np.flatnonzero(times == capture.get(cv2.CAP_PROP_POS_MSEC))
+            landed = np.flatnonzero(self._times == capture.get(cv2.CAP_PROP_POS_MSEC))
             if len(landed) and landed[0] < index:
                 self._next = int(landed[0]) + 1
                 return capture

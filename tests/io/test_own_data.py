@@ -1,4 +1,4 @@
-"""A user's own sequences: four formats, one content; what is wrong is said with its line."""
+"""Guards users' own sequences: four formats, one content; errors name the line."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A folder and its packed copy read the same; what is missing or broken is named."""
+"""Guards stores: a folder and its packed copy read the same; what is missing or broken is named."""
 
 import multiprocessing
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""Frames of a video by number: the same in any order, whatever seeking does."""
+"""Guards frames of a video by number: the same in any order, whatever seeking does."""
 
 import logging
 import os
 import pickle
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -40,7 +41,7 @@ def in_order(path: Path) -> list[np.ndarray]:
 
 def test_any_order_gives_the_frames_of_reading_in_order(clip: Path) -> None:
     wanted = in_order(clip)
-    with VideoFile(clip) as video:
+    with closing(VideoFile(clip)) as video:
         assert video.count == len(wanted) == COUNT
         order = np.random.default_rng(0).integers(0, COUNT, 40).tolist()
         for index in [0, COUNT - 1, 1, 0, 75, 76, 74, 2, *order]:
@@ -82,7 +83,7 @@ def test_seeking_that_lands_elsewhere_does_no_harm(
     clip = write_numbered(tmp_path / "clip.mp4", COUNT)
     astray = Astray(off)
     monkeypatch.setattr(video_file.cv2, "VideoCapture", astray)
-    with VideoFile(clip) as video:
+    with closing(VideoFile(clip)) as video:
         assert [number_of(video.read(i)) for i in (140, 50, 100, 5)] == [140, 50, 100, 5]
     assert astray.seeks > 2
 
@@ -93,7 +94,7 @@ def test_times_that_repeat_are_said_and_read_from_the_start(
     clip = write_numbered(tmp_path / "clip.mp4", COUNT)
     monkeypatch.setattr(Astray, "get", lambda self, what: 0.0, raising=False)
     monkeypatch.setattr(video_file.cv2, "VideoCapture", Astray(0))
-    with VideoFile(clip) as video:
+    with closing(VideoFile(clip)) as video:
         assert [number_of(video.read(i)) for i in (140, 50)] == [140, 50]
     assert "the times of its frames do not increase" in caplog.text
 
@@ -109,7 +110,7 @@ def test_frames_are_counted_once(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 
 def test_pickled_while_open(clip: Path) -> None:
-    with VideoFile(clip) as video:
+    with closing(VideoFile(clip)) as video:
         video.read(3)
         copy = pickle.loads(pickle.dumps(video))
         assert number_of(copy.read(4)) == number_of(video.read(4)) == 4
@@ -119,7 +120,7 @@ def test_pickled_while_open(clip: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_reads_for_itself(clip: Path) -> None:
-    with VideoFile(clip) as video:
+    with closing(VideoFile(clip)) as video:
         video.read(10)
         child = os.fork()
         if not child:
