@@ -2,7 +2,7 @@
 
 The cache is an .npz file without pickles under `.cache` beside the data (under ./.cache of the
 project where the data cannot be written). It holds a stamp of the data, and is made anew when that
-differs. Used by lib/train/dataset/index.py and lib/io/video_file.py.
+differs. Used by lib/train/dataset/base_dataset.py and lib/io/video_file.py.
 """
 
 import hashlib

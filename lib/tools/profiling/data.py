@@ -23,7 +23,7 @@ from lib.train.data.loader import build_loader
 from lib.train.data.processing import SearchConfig
 from lib.train.data.random_boxes import jitter_box
 from lib.train.data.sampler import TrackingSampler
-from lib.train.dataset.base_video_dataset import BaseDataset, FrameFiles
+from lib.train.dataset.base_dataset import BaseDataset
 from lib.train.dataset.splits import trackingnet_names
 from lib.train.dataset.tracking_net import TrackingNet
 from lib.utils.crop import Crop
@@ -211,8 +211,9 @@ def profile_half_size(
 class _Unframed(TrackingNet):
     """TrackingNet's annotations without frames."""
 
-    def _check_frames(self, frames: FrameFiles, boxes: int) -> None:
-        """Millions of files would have to be made."""
+    def _find_frames(self, sequence: str, count: int) -> Sequence[str]:
+        """Check nothing: millions of files would have to be made."""
+        return ()
 
 
 def profile_opening(root: Path, sequences: int, length: int = 470) -> OpeningTimes:

@@ -24,7 +24,7 @@ class SamplingError(RuntimeError):
 
 
 class TrackingDataset(Protocol):
-    """What the sampler needs of a data set; see lib/train/dataset/base_video_dataset.py."""
+    """What the sampler needs of a data set; see lib/train/dataset/base_dataset.py."""
 
     name: str
     is_video: ClassVar[bool]

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from lib.io.store import Store, open_store
+from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.textures import PhotoTextures
-from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError
+from lib.train.dataset.base_dataset import BaseDataset, DatasetError
 from lib.train.dataset.coco_seq import CocoSeq
 from lib.train.dataset.demo import Demo, make_demo
 from lib.train.dataset.got10k import Got10k
@@ -22,93 +23,90 @@ __all__ = ["DATASETS", "SETTINGS", "SYNTHETIC", "BaseDataset", "DatasetError", "
 
 logger = logging.getLogger(__name__)
 
+CACHED_IMAGES = 500  # decoded photographs in each loading process, half a megabyte each
+
 
 class Entry(NamedTuple):
     """How a name in a recipe becomes a data set."""
 
     setting: str  # which path it is read from, as in lib/train/admin/local.py
-    make: Callable[[str, Store], BaseDataset]
+    open: Callable[[str, Store], BaseDataset]  # by name
+
+
+class SyntheticEntry(NamedTuple):
+    """How a name in a recipe becomes synthetic clips."""
+
+    split: str  # of the photographs
+    seed: int
+    procedural: bool = False  # textures that are computed, instead of photographs
+    options: ClipOptions = HARD
+    rectangles: float = 0.5  # of the targets in place; the others are segments
 
 
 def _got10k(folder: str, table: str | None = None, less: str | None = None) -> Entry:
     """A split of GOT-10k."""
-    return Entry(
-        "got10k",
-        lambda name, store: Got10k(name, store, got10k_names(store, folder, table, less), folder),
-    )
+
+    def open_split(name: str, store: Store) -> Got10k:
+        return Got10k(name, store, got10k_names(store, folder, table, less), folder)
+
+    return Entry("got10k", open_split)
+
+
+def _coco(setting: str, annotations: str, images: str) -> Entry:
+    """A set in COCO's format: a JSON file and a folder of images."""
+    return Entry(setting, lambda name, store: CocoSeq(name, store, annotations, images))
+
+
+def _lasot(name: str, store: Store) -> Lasot:
+    return Lasot(name, store, read_split("lasot_train_split"))
+
+
+def _trackingnet(name: str, store: Store) -> TrackingNet:
+    return TrackingNet(name, store, trackingnet_names(store, range(12)))
 
 
 DATASETS: dict[str, Entry] = {
-    "LASOT": Entry(
-        "lasot", lambda name, store: Lasot(name, store, read_split("lasot_train_split"))
-    ),
+    "LASOT": Entry("lasot", _lasot),
     "GOT10K_vottrain": _got10k("train", "got10k_vot_train_split"),
     "GOT10K_train_full": _got10k("train", "got10k_train_split"),
     # Held out: the training sequences that GOT10K_vottrain leaves, and the official validation set.
     "GOT10K_votval": _got10k("train", "got10k_train_split", less="got10k_vot_train_split"),
     "GOT10K_val": _got10k("val"),
-    "COCO17": Entry(
-        "coco",
-        lambda name, store: CocoSeq(
-            name, store, "annotations/instances_train2017.json", "images/train2017"
-        ),
-    ),
-    "TRACKINGNET": Entry(
-        "trackingnet",
-        lambda name, store: TrackingNet(name, store, trackingnet_names(store, range(12))),
-    ),
+    "COCO17": _coco("coco", "annotations/instances_train2017.json", "images/train2017"),
+    "TRACKINGNET": Entry("trackingnet", _trackingnet),
     "OWN_VIDEO": Entry("own_video", OwnVideo),
-    "OWN_IMAGES": Entry(
-        "own_images", lambda name, store: CocoSeq(name, store, "annotations.json", "images")
-    ),
+    "OWN_IMAGES": _coco("own_images", "annotations.json", "images"),
     "DEMO": Entry("demo", lambda name, store: Demo(name, store, "train")),
     "DEMO_VAL": Entry("demo", lambda name, store: Demo(name, store, "val")),
 }
-
-
-KEEP = 500  # decoded photographs in each loading process, half a megabyte each
-
-
-class SyntheticEntry(NamedTuple):
-    """How a name becomes clips that are composed while training."""
-
-    part: str  # of the photographs
-    seed: int
-    made_up: bool = False  # pictures, instead of photographs
-    in_place: bool = False  # targets lie where they were photographed
-    rectangles: float = 0.5  # of the targets in place; the others are segments
-
-
 SYNTHETIC: dict[str, SyntheticEntry] = {
     "SYNTHETIC": SyntheticEntry("train", seed=1),
     "SYNTHETIC_VAL": SyntheticEntry("val", seed=2),
-    "SYNTHETIC_IN_PLACE": SyntheticEntry("train", seed=5, in_place=True, rectangles=0.0),
-    "SYNTHETIC_PARTS": SyntheticEntry("train", seed=6, in_place=True, rectangles=1.0),
-    "SYNTHETIC_PROCEDURAL": SyntheticEntry("train", seed=3, made_up=True),
-    "SYNTHETIC_PROCEDURAL_VAL": SyntheticEntry("val", seed=4, made_up=True),
+    "SYNTHETIC_IN_PLACE": SyntheticEntry("train", seed=5, options=IN_PLACE, rectangles=0.0),
+    "SYNTHETIC_PARTS": SyntheticEntry("train", seed=6, options=IN_PLACE, rectangles=1.0),
+    "SYNTHETIC_PROCEDURAL": SyntheticEntry("train", seed=3, procedural=True),
+    "SYNTHETIC_PROCEDURAL_VAL": SyntheticEntry("val", seed=4, procedural=True),
 }
-
-
-# Which path each name is read from; those not here need none.
+# Which path each name is read from; the missing ones need none.
 SETTINGS = {name: entry.setting for name, entry in DATASETS.items()} | {
-    name: "photographs" for name, entry in SYNTHETIC.items() if not entry.made_up
+    name: "photographs" for name, entry in SYNTHETIC.items() if not entry.procedural
 }
 
 
 def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | SyntheticClips:
-    """Open a data set by its name in a recipe. Demo data that are not there are made.
+    """Open a data set by its name in a recipe. Missing demo data are made.
 
     Args:
         name: a key of DATASETS or SYNTHETIC.
         find: gives the path for a setting, such as `lib.train.admin.environment.find_data`.
 
     Raises:
-        ValueError: the name is unknown; lists those there are.
+        ValueError: the name is unknown; lists the known ones.
         FileNotFoundError: the data, or a part of them, are not where the settings say.
         DatasetError: annotations and frames do not fit together.
     """
     if name in SYNTHETIC:
-        return _build_composed(name, find)
+        return _build_synthetic(name, find)
     if name not in DATASETS:
         raise ValueError(f"no data set {name!r}; there are: {', '.join([*DATASETS, *SYNTHETIC])}")
     entry = DATASETS[name]
@@ -116,26 +114,25 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
     if entry.setting == "demo":
         make_demo(root.path)
     try:
-        dataset = entry.make(name, open_store(root.path))
+        dataset = entry.open(name, open_store(root.path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: {error} (from {root.source}). {root.hint()}") from error
     logger.info("%s: %d sequences from %s", name, len(dataset), dataset.store.root)
     return dataset
 
 
-def _build_composed(name: str, find: Callable[[str], DataPath]) -> SyntheticClips:
-    """Open clips composed while training, of photographs that are there or of made-up pictures."""
+def _build_synthetic(name: str, find: Callable[[str], DataPath]) -> SyntheticClips:
+    """Open synthetic clips of photographs or of procedural textures."""
     entry = SYNTHETIC[name]
-    if entry.made_up:
-        logger.info("%s: clips of made-up pictures", name)
-        return SyntheticClips(name, ProceduralTextures(), seed=entry.seed)
+    if entry.procedural:
+        logger.info("%s: clips of procedural textures", name)
+        return SyntheticClips(name, ProceduralTextures(), seed=entry.seed, options=entry.options)
     root = find("photographs")
     try:
-        textures = PhotoTextures(root.path, KEEP, entry.part, entry.rectangles)
+        textures = PhotoTextures(root.path, CACHED_IMAGES, entry.split, entry.rectangles)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{name}: {error} (from {root.source}). {root.hint()} SYNTHETIC_PROCEDURAL needs none."
         ) from error
     logger.info("%s: clips of %d photographs in %s", name, len(textures.photographs), root.path)
-    options = IN_PLACE if entry.in_place else HARD
-    return SyntheticClips(name, textures, seed=entry.seed, options=options)
+    return SyntheticClips(name, textures, seed=entry.seed, options=entry.options)

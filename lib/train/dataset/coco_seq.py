@@ -1,27 +1,26 @@
 """COCO and image sets in its format: each annotated object is a sequence of one frame.
 
-Source: spec sections 4 and 7. Crowds are left out. pycocotools parses the JSON when the index is
-made, and is not needed afterwards.
+Source: docs/method.md, sections 4 and 7. Crowds are left out. pycocotools parses the JSON when the
+index is made, and is not needed afterwards.
 """
 
 import contextlib
 import io
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from lib.io.store import Store
-from lib.train.dataset.base_video_dataset import BaseDataset, DatasetError
-from lib.train.dataset.index import SequenceIndex
+from lib.train.dataset.base_dataset import BaseDataset, DatasetError, SequenceIndex
 from lib.utils.box_ops import has_area
 
 
 class CocoSeq(BaseDataset):
     """Visible is an object whose box has an area."""
 
-    is_video = False
+    is_video: ClassVar[bool] = False
 
     def __init__(self, name: str, store: Store, annotation_file: str, image_folder: str) -> None:
         """See `BaseDataset`.
@@ -34,10 +33,6 @@ class CocoSeq(BaseDataset):
         self._image_folder = image_folder
         super().__init__(name, store)
 
-    def frame_path(self, sequence: int, frame: int) -> str:
-        """See `BaseDataset`."""
-        return self._stored_path(sequence, frame)
-
     def _annotation_files(self) -> Iterable[str]:
         return (self._annotation_file,)
 
@@ -47,16 +42,16 @@ class CocoSeq(BaseDataset):
         objects = coco.loadAnns(coco.getAnnIds(iscrowd=False))
         if not objects:
             raise DatasetError(f"{self.name}: no objects in {source}")
-        files = {image["id"]: image["file_name"] for image in coco.dataset["images"]}
-        self._check_images({files[entry["image_id"]] for entry in objects})
+        file_names = {image["id"]: image["file_name"] for image in coco.dataset["images"]}
+        images = [file_names[entry["image_id"]] for entry in objects]
+        self._check_images(set(images))
         boxes = np.array([entry["bbox"] for entry in objects], np.float64).reshape(-1, 4)
-        paths = [f"{self._image_folder}/{files[entry['image_id']]}".encode() for entry in objects]
         return SequenceIndex(
             names=np.array([f"object {entry['id']}".encode() for entry in objects]),
             first=np.arange(len(objects) + 1, dtype=np.int64),
             boxes_xywh=boxes.astype(np.float32),
             visible=has_area(boxes),
-            paths=np.array(paths),
+            paths=np.array([f"{self._image_folder}/{image}".encode() for image in images]),
         )
 
     def _check_images(self, needed: set[str]) -> None:

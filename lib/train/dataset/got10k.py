@@ -1,20 +1,16 @@
 """GOT-10k: `train|val/<sequence>/{%08d.jpg, groundtruth.txt, absence.label, cover.label}`.
 
-Source: spec section 7. Frames are numbered from 1; `list.txt` names the sequences.
+Source: docs/method.md, section 7. Frames are numbered from 1; `list.txt` names the sequences.
 """
 
 from collections.abc import Sequence
 
 from lib.io.load_text import load_boxes
 from lib.io.store import Store
-from lib.train.dataset.base_video_dataset import (
-    Annotation,
-    BaseVideoDataset,
-    FrameFiles,
-)
+from lib.train.dataset.base_video_dataset import Annotation, BaseVideoDataset
 from lib.utils.box_ops import has_area
 
-TEXTS = ("groundtruth.txt", "absence.label", "cover.label")
+TEXT_FILES = ("groundtruth.txt", "absence.label", "cover.label")
 
 
 class Got10k(BaseVideoDataset):
@@ -25,12 +21,8 @@ class Got10k(BaseVideoDataset):
         self._folder = folder
         super().__init__(name, store, sequences)
 
-    def frame_path(self, sequence: int, frame: int) -> str:
-        """See `BaseDataset`."""
-        return f"{self._folder}/{self.sequence_name(sequence)}/{frame + 1:08d}.jpg"
-
     def _text_files(self, sequence: str) -> list[str]:
-        return [f"{self._folder}/{sequence}/{name}" for name in TEXTS]
+        return [f"{self._folder}/{sequence}/{name}" for name in TEXT_FILES]
 
     def _read_annotation(self, sequence: str) -> Annotation:
         boxes_file, absence_file, cover_file = self._text_files(sequence)
@@ -39,6 +31,5 @@ class Got10k(BaseVideoDataset):
         cover = self._load_flags(cover_file, len(boxes))
         return Annotation(boxes, has_area(boxes) & ~absent & (cover > 0))
 
-    def _frame_files(self, sequence: str, length: int) -> FrameFiles:
-        names = [f"{number:08d}.jpg" for number in range(1, length + 1)]
-        return FrameFiles(f"{self._folder}/{sequence}", names)
+    def _frame_folder(self, sequence: str) -> str:
+        return f"{self._folder}/{sequence}"

@@ -1,30 +1,21 @@
 """LaSOT: `<class>/<class>-<n>/` with img/%08d.jpg, groundtruth.txt and two flag files.
 
-Source: spec section 7. Frames are numbered from 1. full_occlusion.txt and
+Source: docs/method.md, section 7. Frames are numbered from 1. full_occlusion.txt and
 out_of_view.txt hold one comma-separated line each.
 """
 
 from lib.io.load_text import load_boxes
-from lib.train.dataset.base_video_dataset import (
-    Annotation,
-    BaseVideoDataset,
-    FrameFiles,
-)
+from lib.train.dataset.base_video_dataset import Annotation, BaseVideoDataset
 from lib.utils.box_ops import has_area
 
-FLAGS = ("full_occlusion.txt", "out_of_view.txt")
+TEXT_FILES = ("groundtruth.txt", "full_occlusion.txt", "out_of_view.txt")
 
 
 class Lasot(BaseVideoDataset):
     """Visible is what is neither fully occluded nor out of view, and has an area."""
 
-    def frame_path(self, sequence: int, frame: int) -> str:
-        """See `BaseDataset`."""
-        return f"{_folder(self.sequence_name(sequence))}/img/{frame + 1:08d}.jpg"
-
     def _text_files(self, sequence: str) -> list[str]:
-        folder = _folder(sequence)
-        return [f"{folder}/{name}" for name in ("groundtruth.txt", *FLAGS)]
+        return [f"{_folder(sequence)}/{name}" for name in TEXT_FILES]
 
     def _read_annotation(self, sequence: str) -> Annotation:
         boxes_file, *flag_files = self._text_files(sequence)
@@ -34,9 +25,8 @@ class Lasot(BaseVideoDataset):
             visible &= self._load_flags(path, len(boxes)) == 0
         return Annotation(boxes, visible)
 
-    def _frame_files(self, sequence: str, length: int) -> FrameFiles:
-        names = [f"{number:08d}.jpg" for number in range(1, length + 1)]
-        return FrameFiles(f"{_folder(sequence)}/img", names)
+    def _frame_folder(self, sequence: str) -> str:
+        return f"{_folder(sequence)}/img"
 
 
 def _folder(sequence: str) -> str:

@@ -3,26 +3,21 @@
 What may lie where is said in lib/io/own_data.py, which testing reads with too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from lib.io.own_data import check_boxes, own_boxes, own_frames, own_lists, own_sequences
 from lib.io.store import Store
 from lib.io.video_file import OpenVideos, is_video_name
-from lib.train.dataset.base_video_dataset import (
-    Annotation,
-    BaseVideoDataset,
-    DatasetError,
-    FrameFiles,
-)
+from lib.train.dataset.base_dataset import BaseDataset, DatasetError
+from lib.train.dataset.base_video_dataset import Annotation, BaseVideoDataset
 from lib.utils.box_ops import has_area
 
 
 class OwnVideo(BaseVideoDataset):
     """Visible is what has an area."""
 
-    keeps_paths = True
     advice = "README, 'Your own data', shows what belongs where"
 
     def __init__(self, name: str, store: Store) -> None:
@@ -40,14 +35,14 @@ class OwnVideo(BaseVideoDataset):
 
     def frame_path(self, sequence: int, frame: int) -> str:
         """See `BaseDataset`; the video's own path where it is a frame of one."""
-        return self._stored_path(sequence, frame)
+        return BaseDataset.frame_path(self, sequence, frame)
 
     def read_frame(self, sequence: int, frame: int) -> np.ndarray:
         """See `BaseDataset`."""
         path = self.frame_path(sequence, frame)
         if is_video_name(path):
             return self._videos.read(path, frame)
-        return self.store.read_image(path)
+        return super().read_frame(sequence, frame)
 
     def _annotation_files(self) -> Iterable[str]:
         return [*own_lists(self.store), *super()._annotation_files()]
@@ -60,11 +55,12 @@ class OwnVideo(BaseVideoDataset):
         boxes = own_boxes(self.store, self._own[sequence])
         return Annotation(boxes, has_area(boxes))
 
-    def _frame_files(self, sequence: str, length: int) -> FrameFiles:
+    def _frame_folder(self, sequence: str) -> str:
+        return self._own[sequence].place
+
+    def _find_frames(self, sequence: str, count: int) -> Sequence[str]:
+        """See `BaseVideoDataset`; whatever is listed is a frame."""
         own = self._own[sequence]
         paths = own_frames(self.store, own)
-        check_boxes(self.store, own, length, len(paths), first_is_enough=False)
-        return FrameFiles("", paths)
-
-    def _check_frames(self, frames: FrameFiles, boxes: int) -> None:
-        """Nothing is left to check: `_frame_files` lists what is there."""
+        check_boxes(self.store, own, count, len(paths), first_is_enough=False)
+        return paths

@@ -1,17 +1,13 @@
 """TrackingNet: `TRAIN_<k>/{anno/<id>.txt, frames/<id>/<i>.jpg}`.
 
-Source: spec sections 4 and 7. Frames are numbered from 0. The boxes between every 30th frame were
-made by a tracker, so only every 30th counts as visible.
+Source: docs/method.md, sections 4 and 7. Frames are numbered from 0. The boxes between every 30th
+frame were made by a tracker, so only every 30th counts as visible.
 """
 
 import numpy as np
 
 from lib.io.load_text import load_boxes
-from lib.train.dataset.base_video_dataset import (
-    Annotation,
-    BaseVideoDataset,
-    FrameFiles,
-)
+from lib.train.dataset.base_video_dataset import Annotation, BaseVideoDataset
 from lib.utils.box_ops import has_area
 
 ANNOTATED_EVERY = 30  # frames
@@ -19,10 +15,6 @@ ANNOTATED_EVERY = 30  # frames
 
 class TrackingNet(BaseVideoDataset):
     """Sequences are named "TRAIN_<k>/<id>"."""
-
-    def frame_path(self, sequence: int, frame: int) -> str:
-        """See `BaseDataset`."""
-        return f"{_frames(self.sequence_name(sequence))}/{frame}.jpg"
 
     def _text_files(self, sequence: str) -> list[str]:
         return [f"{sequence.replace('/', '/anno/')}.txt"]
@@ -32,10 +24,8 @@ class TrackingNet(BaseVideoDataset):
         by_hand = np.arange(len(boxes)) % ANNOTATED_EVERY == 0
         return Annotation(boxes, has_area(boxes) & by_hand)
 
-    def _frame_files(self, sequence: str, length: int) -> FrameFiles:
-        return FrameFiles(_frames(sequence), [f"{number}.jpg" for number in range(length)])
+    def _frame_folder(self, sequence: str) -> str:
+        return sequence.replace("/", "/frames/")
 
-
-def _frames(sequence: str) -> str:
-    """Folder of a sequence's frames."""
-    return sequence.replace("/", "/frames/")
+    def _frame_name(self, frame: int) -> str:
+        return f"{frame}.jpg"

@@ -1,0 +1,107 @@
+"""What every training set offers the sampler: sequences of frames with a box each.
+
+The annotations of a whole set are an index of a few arrays, cached on disk so that text is parsed
+once. Where the cache lies and when it is made anew is lib/io/array_cache.py's to say. Data sets
+know boxes and the store that they read from, nothing of sampling.
+"""
+
+import abc
+import logging
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from lib.io.array_cache import cached_arrays
+from lib.io.store import Store
+
+logger = logging.getLogger(__name__)
+
+INDEX_VERSION = 1  # of the cached file; raise it when the meaning of the arrays changes
+
+
+class DatasetError(ValueError):
+    """Annotations or frames that do not fit together; names the data set and the sequences."""
+
+
+class SequenceIndex(NamedTuple):
+    """n sequences, T frames in all; sequence i has the frames first[i] .. first[i + 1] - 1."""
+
+    names: np.ndarray  # (n,) str or bytes
+    first: np.ndarray  # (n + 1,) int64
+    boxes_xywh: np.ndarray  # (T, 4) float32 pixels of the image; may hold NaN where not visible
+    visible: np.ndarray  # (T,) bool: can be trained on
+    paths: np.ndarray  # (T,) bytes, frames in the store; (0,) where they follow from their number
+
+
+class BaseDataset(abc.ABC):
+    """Sequences of frames with a box each. An image set is one of sequences of one frame."""
+
+    is_video: ClassVar[bool]
+
+    def __init__(self, name: str, store: Store) -> None:
+        """Open the index, or build and cache it.
+
+        Args:
+            name: as in a recipe's DATASETS_NAME; messages and the cache carry it.
+            store: the data set's folder or LMDB file.
+
+        Raises:
+            FileNotFoundError: a file is missing.
+            DatasetError: sequences without frames, or with annotations of another length.
+        """
+        self.name = name
+        self.store = store
+        stamp = f"{INDEX_VERSION} {store.stamp(self._annotation_files())}"
+        fields = SequenceIndex._fields
+        self._index = SequenceIndex(
+            **cached_arrays(store.root, name, stamp, fields, self._parse_annotations)
+        )
+        first = self._index.first
+        self.lengths = np.diff(first)  # (n,) frames of each sequence
+        visible_before = np.concatenate([[0], np.cumsum(self._index.visible)])
+        self.visible_counts = np.diff(visible_before[first])  # (n,) visible frames of each sequence
+
+    def __len__(self) -> int:
+        """Number of sequences."""
+        return len(self.lengths)
+
+    def sequence_name(self, sequence: int) -> str:
+        """Name of a sequence."""
+        name = self._index.names[sequence]
+        return name.decode() if isinstance(name, bytes) else str(name)
+
+    def boxes(self, sequence: int) -> np.ndarray:
+        """Boxes of a sequence, (T, 4) float64 xywh in pixels of the image."""
+        return self._index.boxes_xywh[self._span(sequence)].astype(np.float64)
+
+    def visible(self, sequence: int) -> np.ndarray:
+        """Which frames of a sequence can be trained on, (T,) bool."""
+        return self._index.visible[self._span(sequence)]
+
+    def read_frame(self, sequence: int, frame: int) -> np.ndarray:
+        """Read a frame, counted from 0: (H, W, 3) uint8 RGB.
+
+        Raises:
+            ImageError: it cannot be decoded. OSError: it cannot be read.
+        """
+        return self.store.read_image(self.frame_path(sequence, frame))
+
+    def frame_path(self, sequence: int, frame: int) -> str:
+        """Path of a frame, counted from 0, in the store; here the one that the index holds."""
+        return self._index.paths[self._index.first[sequence] + frame].decode()
+
+    @abc.abstractmethod
+    def _annotation_files(self) -> Iterable[str]:
+        """Paths that the index is made from."""
+
+    @abc.abstractmethod
+    def _build_index(self) -> SequenceIndex:
+        """Parse all annotations."""
+
+    def _parse_annotations(self) -> Mapping[str, np.ndarray]:
+        logger.info("%s: reading the annotations under %s (once)", self.name, self.store.root)
+        return self._build_index()._asdict()
+
+    def _span(self, sequence: int) -> slice:
+        return slice(self._index.first[sequence], self._index.first[sequence + 1])
