@@ -1,7 +1,5 @@
 """OpenCV's own trackers behind our surface."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,7 @@ from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import render
 from lib.test.analysis.metrics import intersection_over_union
 from lib.tools.opencv_trackers import OpenCVTracker
-from tests.programs import TRACKING
+from tests.programs import run_program
 
 SLOW = ClipOptions(length=5, height=96, width=128, object_size=(0.3, 0.4), speed=(0.004, 0.01))
 
@@ -44,9 +42,8 @@ def test_unknown_tracker_and_bad_box() -> None:
 def test_program_writes_results_that_can_be_scored(tmp_path: Path, monkeypatch) -> None:
     write_got10k(tmp_path / "demo", [("one", slow_clip())], split="val")
     monkeypatch.setenv("AIATRACK_DEMO_DIR", str(tmp_path / "demo"))
-    program = [sys.executable, str(TRACKING / "opencv_trackers.py"), "--dataset", "demo"]
-    program += ["--trackers", "MIL", "--results", str(tmp_path / "results")]
-    done = subprocess.run(program, capture_output=True, text=True, timeout=120)
+    options = ("--dataset", "demo", "--trackers", "MIL", "--results", tmp_path / "results")
+    done = run_program("opencv_trackers.py", *options)
     assert done.returncode == 0, done.stderr
     boxes = tmp_path / "results" / "opencv" / "MIL" / "demo" / "one.txt"
     assert len(boxes.read_text().splitlines()) == 5 and "FPS" in done.stdout

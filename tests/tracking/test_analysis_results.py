@@ -2,12 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.programs import Done, run_program
 from tests.test import made_up_sets as made_up
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,16 +14,11 @@ LASOT40 = ROOT.parent / "shared" / "lasot40"
 NAMES = ["airplane-1", "airplane-9"]
 
 
-def analyse(*arguments: object, **environment: object) -> subprocess.CompletedProcess:
+def analyse(*arguments: object, **environment: object) -> Done:
     """Run the program; settings of the person who runs the tests do not reach it."""
     settings = {k: v for k, v in os.environ.items() if not k.startswith("AIATRACK_")}
-    return subprocess.run(
-        [sys.executable, ROOT / "tracking" / "analysis_results.py", *map(str, arguments)],
-        env=settings | {key: str(value) for key, value in environment.items()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    settings |= {key: str(value) for key, value in environment.items()}
+    return run_program("analysis_results.py", *arguments, env=settings)
 
 
 @pytest.fixture

@@ -1,42 +1,34 @@
 """The programs around training data run from the command line."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from lib.io.store import LmdbStore
 from lib.synthetic.layouts import write_got10k
+from tests.programs import run_program
 from tests.train.made import make_clip
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def _run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "tracking" / program), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_make_lmdb_packs_and_does_not_replace_unasked(tmp_path: Path) -> None:
     write_got10k(tmp_path / "set", [("a", make_clip(3))])
-    done = _run("make_lmdb.py", tmp_path / "set")
+    done = run_program("make_lmdb.py", tmp_path / "set")
     assert done.returncode == 0 and "set.lmdb: 8 files" in done.stdout
     packed = tmp_path / "set.lmdb"
     assert LmdbStore(packed).read_text("train/list.txt") == "a\n"
     before = packed.stat().st_mtime_ns
-    again = _run("make_lmdb.py", tmp_path / "set")
+    again = run_program("make_lmdb.py", tmp_path / "set")
     assert again.returncode == 2 and "give --overwrite to replace it" in again.stderr
     assert packed.stat().st_mtime_ns == before
-    assert _run("make_lmdb.py", tmp_path / "set", "--overwrite").returncode == 0
-    absent = _run("make_lmdb.py", tmp_path / "absent")
+    assert run_program("make_lmdb.py", tmp_path / "set", "--overwrite").returncode == 0
+    absent = run_program("make_lmdb.py", tmp_path / "absent")
     assert absent.returncode == 2 and "no folder" in absent.stderr
 
 
 def test_profile_data_prints_every_part() -> None:
-    done = _run("profile_data.py", "--samples", "3", "--height", "90", "--width", "120")
+    done = run_program("profile_data.py", "--samples", "3", "--height", "90", "--width", "120")
     assert done.returncode == 0, done.stderr
     parts = ("samples/s", "reading", "decoding", "making", "assembly", "unpacking")
     for word in (*parts, "from one worker", "half-size decoding"):
         assert word in done.stdout
-    done = _run("profile_data.py", "--opening", "24")
+    done = run_program("profile_data.py", "--opening", "24")
     assert done.returncode == 0, done.stderr
     assert "24 sequences, 11280 boxes" in done.stdout and "second opening" in done.stdout

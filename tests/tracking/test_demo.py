@@ -1,20 +1,14 @@
 """The demo as users run it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from lib.tools.video.pictures import write_contact_sheet, write_video
+from tests.programs import runner
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "tracking" / "demo.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+run = runner("demo.py")
 
 
 def test_demo_of_any_weights(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:

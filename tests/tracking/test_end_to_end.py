@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from lib.synthetic.layouts import write_got10k
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import Clip, render
+from tests.programs import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = {"demo": (9, 8, 7), "trackingnet": (6, 5), "got10k": (6, 5)}
@@ -49,14 +48,8 @@ def program(data: Path, tmp_path: Path):
     settings = {"AIATRACK_DATA": str(data), "AIATRACK_RESULTS_DIR": str(tmp_path)}
 
     def run(name: str, *arguments: object, status: int = 0) -> str:
-        command = [sys.executable, str(ROOT / name), *map(str, arguments)]
-        environment = {**os.environ, **settings, "OMP_NUM_THREADS": "1"}
-        for variable in [v for v in environment if re.fullmatch("AIATRACK_.*_DIR", v)]:
-            if variable not in settings:
-                del environment[variable]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=300, check=False
-        )
+        others = {k: v for k, v in os.environ.items() if not k.startswith("AIATRACK_")}
+        done = run_program(ROOT / name, *arguments, env={**others, **settings})
         assert done.returncode == status, done.stderr
         return done.stdout
 

@@ -1,7 +1,6 @@
 """tracking/export_onnx.py and the tracker that runs its files: one export of a tiny network."""
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from programs import TRACKING, runner
+from programs import run_program, runner
 from seeded import seeded_box, seeded_frame
 
 from lib.config.aiatrack.config import make_config
@@ -48,12 +47,9 @@ def export(
     for t in range(5):
         cv2.imwrite(str(clip / f"{t}.png"), seeded_frame(t)[..., ::-1])
     box = ",".join(map(str, seeded_box(0)))
-    command = [
-        *(sys.executable, str(TRACKING / "export_onnx.py"), "--param", str(tiny_recipe)),
-        *("--checkpoint", str(weights), "--out", str(folder / "out"), "--dataset", "otb"),
-        *("--check-sequence", str(clip), "--init", box, "--frames", "4"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    network = ("--param", tiny_recipe, "--checkpoint", weights, "--dataset", "otb")
+    check = ("--check-sequence", clip, "--init", box, "--frames", "4")
+    done = run_program("export_onnx.py", *network, *check, "--out", folder / "out")
     assert done.returncode == 0, done.stderr
     return folder / "out", done.stdout
 
@@ -196,7 +192,6 @@ def test_the_test_program(
     tiny_recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
 ) -> None:
     """Results are PyTorch's, say where they come from, and stand for no others."""
     frames = tmp_path / "own" / "a"
@@ -205,7 +200,7 @@ def test_the_test_program(
         cv2.imwrite(str(frames / f"{t:03d}.png"), seeded_frame(t)[..., ::-1])
     (frames / "groundtruth.txt").write_text(",".join(map(str, seeded_box(0))))
     monkeypatch.setenv("AIATRACK_OWN_DIR", str(frames.parent))
-    run = runner("test.py", monkeypatch, capfd)
+    run = runner("test.py")
     common = ("--dataset", "own", "--param", tiny_recipe, "--device", "cpu")
     ways = {"torch": ("--checkpoint", weights), "onnx": ("--backend", "onnx", "--onnx", folder)}
     boxes = {}
@@ -221,16 +216,10 @@ def test_the_test_program(
     assert "0 were finished before" in run(*common, *ways["torch"], *results)[1]
 
 
-def test_the_video_program(
-    folder: Path,
-    tiny_recipe: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
-) -> None:
+def test_the_video_program(folder: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     for t in range(4):
         cv2.imwrite(str(tmp_path / f"{t}.png"), seeded_frame(t)[..., ::-1])
-    run = runner("video_demo.py", monkeypatch, capfd)
+    run = runner("video_demo.py")
     boxes = [part for t in (0, 1) for part in ("--init", ",".join(map(str, seeded_box(t))))]
     options = ("--out", tmp_path / "a.mp4", "--param", tiny_recipe, "--device", "cpu")
     backend = ("--backend", "onnx", "--onnx", folder)
@@ -279,11 +268,7 @@ def test_without_the_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_files_that_compute_something_else_are_not_written(
-    folder: Path,
-    tiny_recipe: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
+    folder: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The export is replaced by files of other weights."""
 
@@ -294,9 +279,9 @@ def test_files_that_compute_something_else_are_not_written(
     torch.manual_seed(1)
     other = tmp_path / "other.pth.tar"
     save_checkpoint(other, released_contents(build_aiatrack(make_config(TINY)), 1))
-    run = runner("export_onnx.py", monkeypatch, capfd)
     out = tmp_path / "out"
-    status, text, err = run("--param", tiny_recipe, "--checkpoint", other, "--out", out)
+    options = ("--param", tiny_recipe, "--checkpoint", other, "--out", out)
+    status, text, err = run_program("export_onnx.py", *options)
     assert status == 1 and "track.box" in text
     assert "error: the files would not compute what PyTorch does: memorize.long_key" in err
     assert not list(out.iterdir())
@@ -312,16 +297,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("status", "arguments", "message"), REFUSED, ids=[c[1] for c in REFUSED])
-def test_refusals(
-    status: int,
-    arguments: str,
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
-) -> None:
-    run = runner("export_onnx.py", monkeypatch, capfd)
+def test_refusals(status: int, arguments: str, message: str, tmp_path: Path) -> None:
     given = [part.format(tmp=tmp_path) for part in arguments.split()]
-    found, _, err = run(*given, "--out", tmp_path / "out")
+    found, _, err = run_program("export_onnx.py", *given, "--out", tmp_path / "out")
     assert found == status and message.format(tmp=tmp_path) in err
     assert not (tmp_path / "out").exists()

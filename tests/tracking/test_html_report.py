@@ -1,17 +1,15 @@
 """The HTML report in a real browser: no errors, sorting, filtering, the chart under the pointer."""
 
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.programs import run_program
 from tests.test import made_up_sets as made_up
 
-ROOT = Path(__file__).resolve().parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 SWITCHES = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -28,13 +26,10 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run, factor in (("ours", 1), ("theirs", 0.5)):
         for name, shift in SHIFTS.items():
             made_up.results(folder / run, [name], shift=factor * shift)
-    program = ROOT / "tracking" / "analysis_results.py"
-    done = subprocess.run(
-        [sys.executable, program, "--dataset", "lasot", "--annotations", folder / "data",
-         "--results", folder / "ours", folder / "theirs", "--no-plots", "--allow-missing",
-         "--html", folder / "out" / "report.html"],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    runs = ("--results", folder / "ours", folder / "theirs", "--no-plots", "--allow-missing")
+    page = ("--html", folder / "out" / "report.html")
+    annotations = ("--dataset", "lasot", "--annotations", folder / "data")
+    done = run_program("analysis_results.py", *annotations, *runs, *page)
     assert done.returncode == 0, done.stderr
     assert f"the report is {folder / 'out' / 'report.html'}" in done.stderr
     return folder / "out" / "report.html"

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from lib.test.evaluation.results import ResultFolder, SequenceResult
-from tests.programs import Run, runner
+from tests.programs import runner
 
-
-@pytest.fixture
-def measure(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
-    return runner("measure_lost.py", monkeypatch, capfd)
+measure = runner("measure_lost.py")
 
 
 @pytest.fixture
@@ -27,7 +24,7 @@ def options(tmp_path: Path) -> list[str | Path]:
     return [*base, "--results", tmp_path / "all", "--param", "mine"]
 
 
-def test_best_threshold(measure: Run, options: list) -> None:
+def test_best_threshold(options: list) -> None:
     status, out, errors = measure(*options)
     assert status == 0, errors
     assert out.startswith("3 frames, 1 of them lost; results of ")
@@ -35,7 +32,7 @@ def test_best_threshold(measure: Run, options: list) -> None:
     assert out.splitlines()[-1].split() == ["0.56", "1.000", "1.000", "1.000", "<-", "best"]
 
 
-def test_refusals(measure: Run, options: list, tmp_path: Path) -> None:
+def test_refusals(options: list, tmp_path: Path) -> None:
     status, _, errors = measure(*options[:-1], "other")
     assert status == 1 and "no results of own in" in errors and "other" in errors
     for path in (tmp_path / "all").rglob("walk_score.txt"):

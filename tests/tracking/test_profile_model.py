@@ -8,12 +8,11 @@ import pytest
 
 from tests.programs import runner
 
+run = runner("profile_model.py")
 
-def test_figures_fit_each_other(
-    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
-) -> None:
+
+def test_figures_fit_each_other(tiny_recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "profile.json"
-    run = runner("profile_model.py", monkeypatch, capfd)
     options = ("--param", tiny_recipe, "--device", "cpu", "--json", out)
     status, text, errors = run(*options, "--frames", "3", "--precision", "bf16")
     assert status == 0, errors
@@ -46,24 +45,14 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("options", "message"), REFUSALS, ids=[c[1] for c in REFUSALS])
-def test_refusals(
-    tiny_recipe: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
-    options: tuple[str, ...],
-    message: str,
-) -> None:
-    run = runner("profile_model.py", monkeypatch, capfd)
+def test_refusals(tiny_recipe: Path, options: tuple[str, ...], message: str) -> None:
     status, _, errors = run("--param", tiny_recipe, *options)
     assert status == 1
     assert re.search(message, errors), errors
 
 
-def test_training_step(
-    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
-) -> None:
+def test_training_step(tiny_recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "training.json"
-    run = runner("profile_model.py", monkeypatch, capfd)
     options = ("--train", "--no-compile", "--param", tiny_recipe, "--device", "cpu", "--json", out)
     status, text, errors = run(*options, "--batch-size", "2", "--steps", "2")
     assert status == 0, errors

@@ -17,6 +17,8 @@ import cv2
 import pytest
 from seeded import seeded_box, seeded_frame
 
+from lib.utils.files import LOCK_FILE
+
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = {"a": 14, "b": 12, "c": 10}  # sequences and their lengths: a is tracked first
 pytestmark = [
@@ -150,8 +152,8 @@ def counted(tmp_path: Path) -> set[str]:
 def boxes(tmp_path: Path) -> dict[str, str]:
     """Content of every file that follows from weights and frames alone; no other is left over."""
     folder = tmp_path / "results" / "aiatrack" / "tiny" / "own"
-    assert not [path.name for path in folder.iterdir() if path.name.startswith(".")]
-    kinds = ("_time.txt", "_run.json")
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == [LOCK_FILE]
+    kinds = ("_time.txt", "_run.json", LOCK_FILE)
     return {p.name: p.read_text() for p in folder.iterdir() if not p.name.endswith(kinds)}
 
 

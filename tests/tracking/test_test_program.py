@@ -13,6 +13,8 @@ import pytest
 from programs import TRACKING, runner
 from seeded import seeded_box, seeded_frame
 
+from lib.utils.files import LOCK_FILE
+
 NAMES = {"Deer": 71, "Football1": 74, "Skiing": 81}  # sequences of OTB100 and their lengths
 
 
@@ -38,11 +40,9 @@ def arguments(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path) -> list[
 
 
 @pytest.fixture
-def run(
-    otb: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
-):
+def run(otb: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch):
     """Run tracking/test.py in this process: exit status, output, errors."""
-    program = runner("test.py", monkeypatch, capfd)
+    program = runner("test.py")
 
     def run(*further: str, root: Path = otb) -> tuple[int, str, str]:
         monkeypatch.setenv("AIATRACK_OTB_DIR", str(root))
@@ -76,7 +76,7 @@ def finish(process: subprocess.Popen) -> tuple[int, str, str]:
 def results(tmp_path: Path) -> dict[str, str]:
     """Content of every file that follows from weights and frames alone."""
     folder = tmp_path / "results" / "aiatrack" / "tiny" / "otb"
-    kinds = ("_time.txt", "_run.json")
+    kinds = ("_time.txt", "_run.json", LOCK_FILE)
     return {p.name: p.read_text() for p in folder.iterdir() if not p.name.endswith(kinds)}
 
 

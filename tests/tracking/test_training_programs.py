@@ -10,24 +10,12 @@ import yaml
 from lib.config.aiatrack.config import EXPERIMENTS
 from lib.utils.checkpoint import read_weights
 from lib.utils.paths import PROJECT_ROOT
-from tests.programs import Run, runner
+from tests.programs import runner
 
 PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
 
 
-@pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
-    return runner("train.py", monkeypatch, capfd)
-
-
-@pytest.fixture
-def ablation(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
-    return runner("ablation.py", monkeypatch, capfd)
-
-
-@pytest.fixture
-def export(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
-    return runner("export_weights.py", monkeypatch, capfd)
+ablation, export = runner("ablation.py"), runner("export_weights.py")
 
 
 def shortened(name: str, folder: Path) -> Path:
@@ -66,7 +54,7 @@ def test_retraining_needs_photographs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ablation_of_a_tiny_recipe(ablation: Run, tmp_path: Path) -> None:
+def test_ablation_of_a_tiny_recipe(tmp_path: Path) -> None:
     recipe = shortened("quick", tmp_path)
     text = recipe.read_text().replace("DEMO_VAL", "SYNTHETIC_PROCEDURAL_VAL")
     recipe.write_text(text.replace("DEMO", "SYNTHETIC_PROCEDURAL"))
@@ -89,7 +77,7 @@ def test_ablation_of_a_tiny_recipe(ablation: Run, tmp_path: Path) -> None:
     assert inner == {"both": 3, "self": 1, "cross": 2, "none": 0}
 
 
-def test_bare_weights(export: Run, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_bare_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
     before = read_weights(tiny_checkpoint)
     for options, tolerance in (([], 0), (["--half"], 1e-3)):
         out = tmp_path / f"{len(options)}.safetensors"
@@ -103,7 +91,7 @@ def test_bare_weights(export: Run, tiny_checkpoint: Path, tmp_path: Path) -> Non
     assert sizes[1] < 0.6 * sizes[0] and sizes[0] < tiny_checkpoint.stat().st_size * 1.1
 
 
-def test_bare_weights_refusals(export: Run, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_bare_weights_refusals(tiny_checkpoint: Path, tmp_path: Path) -> None:
     status, _, errors = export(tiny_checkpoint, tmp_path / "a.pth")
     assert status == 1 and "are written as .safetensors; given:" in errors
     torch.save({"net": {"a": torch.tensor([1e6])}}, tmp_path / "large.pth")

@@ -38,12 +38,12 @@ def options(tiny_recipe: Path, tiny_checkpoint: Path) -> list[str]:
 
 
 @pytest.fixture
-def run(options: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> Run:
+def run(options: list[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the program in this process: exit status, output, errors."""
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
 
-    program = runner("video_demo.py", monkeypatch, capfd)
+    program = runner("video_demo.py")
     return lambda *arguments: program(*options, *arguments)
 
 

@@ -22,14 +22,9 @@ def clip(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(
-    tiny_recipe: Path,
-    tiny_checkpoint: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture,
-) -> Run:
+def run(tiny_recipe: Path, tiny_checkpoint: Path) -> Run:
     """Run the program with a tiny network."""
-    start = runner("visualize_attention.py", monkeypatch, capfd)
+    start = runner("visualize_attention.py")
     recipe = ["--param", tiny_recipe, "--checkpoint", tiny_checkpoint, "--device", "cpu"]
     return lambda *arguments: start(*arguments, *recipe)
 

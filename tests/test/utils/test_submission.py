@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 
 from lib.test.utils.submission import count_frames, write_archive
 from lib.test.utils.submission_check import GOT10K, TRACKINGNET, SubmissionError, check
+from tests.programs import Done, run_program
 
 ROOT = Path(__file__).resolve().parents[3]
 FRAMES = {"a_0": 3, "b-1": 2}
@@ -238,17 +237,11 @@ def test_check_refuses_what_is_no_zip_and_official_counts(layout, tmp_path):
         check(layout, tmp_path / "absent.zip")
 
 
-def transform(layout, *arguments: object) -> subprocess.CompletedProcess:
+def transform(layout, *arguments: object) -> Done:
     """Run the program as the README says."""
     program = "transform_trackingnet" if layout is TRACKINGNET else "transform_got10k"
     settings = {k: v for k, v in os.environ.items() if not k.startswith("AIATRACK_")}
-    return subprocess.run(
-        [sys.executable, ROOT / "lib" / "test" / "utils" / f"{program}.py", *map(str, arguments)],
-        env=settings,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return run_program(ROOT / "lib" / "test" / "utils" / f"{program}.py", *arguments, env=settings)
 
 
 def test_programs(layout, tmp_path):
