@@ -40,12 +40,7 @@ class ClipOptions:
     min_cover: float = _limited(0.1, 0.01, 0.5)  # the target counts as visible from this cover on
 
     def __post_init__(self) -> None:
-        """Check every value.
-
-        Raises:
-            TypeError: not a number, or not a pair of numbers.
-            ValueError: out of range; names the option, the value and what is allowed.
-        """
+        """Raise TypeError or ValueError that names an impossible option and what is allowed."""
         for option in fields(self):
             limits = option.metadata.get("limits", CHANCE)
             _check(option.name, getattr(self, option.name), option.default, *limits)

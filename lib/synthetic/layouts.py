@@ -27,11 +27,9 @@ def write_got10k(
 ) -> None:
     """Write sequences of a split of GOT-10k and add them to its list.txt.
 
-    Writing a sequence again replaces it. Boxes are written as they are, counted from pixel 0.
-
     Args:
         root: the data set's folder, in which `train` and `val` lie.
-        clips: names and clips; they may be composed one by one as they are written.
+        clips: names and clips. Writing one again replaces it. Boxes are counted from pixel 0.
         quality: of the JPEGs, up to 100.
 
     Raises:

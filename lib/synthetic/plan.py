@@ -41,10 +41,8 @@ class Scene(NamedTuple):
 def plan_clip(rng: Generator, textures: Textures, options: ClipOptions) -> ClipPlan:
     """Draw everything random of one clip, whose target is visible in the first frame.
 
-    Takes a few milliseconds and the reading of its images, however long the clip is.
-
-    Raises:
-        RuntimeError: none of MAX_PLANS plans has a visible target in its first frame.
+    Takes a few milliseconds and the reading of its images, however long the clip is. Raises
+    RuntimeError if none of MAX_PLANS plans has a visible target in its first frame.
     """
     for _ in range(MAX_PLANS):
         plan = plan_scene(rng, textures, options)

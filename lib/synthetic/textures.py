@@ -70,13 +70,11 @@ class PhotoTextures:
 
         Raises:
             FileNotFoundError: no folder, no image in it, or one without its segmentation mask.
-            KeyError: another split.
         """
-        self.folder = Path(folder)
-        self.photographs: list[Path] = SPLITS[split](sorted(self.folder.glob("*.jpg")))
+        self.photographs: list[Path] = SPLITS[split](sorted(Path(folder).glob("*.jpg")))
         if not self.photographs:
             raise FileNotFoundError(
-                f"{self.folder}: no *.jpg; images with segmentation masks (*.png) are needed"
+                f"{folder}: no *.jpg; images with segmentation masks (*.png) are needed"
             )
         for path in self.photographs:
             if not path.with_suffix(".png").is_file():
@@ -123,16 +121,10 @@ class PhotoTextures:
 
 
 def _read_mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a segmentation mask, (H, W) integers.
-
-    Raises:
-        ValueError: not a single-channel image of `shape`.
-    """
+    """Read a segmentation mask, (H, W) integers; refuse one of another shape."""
     mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if mask is None or mask.ndim != 2:
-        raise ValueError(
-            f"{path}: not a segmentation mask (an image of one channel, one integer per pixel)"
-        )
+        raise ValueError(f"{path}: not a segmentation mask (one channel, one integer per pixel)")
     if mask.shape != shape:
         actual, expected = (f"{width}x{height}" for height, width in (mask.shape, shape))
         raise ValueError(f"{path}: the mask is {actual} pixels, its image {expected}")
@@ -149,8 +141,7 @@ def _segments(image: np.ndarray, mask: np.ndarray) -> list[Region]:
     if not segments:
         side = min(image.shape[:2]) // 2
         alpha, radius = np.zeros((side, side), np.uint8), side // 2
-        axes = (radius - 1, radius - 1)
-        cv2.ellipse(alpha, (radius, radius), axes, 0, 0, 360, 255, cv2.FILLED)
+        cv2.ellipse(alpha, (radius,) * 2, (radius - 1,) * 2, 0, 0, 360, 255, cv2.FILLED)
         corner = ((image.shape[1] - side) // 2, (image.shape[0] - side) // 2)
         segments.append(Region(image, alpha, corner))
     return segments

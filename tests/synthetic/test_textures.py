@@ -79,7 +79,7 @@ def test_folders_that_cannot_be_used(tmp_path):
         ),
         (
             np.ones((120, 160, 3), np.uint8),
-            r"0.png: not a segmentation mask \(an image of one channel",
+            r"0.png: not a segmentation mask \(one channel",
         ),
     ],
 )
