@@ -42,7 +42,10 @@ def write_got10k(
         _write_labels(folder, clip)
         boxes = (",".join(f"{value:.4f}" for value in box) for box in clip.boxes_xywh)
         atomic_write_text(folder / "groundtruth.txt", "".join(f"{line}\n" for line in boxes))
-        _add_line(root / split / "list.txt", name)
+        listed = root / split / "list.txt"
+        names = listed.read_text().splitlines() if listed.exists() else []
+        if name not in names:
+            atomic_write_text(listed, "".join(f"{line}\n" for line in [*names, name]))
 
 
 def write_image(path: Path, rgb: np.ndarray, quality: int = QUALITY) -> None:
@@ -87,10 +90,3 @@ def _write_labels(folder: Path, clip: Clip) -> None:
         f"resolution: ({width}, {height})\n"
     )
     atomic_write_text(folder / "meta_info.ini", text)
-
-
-def _add_line(path: Path, line: str) -> None:
-    """Add a line to a text file that does not hold it."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    if line not in lines:
-        atomic_write_text(path, "".join(f"{text}\n" for text in [*lines, line]))

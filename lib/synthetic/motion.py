@@ -143,21 +143,17 @@ def object_matrices(trajectory: Trajectory, shape: Shape, nominal: np.ndarray) -
     return _matrices(angle, linear, (sides - 1) / 2, centre)
 
 
+def on_background(camera: np.ndarray, point: np.ndarray) -> Trajectory:
+    """Return the trajectory of a point (2,) of the background, its scale the camera's zoom."""
+    linear = camera[:, :, :2]
+    return Trajectory(linear @ point + camera[:, :, 2], np.sqrt(np.abs(np.linalg.det(linear))))
+
+
 def fixed_to_ground(camera: np.ndarray, point: np.ndarray, t: int) -> Trajectory:
     """Return the trajectory of what stands on the background, at image point (2,) in frame t."""
     ground = np.linalg.solve(camera[t, :, :2], point - camera[t, :, 2])
-    zooms = zoom_factors(camera)
-    return Trajectory(map_point(camera, ground), zooms / zooms[t])
-
-
-def map_point(matrices: np.ndarray, point: np.ndarray) -> np.ndarray:
-    """Map one point (2,) by every matrix (T, 2, 3): (T, 2)."""
-    return matrices[:, :, :2] @ point + matrices[:, :, 2]
-
-
-def zoom_factors(matrices: np.ndarray) -> np.ndarray:
-    """Return the factor on lengths of each matrix, (T,)."""
-    return np.sqrt(np.abs(np.linalg.det(matrices[:, :, :2])))
+    centre, zooms = on_background(camera, ground)[:2]
+    return Trajectory(centre, zooms / np.ravel(zooms)[t])
 
 
 def _matrices(

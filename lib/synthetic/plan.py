@@ -23,14 +23,13 @@ MAX_ZOOM = 3.0  # times the zoom that shows the whole background
 
 
 class Scene(NamedTuple):
-    """A clip without occluders, camera shake and effects."""
+    """Background, camera and target of a clip, before the camera shakes."""
 
     background: np.ndarray  # (Hb, Wb, 3) uint8 RGB
     camera: np.ndarray  # (T, 2, 3) background to image
     target: Layer
     centre: np.ndarray  # (T, 2) of the target, image pixels
     size: float  # of the target, pixels
-    distractors: tuple[Layer, ...] = ()
     similar: tuple[Cutout, ...] = ()  # objects that look like the target
 
     def distance(self, trajectory: motion.Trajectory) -> float:
@@ -62,9 +61,10 @@ def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> Clip
     on_region = rng.random() < options.region
     make_scene = _region_scene if on_region else _object_scene
     scene = make_scene(rng, textures, options, size, step)
+    distractors = _distractors(rng, options, scene, step)
     occluders = _occluders(rng, textures, options, scene)
     shake = _camera_shake(rng, options)
-    for layer in (scene.target, *scene.distractors, *occluders):
+    for layer in (scene.target, *distractors, *occluders):
         layer.matrices[:, :, 2] += shake
     scene.camera[:, :, 2] += shake
     return ClipPlan(
@@ -74,7 +74,7 @@ def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> Clip
         camera=scene.camera,
         target=scene.target,
         draw_target=not on_region,
-        distractors=scene.distractors,
+        distractors=tuple(distractors),
         occluders=tuple(occluders),
         effects=CameraEffects.random(rng, options),
         min_cover=options.min_cover,
@@ -84,7 +84,7 @@ def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> Clip
 def _object_scene(
     rng: Generator, textures: Textures, options: ClipOptions, size: float, step: float
 ) -> Scene:
-    """Move a cut-out target over an unrelated background, its distractors behind it."""
+    """Move a cut-out target over an unrelated background."""
     # The background, and the camera that pans over it.
     shape, length = (options.height, options.width), options.length
     background, _, min_zoom = _fit_background(textures.background(rng), shape)
@@ -102,9 +102,7 @@ def _object_scene(
     trajectory = motion.object_trajectory(rng, shape, length, size, step, leaves)
     trajectory = motion.deform(rng, trajectory, options.scale_change, options.turn)
     layer = _make_layer(target, size, trajectory)
-    scene = Scene(background, camera, layer, trajectory.centre, size, similar=tuple(similar))
-    layers = [_distractor(rng, cutout, options, scene, step) for cutout in similar]
-    return scene._replace(distractors=tuple(layer for layer in layers if layer is not None))
+    return Scene(background, camera, layer, trajectory.centre, size, tuple(similar))
 
 
 def _region_scene(
@@ -128,28 +126,27 @@ def _region_scene(
     # Its layer is measured and never drawn.
     onto = np.array([[1, 0, corner[0]], [0, 1, corner[1]], [0, 0, 1]])
     target = Layer(np.dstack([np.zeros((*alpha.shape, 3), np.uint8), alpha]), camera @ onto)
-    size = float(np.sqrt(alpha.size) * motion.zoom_factors(camera).mean())
-    return Scene(background, camera, target, motion.map_point(camera, middle), size)
+    centre, zooms = motion.on_background(camera, middle)[:2]
+    return Scene(background, camera, target, centre, float(np.sqrt(alpha.size) * np.mean(zooms)))
 
 
-def _distractor(
-    rng: Generator, cutout: Cutout, options: ClipOptions, scene: Scene, step: float
-) -> Layer | None:
-    """Move a similar object on a trajectory of its own, or let it stand on the ground.
+def _distractors(rng: Generator, options: ClipOptions, scene: Scene, step: float) -> list[Layer]:
+    """Move similar objects on trajectories of their own, or let them stand on the ground.
 
-    None where it would start on the target: nobody could tell which of the two is meant.
+    Those that would start on the target are left out: nobody could tell which of the two is meant.
     """
-    size = max(scene.size * rng.uniform(0.7, 1.3), MIN_SIZE)
-    trajectory = motion.object_trajectory(
-        rng, (options.height, options.width), options.length, size, step, leaves=True
-    )
-    if scene.distance(trajectory) < 0.6 * (size + scene.size):
-        return None
-    if rng.random() < 0.4:
-        trajectory = motion.fixed_to_ground(scene.camera, trajectory.centre[0], 0)
-    else:
-        trajectory = motion.deform(rng, trajectory, options.scale_change, options.turn)
-    return _make_layer(cutout, size, trajectory)
+    layers, frame = [], (options.height, options.width)
+    for cutout in scene.similar:
+        size = max(scene.size * rng.uniform(0.7, 1.3), MIN_SIZE)
+        path = motion.object_trajectory(rng, frame, options.length, size, step, leaves=True)
+        if scene.distance(path) < 0.6 * (size + scene.size):
+            continue
+        if rng.random() < 0.4:
+            path = motion.fixed_to_ground(scene.camera, path.centre[0], 0)
+        else:
+            path = motion.deform(rng, path, options.scale_change, options.turn)
+        layers.append(_make_layer(cutout, size, path))
+    return layers
 
 
 def _occluders(
