@@ -72,10 +72,9 @@ def scale_factors(rng: Generator, length: int, change: float) -> np.ndarray:
 def object_trajectory(
     rng: Generator, frame: Shape, length: int, size: float, step: float, leaves: bool
 ) -> Trajectory:
-    """Return a rigid trajectory that starts inside the frame.
+    """Return a rigid trajectory from inside the frame, of `size` pixels and `step` per frame (RMS).
 
-    `size` in pixels keeps it from the borders; `step` is pixels per frame (RMS). A trajectory that
-    `leaves` may go out of the frame and come back.
+    If it `leaves` it may go out of the frame and come back, otherwise it keeps within the borders.
     """
     extent = np.array(frame[::-1], np.float64)
     border = np.minimum(0.6 * size, extent / 2)

@@ -55,14 +55,18 @@ def plan_clip(rng: Generator, textures: Textures, options: ClipOptions) -> ClipP
 
 def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> ClipPlan:
     """Plan a clip whose first frame is yet to be checked."""
+    # Background, camera and target.
     size = motion.log_uniform(rng, *options.object_size)
     size *= np.sqrt(options.height * options.width)
     step = motion.log_uniform(rng, *options.speed) * size
     on_region = rng.random() < options.region
     make_scene = _region_scene if on_region else _object_scene
     scene = make_scene(rng, textures, options, size, step)
+    # What is behind and in front of the target.
     distractors = _distractors(rng, options, scene, step)
-    occluders = _occluders(rng, textures, options, scene)
+    count = int(rng.integers(*options.occluders, endpoint=True))
+    occluders = _occluders(rng, textures, scene, count)
+    # A camera that shakes moves everything.
     shake = _camera_shake(rng, options)
     for layer in (scene.target, *distractors, *occluders):
         layer.matrices[:, :, 2] += shake
@@ -149,11 +153,8 @@ def _distractors(rng: Generator, options: ClipOptions, scene: Scene, step: float
     return layers
 
 
-def _occluders(
-    rng: Generator, textures: Textures, options: ClipOptions, scene: Scene
-) -> list[Layer]:
-    """Make objects that meet the target once, well after the start, and hide it or a part of it."""
-    count = int(rng.integers(*options.occluders, endpoint=True))
+def _occluders(rng: Generator, textures: Textures, scene: Scene, count: int) -> list[Layer]:
+    """Let objects meet the target once, well after the start, and hide it or a part of it."""
     layers = []
     for cutout in textures.cutouts(rng, count) if count else []:
         if scene.similar and rng.random() < 0.3:

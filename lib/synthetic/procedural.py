@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from lib.synthetic.textures import Cutout, Region, blob, textured_rectangle
+from lib.synthetic.textures import Cutout, Region, blob, textured_region
 
 PATTERNS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {  # of u, v in periods
     "stripes": lambda u, v: u % 1 < 0.5,
@@ -42,7 +42,7 @@ class ProceduralTextures:
 
     def region(self, rng: Generator) -> Region:
         """Return a background and a rectangle in it."""
-        return textured_rectangle(rng, self.background(rng))
+        return textured_region(rng, self.background(rng))
 
 
 def _object(rng: Generator, kind: str, palette: np.ndarray) -> Cutout:

@@ -35,9 +35,8 @@ class Area(NamedTuple):
 class Annotation(NamedTuple):
     """The truth of T frames, in the order asked for.
 
-    A box is the extent of the target's part inside the image, before occlusion (as in GOT-10k and
-    LaSOT). Where the target is not visible it is 0, 0, 0, 0 if the target has left the image, and
-    keeps its extent if it is hidden.
+    A box is the extent of the target inside the image, occluded or not (as in GOT-10k and LaSOT);
+    0, 0, 0, 0 where the target has left the image.
     """
 
     boxes_xywh: np.ndarray  # (T, 4) float64 pixels, whole numbers

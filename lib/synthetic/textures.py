@@ -98,7 +98,7 @@ class PhotoTextures:
             order = rng.permutation(len(segments))
             regions = [segments[order[i % len(order)]] for i in range(count)]
         else:
-            regions = [_random_blob(rng, image) for _ in range(count)]
+            regions = [textured_region(rng, image, as_blob=True) for _ in range(count)]
         return [_cut(region, mirrored=rng.random() < 0.5) for region in regions]
 
     def region(self, rng: Generator) -> Region:
@@ -106,7 +106,7 @@ class PhotoTextures:
         image, segments = self._draw(rng)
         if rng.random() < 1 - self._rectangles:
             return segments[rng.integers(len(segments))]
-        return textured_rectangle(rng, image)
+        return textured_region(rng, image)
 
     def _draw(self, rng: Generator) -> tuple[np.ndarray, list[Region]]:
         """Read a random image and list its usable segments (never none)."""
@@ -180,14 +180,11 @@ def _cut(region: Region, mirrored: bool) -> Cutout:
     return Cutout(np.ascontiguousarray(rgb[:, ::step]), np.ascontiguousarray(alpha[:, ::step]))
 
 
-def _random_blob(rng: Generator, image: np.ndarray) -> Region:
-    """Choose a blob-shaped part of an image."""
-    region = textured_rectangle(rng, image)
-    return region._replace(alpha=blob(rng, *region.alpha.shape))
+def textured_region(rng: Generator, image: np.ndarray, as_blob: bool = False) -> Region:
+    """Choose a textured rectangle, or a blob in it, of 0.12 to 0.4 of the image's shorter side.
 
-
-def textured_rectangle(rng: Generator, image: np.ndarray) -> Region:
-    """Choose a textured rectangle, 0.12 to 0.4 of the image's side, its aspect 1:3 to 3:1."""
+    Its aspect is between 1:3 and 3:1.
+    """
     height, width = image.shape[:2]
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     candidates = []
@@ -196,9 +193,10 @@ def textured_rectangle(rng: Generator, image: np.ndarray) -> Region:
         stretch = np.exp(rng.uniform(-0.55, 0.55))
         w, h = max(round(size * stretch), 2), max(round(size / stretch), 2)
         x, y = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
-        region = Region(image, np.full((h, w), 255, np.uint8), (x, y))
-        candidates.append((grey[y : y + h, x : x + w].std(), region))
-    return max(candidates, key=lambda candidate: candidate[0])[1]
+        candidates.append((float(grey[y : y + h, x : x + w].std()), x, y, w, h))
+    _, x, y, w, h = max(candidates, key=lambda candidate: candidate[0])
+    alpha = blob(rng, h, w) if as_blob else np.full((h, w), 255, np.uint8)
+    return Region(image, alpha, (x, y))
 
 
 def blob(rng: Generator, height: int, width: int) -> np.ndarray:
