@@ -47,10 +47,8 @@ def cache_paths(data: Path, name: str) -> tuple[Path, Path]:
     """Where a cache may be, best first: beside the data, in the project."""
     beside = data / ".cache" if data.is_dir() else data.parent / ".cache"
     digest = hashlib.blake2b(str(data.resolve()).encode(), digest_size=6).hexdigest()
-    return (
-        beside / f"{data.stem}-{name}.npz",
-        PROJECT_ROOT / ".cache" / f"{name}-{digest}.npz",
-    )
+    in_project = PROJECT_ROOT / ".cache" / f"{name}-{digest}.npz"
+    return beside / f"{data.stem}-{name}.npz", in_project
 
 
 def _load(path: Path, stamp: str, fields: Iterable[str]) -> Arrays | None:

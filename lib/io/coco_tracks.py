@@ -43,14 +43,11 @@ class Track(NamedTuple):
 
 
 def read_tracks(text: str, path: Path) -> dict[str, Track]:
-    """Read all tracks; they are called `<video>_<track>`. Crowds are left out.
-
-    Args:
-        text: the JSON.
-        path: where it is from, for messages.
+    """Parse a JSON text into tracks, called `<video>_<track>`. Crowds are left out.
 
     Raises:
-        ValueError: no JSON, no videos or tracks in it, or an entry that lacks something.
+        ValueError: no JSON, no videos or tracks in it, or an entry that lacks something; names
+            `path`.
     """
     lists = _parse(text, path)
     names = {v["id"]: _clean(str(v.get("name", v["id"]))) for v in lists["videos"]}
@@ -96,11 +93,9 @@ def _images_by_video(
     """Images of each video in temporal order."""
     by_video: dict[Any, list[Entry]] = {}
     for image in images:
-        video = image["video_id"]
+        name, video = image["id"], image["video_id"]
         if video not in names:
-            raise ValueError(
-                f"{path}: image {image['id']} is of video {video}, which is not in 'videos'"
-            )
+            raise ValueError(f"{path}: image {name} is of video {video}, which is not in 'videos'")
         by_video.setdefault(video, []).append(image)
     for group in by_video.values():
         for key in FRAME_KEYS:
@@ -127,7 +122,7 @@ def _boxes_by_track(
         image, box = entry["image_id"], entry["bbox"]
         if image not in images:
             raise ValueError(f"{place} is of image {image}, which is not in 'images'")
-        if not _is_box(box):
+        if not isinstance(box, list) or [isinstance(v, int | float) for v in box] != [True] * 4:
             raise ValueError(f"{place}: bbox is {box!r}; x, y, w, h are needed")
         track = boxes.setdefault((images[image]["video_id"], entry[key]), {})
         if image in track:
@@ -136,13 +131,6 @@ def _boxes_by_track(
     if not boxes:
         raise ValueError(f"{path}: no objects in it")
     return boxes
-
-
-def _is_box(box: object) -> bool:
-    """Whether it is a list of four numbers."""
-    if not isinstance(box, list) or len(box) != 4:
-        return False
-    return all(isinstance(value, int | float) for value in box)
 
 
 def _clean(name: str) -> str:

@@ -34,15 +34,8 @@ def load_boxes(path: str | Path, store: Store | None = None) -> np.ndarray:
 def load_column(path: str | Path, store: Store | None = None) -> np.ndarray:
     """Read a list of numbers, one per line or all on one comma-separated line (flags, times).
 
-    Args:
-        store: what `path` is relative to.
-
     Returns:
-        values: float64 (n,), in the order of the file.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: something is not a number; names the file and the line.
+        values: float64 (n,), in the order of the file. Arguments and errors: see `load_boxes`.
     """
     return _load_table(path, store, None).reshape(-1)
 

@@ -41,7 +41,7 @@ class OwnSequence(NamedTuple):
     name: str
     place: str  # folder of images or video, a path in the store
     boxes: str  # file of boxes, a path in the store
-    origin: str = ""  # the list that names it, for messages; empty: its own files
+    origin: str = ""  # the list that names it and ": ", for messages; empty: its own files
     track: Track | None = None  # from COCO: boxes and images by name
 
 
@@ -57,13 +57,13 @@ def own_sequences(store: Store) -> dict[str, OwnSequence]:
     read = {CSV_FILE: _from_csv, COCO_FILE: _from_coco}[lists[0]] if lists else _from_files
     sequences: dict[str, OwnSequence] = {}
     for sequence in read(store):
-        origin, name = sequence.origin or store.root, sequence.name
+        origin, name = sequence.origin or f"{store.root}: ", sequence.name
         if not re.fullmatch(r"[\w-][\w.-]*", name):
             allowed = "letters, digits, _, - and . are allowed"
-            raise ValueError(f"{origin}: sequence name {name!r}: {allowed}")
+            raise ValueError(f"{origin}sequence name {name!r}: {allowed}")
         if name in sequences:
             places = f"{sequences[name].place} and {sequence.place}"
-            raise ValueError(f"{origin}: the name {name!r} stands for {places}")
+            raise ValueError(f"{origin}the name {name!r} stands for {places}")
         sequences[name] = sequence
     return sequences
 
@@ -76,16 +76,15 @@ def own_lists(store: Store) -> list[str]:
 def own_boxes(store: Store, sequence: OwnSequence) -> np.ndarray:
     """Read the boxes of a sequence, (T, 4) float64 xywh, pixels of the image, NaN where unknown.
 
-    Raises:
-        FileNotFoundError: the file is not there. ValueError: a line is not four numbers.
+    Raises as `load_boxes`.
     """
     if sequence.track is not None:
         return sequence.track.boxes_xywh
     try:
         return load_boxes(sequence.boxes, store)
     except FileNotFoundError as error:
-        message = f"{_origin(sequence)}no file of boxes"
-        raise FileNotFoundError(errno.ENOENT, message, str(store.root / sequence.boxes)) from error
+        text, path = f"{sequence.origin}no file of boxes", store.root / sequence.boxes
+        raise FileNotFoundError(errno.ENOENT, text, str(path)) from error
 
 
 def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
@@ -102,11 +101,11 @@ def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
     inside = _names(store, sequence.place)
     if inside is None:
         place = store.root / sequence.place
-        raise FileNotFoundError(f"{_origin(sequence)}no folder of images and no video {place}")
+        raise FileNotFoundError(f"{sequence.origin}no folder of images and no video {place}")
     folder = f"{sequence.place}/{IMAGE_FOLDER}" if IMAGE_FOLDER in inside else sequence.place
     names = sorted(filter(is_image_name, store.names(folder)), key=by_number)
     if not names:
-        raise ValueError(f"{_origin(sequence)}no frames in {store.root / folder}")
+        raise ValueError(f"{sequence.origin}no frames in {store.root / folder}")
     return [f"{folder}/{name}" for name in names]
 
 
@@ -114,13 +113,11 @@ def check_boxes(
     store: Store, sequence: OwnSequence, boxes: int, frames: int, *, first_is_enough: bool
 ) -> None:
     """Refuse a number of boxes that does not fit the frames; ValueError names both and places."""
-    if boxes == frames or (first_is_enough and boxes == 1):
-        return
-    allowed = "one per frame, or the first alone" if first_is_enough else "one per frame"
-    raise ValueError(
-        f"{boxes} boxes in {store.root / sequence.boxes}, but {frames} frames in "
-        f"{store.root / sequence.place}; needed: {allowed}"
-    )
+    if boxes != frames and not (first_is_enough and boxes == 1):
+        box_file, place = store.root / sequence.boxes, store.root / sequence.place
+        needed = "one per frame" + ", or the first alone" * first_is_enough
+        text = f"{boxes} boxes in {box_file}, but {frames} frames in {place}; needed: {needed}"
+        raise ValueError(text)
 
 
 def _from_files(store: Store) -> list[OwnSequence]:
@@ -145,21 +142,19 @@ def _from_csv(store: Store) -> list[OwnSequence]:
     reader = csv.reader(store.read_text(CSV_FILE).splitlines())
     header = [cell.strip() for cell in next(reader, [])]
     if not set(CSV_COLUMNS) <= set(header):
-        raise ValueError(
-            f"{path}, line 1: a header with the columns {','.join(CSV_COLUMNS)} is needed; "
-            f"given: {','.join(header) or 'nothing'}"
-        )
+        needed = f"a header with the columns {','.join(CSV_COLUMNS)} is needed"
+        raise ValueError(f"{path}, line 1: {needed}; given: {','.join(header) or 'nothing'}")
     sequences = []
     for row in reader:
-        if not row:
+        if not row:  # a blank line
             continue
-        origin = f"{path}, line {reader.line_num}"
+        origin = f"{path}, line {reader.line_num}: "
         if len(row) != len(header):
-            raise ValueError(f"{origin}: {len(row)} cells, expected {len(header)}")
+            raise ValueError(f"{origin}{len(row)} cells, expected {len(header)}")
         cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
         for column in CSV_COLUMNS:
             if not cells[column]:
-                raise ValueError(f"{origin}: {column} is empty")
+                raise ValueError(f"{origin}{column} is empty")
         frames, boxes = (_relative(store, cells[column]) for column in ("frames", "boxes"))
         sequences.append(OwnSequence(cells["name"], frames, boxes, origin))
     return sequences
@@ -177,7 +172,7 @@ def _from_coco(store: Store) -> list[OwnSequence]:
     path = store.root / COCO_FILE
     tracks = read_tracks(store.read_text(COCO_FILE), path)
     folder = COCO_IMAGES if COCO_IMAGES in store.names("") else ""
-    return [OwnSequence(n, folder, COCO_FILE, str(path), track) for n, track in tracks.items()]
+    return [OwnSequence(n, folder, COCO_FILE, f"{path}: ", track) for n, track in tracks.items()]
 
 
 def _track_frames(store: Store, sequence: OwnSequence, track: Track) -> list[str]:
@@ -213,10 +208,5 @@ def _count(store: Store, sequence: OwnSequence) -> int:
         raise ValueError(f"{sequence.place}: videos cannot be read out of an LMDB file")
     path = store.root / sequence.place
     if not path.is_file():
-        raise FileNotFoundError(f"{_origin(sequence)}no video {path}")
+        raise FileNotFoundError(f"{sequence.origin}no video {path}")
     return VideoFile(path).count
-
-
-def _origin(sequence: OwnSequence) -> str:
-    """The beginning of a message about a sequence that a list names."""
-    return f"{sequence.origin}: " if sequence.origin else ""

@@ -32,21 +32,18 @@ class Store(Protocol):
 
     def read_bytes(self, path: str) -> bytes:
         """Return a file's content; FileNotFoundError if there is none."""
-        ...
 
     def names(self, folder: str) -> list[str]:
         """Return the sorted names of a folder's entries; "" is the root.
 
         FileNotFoundError: there is no such folder (an empty one cannot be packed).
         """
-        ...
 
     def stamp(self, paths: Iterable[str]) -> str:
         """Return a text that changes when one of these files does.
 
         FileNotFoundError: one is missing.
         """
-        ...
 
     def read_text(self, path: str) -> str:
         """Return a text file (UTF-8); ValueError names a file that is not text."""
@@ -67,12 +64,10 @@ class FolderStore(Store):
             raise FileNotFoundError(f"no folder {self.root}")
 
     def read_bytes(self, path: str) -> bytes:
-        """See `Store`."""
         with open(self._prefix + path, "rb") as file:
             return file.read()
 
     def names(self, folder: str) -> list[str]:
-        """See `Store`."""
         return sorted(name for name in os.listdir(self._prefix + folder) if name[0] != ".")
 
     def stamp(self, paths: Iterable[str]) -> str:
@@ -93,7 +88,6 @@ class LmdbStore(Store):
             raise FileNotFoundError(f"no LMDB file {self.root}")
 
     def read_bytes(self, path: str) -> bytes:
-        """See `Store`."""
         with self._transaction() as transaction:
             content = transaction.get(path.encode())
         if content is None:
@@ -101,11 +95,10 @@ class LmdbStore(Store):
         return content
 
     def names(self, folder: str) -> list[str]:
-        """See `Store`."""
         prefix = f"{folder}/".encode() if folder else b""
         names = []
         with self._transaction() as transaction, transaction.cursor() as cursor:
-            more = cursor.set_range(prefix) if prefix else cursor.first()
+            more = cursor.set_range(prefix)
             while more and cursor.key().startswith(prefix):
                 name, slash, _ = cursor.key()[len(prefix) :].partition(b"/")
                 names.append(name.decode())
@@ -136,10 +129,9 @@ class LmdbStore(Store):
 
 
 def open_store(path: str | Path) -> Store:
-    """Open a folder or an LMDB file (a folder that holds `data.mdb` counts as one).
+    """Open a folder or an LMDB file (also a folder that holds `data.mdb`).
 
-    Raises:
-        FileNotFoundError: neither is there.
+    FileNotFoundError: neither is there.
     """
     path = Path(path)
     if path.is_file() or (path / "data.mdb").is_file():
@@ -160,31 +152,25 @@ def decode_text(data: bytes, path: str | Path) -> str:
         raise ValueError(f"{path}: not a text file ({error.reason})") from None
 
 
-def pack_lmdb(folder: str | Path, target: str | Path, *, progress: Callable[[int], None]) -> int:
-    """Pack a folder into one LMDB file that appears whole or not at all.
+def pack_lmdb(folder: Path, target: Path, *, progress: Callable[[int], None]) -> int:
+    """Pack a folder into one LMDB file that appears whole or not at all; return how many files.
 
     Args:
         target: file to write, usually `packed_path(folder)`; replaced if there is one.
         progress: called with the number of bytes of each file.
 
-    Returns:
-        Number of files packed.
-
     Raises:
-        FileNotFoundError: there is no such folder, or no file in it.
-        ValueError: a path is too long for a key.
+        FileNotFoundError: no such folder, or no file in it. ValueError: a path too long for a key.
     """
-    folder = Path(folder)
     paths = sorted(_walk(folder), key=str.encode)
     if not paths:
         raise FileNotFoundError(f"no files in {folder}")
-    for path in paths:
-        if len(path.encode()) > MAX_KEY:
-            raise ValueError(f"{path}: a path of more than {MAX_KEY} bytes cannot be packed")
+    if too_long := [path for path in paths if len(path.encode()) > MAX_KEY]:
+        raise ValueError(f"{too_long[0]}: a path of more than {MAX_KEY} bytes cannot be packed")
     # Each value starts on a page of its own; keys and tree take some more.
     sizes = (os.path.getsize(folder / path) for path in paths)
     capacity = sum(size + 3 * PAGE for size in sizes) * 11 // 10 + 64 * 2**20
-    with atomic_path(Path(target)) as temporary:
+    with atomic_path(target) as temporary:
         _fill(temporary, folder, paths, capacity, progress)
     return len(paths)
 

@@ -30,12 +30,14 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".m
 MAX_DECODED = 32  # frames ahead that are decoded rather than jumped over
 MAX_OPEN = 4  # decoders that a training process keeps; one of 1080p takes some 50 MB
 SEEK_MARGINS = (0, 16, 64, 256)  # frames before the wanted one that seeking aims at, in turn
+OPENCV = f"OpenCV {cv2.__version__}"
 NOT_A_VIDEO = (
-    f"not a video that OpenCV {cv2.__version__} can read: another kind of file, truncated, or in "
-    "an unknown codec"
+    f"not a video that {OPENCV} can read: another kind of file, truncated, or in an unknown codec"
 )
-NO_FRAME = (
-    f"opens, but gives no frame (broken, or in a codec that OpenCV {cv2.__version__} cannot read)"
+NO_FRAME = f"opens, but gives no frame (broken, or in a codec that {OPENCV} cannot read)"
+UNORDERED = (
+    "the times of its frames do not increase, so that every jump decodes it from the start; for "
+    "training, turn it into a folder of images"
 )
 
 
@@ -79,17 +81,14 @@ class VideoFile:
     def count(self) -> int:
         """Number of frames that can be decoded; the first time, the whole file is.
 
-        Raises:
-            FileNotFoundError: no such file. VideoError: not a video, or without frames.
+        FileNotFoundError: no such file. VideoError: not a video, or without frames.
         """
         return len(self._times)
 
     def read(self, index: int) -> np.ndarray:
-        """Decode a frame, counted from 0: (H, W, 3) uint8 RGB, turned as the file says.
+        """Decode a frame, counted from 0: (H, W, 3) uint8 RGB, rotated as the file says.
 
-        Raises:
-            IndexError: there is no such frame. ImageError: it cannot be decoded.
-            FileNotFoundError, VideoError: see `count`.
+        IndexError: there is no such frame. ImageError: it cannot be decoded. Others: see `count`.
         """
         if not 0 <= index < self.count:
             raise IndexError(f"{self.path} has the frames 0 to {self.count - 1}; wanted: {index}")
@@ -118,7 +117,7 @@ class VideoFile:
         return cached_arrays(self.path, name, stamp, ["times"], self._read_times)["times"]
 
     def _read_times(self) -> dict[str, np.ndarray]:
-        """Decode the file from end to end."""
+        """Decode the whole file once."""
         logger.info("%s: counting the frames (once)", self.path)
         capture = self._open()
         times = []
@@ -128,19 +127,14 @@ class VideoFile:
         if not times:
             raise VideoError(f"{self.path}: {NO_FRAME}")
         if (np.diff(times) <= 0).any():
-            logger.warning(
-                "%s: the times of its frames do not increase, so that every jump decodes it from "
-                "the start; for training, turn it into a folder of images",
-                self.path,
-            )
+            logger.warning("%s: %s", self.path, UNORDERED)
         return {"times": np.array(times)}
 
     def _open(self) -> cv2.VideoCapture:
         """Start decoding at the first frame."""
         self.close()
+        options = [cv2.CAP_PROP_N_THREADS, 1]  # tracking and loading have their own
         with quiet_opencv():
-            # One thread: tracking and loading have their own.
-            options = [cv2.CAP_PROP_N_THREADS, 1]
             capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, options)
         if not capture.isOpened():
             raise VideoError(f"{self.path}: {NOT_A_VIDEO}")
@@ -207,21 +201,13 @@ Frame = Path | VideoFrame
 
 
 def video_frames(path: Path) -> tuple[VideoFrame, ...]:
-    """Name all frames of a video; they share one decoder.
-
-    Raises:
-        FileNotFoundError, VideoError: see `VideoFile.count`.
-    """
+    """Name all frames of a video, which share one decoder; raises as `VideoFile.count`."""
     video = VideoFile(path)
     return tuple(VideoFrame(video, number) for number in range(video.count))
 
 
 def read_frame(frame: Frame) -> np.ndarray:
-    """Read a frame of a folder or a video: (H, W, 3) uint8 RGB.
-
-    Raises:
-        ImageError: it cannot be decoded. OSError: it cannot be read.
-    """
+    """Read a frame, (H, W, 3) uint8 RGB; ImageError: not decodable, OSError: not readable."""
     return frame.video.read(frame.number) if isinstance(frame, VideoFrame) else read_rgb(frame)
 
 
