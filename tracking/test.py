@@ -35,33 +35,27 @@ from lib.test.evaluation.running import Summary, run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.tools.video.screen import Screen
-from lib.utils.program import run_program
+from lib.utils.program import at_least, make_parser, run_program
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("--tracker", "--tracker_name", default="aiatrack", choices=["aiatrack"])
-    add("--dataset", "--dataset_name", default="otb", choices=list(LAYOUTS), metavar="NAME",
-        help=f"one of {', '.join(LAYOUTS)} (default: otb)")  # fmt: skip
+    sets = f"one of {', '.join(LAYOUTS)} (default: otb)"
+    add("--dataset", "--dataset_name", default="otb", choices=LAYOUTS, metavar="NAME", help=sets)
     add_tracker_arguments(parser)
     add("--seq", "--sequence", help="only these, by name or index, separated by commas")
-    add("--threads", type=int, default=0, help="worker processes; 0 tracks in this one")
-    add("--batch", type=int, default=1, metavar="N",
-        help="sequences that each network tracks in lock-step (default: 1)")  # fmt: skip
+    threads_help = "worker processes; 0 tracks in this one"
+    add("--threads", type=at_least(0), default=0, help=threads_help)
+    batch_help = "sequences that each network tracks in lock-step (default: 1)"
+    add("--batch", type=at_least(1), default=1, metavar="N", help=batch_help)
     add("--results", type=Path, help="folder for results (default: test/tracking_results)")
-    add(
-        "--allow-missing", action="store_true", help="sequences that are not on disk are no failure"
-    )
+    missing_help = "sequences that are not on disk are no failure"
+    add("--allow-missing", action="store_true", help=missing_help)
     add("--show", action="store_true", help="show frames and boxes while tracking (needs a screen)")
     args = parser.parse_args()
-    if args.threads < 0:
-        parser.error(f"--threads must be 0 or more; given: {args.threads}")
-    if args.batch < 1:
-        parser.error(f"--batch must be 1 or more; given: {args.batch}")
     if args.show and args.threads:
         parser.error("--show needs --threads 0")
     if args.show and args.batch > 1:

@@ -15,21 +15,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.test.tracker import load_tracker
 from lib.test.vot.regions import BOX_OF_MASK
 from lib.test.vot.session import REGIONS, Answers, VotSession, import_trax, load_refiner
-from lib.utils.program import run_program
+from lib.utils.program import make_parser, run_program
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("--param", default="baseline", help="recipe: a name or a .yaml path")
     add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ...")
     add("--region", default="rectangle", choices=REGIONS, help="what is answered")
-    add("--box-of-mask", default="tight", choices=list(BOX_OF_MASK),
-        help="the box that the tracker starts from where a mask is given")  # fmt: skip
+    box_help = "the box that the tracker starts from where a mask is given"
+    add("--box-of-mask", default="tight", choices=list(BOX_OF_MASK), help=box_help)
     add("--refiner", metavar="MODULE:FACTORY", help="makes masks of boxes; needs --region mask")
     return parser.parse_args()
 

@@ -5,7 +5,7 @@
     .venv-vot/bin/vot --registry DIR test aiatrack
 
 writes DIR/trackers.ini, which starts this checkout with this Python. DIR may be a workspace, made
-by `vot initialize vot2020/shortterm --workspace DIR` or, of two composed clips and without any
+by `vot initialize vot2020/shortterm --workspace DIR` or, of two synthetic clips and without any
 download, by --local-stack:
 
     python tracking/vot_workspace.py --registry DIR --local-stack
@@ -15,6 +15,7 @@ download, by --local-stack:
 """
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -25,29 +26,30 @@ from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.vot.regions import BOX_OF_MASK
 from lib.test.vot.session import REGIONS
 from lib.test.vot.workspace import write_local_stack, write_registry
-from lib.utils.program import run_program
+from lib.utils.program import make_parser, run_program
 
 PROGRAM = Path(__file__).resolve().with_name("vot_tracker.py")
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("--registry", type=Path, required=True, metavar="DIR", help="folder for trackers.ini")
     add("--param", default="baseline", help="recipe: a name or a .yaml path")
     add("--checkpoint", type=Path, help="weights; default: the recipe's under checkpoints/")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ...")
     add("--region", default="rectangle", choices=REGIONS, help="what the tracker answers")
-    add("--box-of-mask", default="tight", choices=list(BOX_OF_MASK),
-        help="the box that the tracker starts from where a mask is given")  # fmt: skip
-    add("--refiner", metavar="MODULE:FACTORY",
+    box_help = "the box that the tracker starts from where a mask is given"
+    add("--box-of-mask", default="tight", choices=list(BOX_OF_MASK), help=box_help)
+    add(
+        "--refiner",
+        metavar="MODULE:FACTORY",
         help="with --region mask: makes masks of boxes (lib/test/vot/session.py: MaskRefiner); "
-        "without it boxes are filled")  # fmt: skip
+        "without it boxes are filled",
+    )
     add("--label", default="AiATrack", help="name in the toolkit's tables")
-    add("--local-stack", action="store_true", help="make DIR a workspace of composed clips too")
+    add("--local-stack", action="store_true", help="make DIR a workspace of synthetic clips too")
     args = parser.parse_args()
     if args.refiner and args.region != "mask":
         parser.error("--refiner needs --region mask")
@@ -65,13 +67,16 @@ def make_command(args: argparse.Namespace) -> list[str]:
     if not checkpoint.is_file():
         raise FileNotFoundError(f"no checkpoint at {checkpoint}")
     is_file = args.param.endswith((".yaml", ".yml"))
-    command = [
-        *(sys.executable, str(PROGRAM), "--device", args.device),
-        *("--param", str(Path(args.param).resolve()) if is_file else args.param),
-        *("--checkpoint", str(checkpoint.resolve())),
-        *("--region", args.region, "--box-of-mask", args.box_of_mask),
-    ]
-    return command + (["--refiner", args.refiner] if args.refiner else [])
+    options = {
+        "--device": args.device,
+        "--param": str(Path(args.param).resolve()) if is_file else args.param,
+        "--checkpoint": str(checkpoint.resolve()),
+        "--region": args.region,
+        "--box-of-mask": args.box_of_mask,
+        "--refiner": args.refiner,
+    }
+    pairs = (pair for pair in options.items() if pair[1])
+    return [sys.executable, str(PROGRAM), *itertools.chain.from_iterable(pairs)]
 
 
 def main() -> int:

@@ -85,7 +85,7 @@ class HeldFrame:
         """Wait until a process waits for this frame; return the end to write to."""
         return until(self._open)
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Put the image in place, for those who have not opened the frame yet."""
         temporary = self.path.with_suffix(".new")
         temporary.write_bytes(self.image)
@@ -181,7 +181,7 @@ def test_a_worker_killed_by_a_signal_is_replaced(
     process = run("--threads", "1")
     end = held.wait_for_reader()
     (worker,) = workers(process.pid)
-    held.mend()
+    held.fix()
     os.kill(worker, signal.SIGSEGV)
     os.close(end)
     status, out, err = finish(process)
@@ -212,7 +212,7 @@ def test_a_sequence_that_kills_two_workers_has_failed(
     assert counted(tmp_path) == {"b", "c"}
     assert boxes(tmp_path) == {n: text for n, text in expected.items() if not n.startswith("a")}
 
-    held.mend()
+    held.fix()
     status, out, err = finish(run())
     assert status == 0 and "1 sequences tracked" in out and "2 were finished before" in out
     assert boxes(tmp_path) == expected
@@ -240,7 +240,7 @@ def test_workers_end_when_the_main_process_is_killed(
     orphans = workers(process.pid)
     process.kill()
     process.wait()
-    held.mend()
+    held.fix()
     held.release(end)
     until(lambda: None if any(alive(pid) for pid in orphans) else True)
     process.communicate()
@@ -280,7 +280,7 @@ def test_two_runs_at_once_of_the_same_weights(
     assert counted(tmp_path) == {"a", "b"}
     for path in (tmp_path / "results").rglob("a_run.json"):
         path.unlink()  # so that the second run saves a again, while the first one runs
-    held.mend()
+    held.fix()
     status, out, err = finish(run())
     assert status == 0 and "2 sequences tracked" in out and "1 were finished before" in out, err
     held.release(end)
@@ -294,7 +294,7 @@ def test_two_runs_at_once_of_different_settings(
 ) -> None:
     first = run()
     end = held.wait_for_reader()
-    held.mend()
+    held.fix()
     status, out, err = finish(run("--hyper", "5,2,-9"))
     assert status == 0 and "3 sequences tracked" in out, err  # nothing of the first run counts
     held.release(end)

@@ -190,9 +190,9 @@ REFUSED = [
     (["--checkpoint", "none.pth", "--seq", "Deer"], "no checkpoint at none.pth"),
     (["--param", "basline", "--seq", "Deer"], "no recipe 'basline'"),
     (["--dataset", "otb99"], "invalid choice: 'otb99'"),
-    (["--threads", "-1"], "--threads must be 0 or more"),
-    (["--batch", "0"], "--batch must be 1 or more; given: 0"),
-    (["--batch", "two"], "argument --batch: invalid int value: 'two'"),
+    (["--threads", "-1"], "argument --threads: must be 0 or more; given: -1"),
+    (["--batch", "0"], "argument --batch: must be 1 or more; given: 0"),
+    (["--batch", "two"], "argument --batch: invalid whole_number value: 'two'"),
     (["--batch", "4", "--show"], "one sequence at a time: it needs --batch 1, not 4"),
 ]
 

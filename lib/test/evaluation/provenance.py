@@ -12,13 +12,22 @@ from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.onnx.session import choose_providers, import_onnxruntime, onnx_files
 from lib.test.evaluation.results import Provenance
 from lib.test.parameter.aiatrack import find_checkpoint
+from lib.test.tracker.calibration import calibration_files
 from lib.test.tracker.onnx_tracker import default_folder
 from lib.test.tracker.options import TrackerOptions
-from lib.utils.device import choose_device
+from lib.utils.device import choose_device, device_name
 from lib.utils.paths import PROJECT_ROOT
 
-# The code that decides a box; the rest of the project may change without making results stale.
-CODE = ("lib/config", "lib/models", "lib/test/parameter", "lib/test/tracker", "lib/utils")
+BOX_CODE = (
+    "lib/config",
+    "lib/models",
+    "lib/test/parameter",
+    "lib/test/tracker",
+    "lib/utils/box_ops.py",
+    "lib/utils/checkpoint.py",
+    "lib/utils/crop.py",
+    "lib/utils/image.py",
+)
 
 
 def make_provenance(options: TrackerOptions, *, batched: bool = False) -> Provenance:
@@ -33,25 +42,32 @@ def make_provenance(options: TrackerOptions, *, batched: bool = False) -> Proven
     Raises:
         FileNotFoundError: no such recipe or checkpoint.
     """
-    cfg = load_config(options.config)
+    cfg, images = load_config(options.config), options.calibration
     return {
-        "checkpoint": _digest(_weight_files(options, cfg)),
+        "checkpoint": digest(_weight_files(options, cfg)),
         "config": hashlib.sha256(json.dumps(cfg, sort_keys=True).encode()).hexdigest()[:16],
         "dataset": options.dataset,
         "hyper": list(options.hyper) if options.hyper else None,
-        "code": _digest(
-            sorted(f for folder in CODE for f in (PROJECT_ROOT / folder).rglob("*.py"))
-        ),
+        "code": digest(code_files(options)),
         "device": _device_name(options),
         "backend": options.backend,
         "precision": options.precision,
         "compile": options.compile,
-        "calibration": options.calibration,
+        "calibration": digest(calibration_files(images)) if images else None,
         "pooling": options.pooling,
         "plain": options.plain,
         "batched": batched,
         "torch": torch.__version__,
     }
+
+
+def code_files(options: TrackerOptions, root: Path = PROJECT_ROOT) -> list[Path]:
+    """The code that can change a box; the rest may change without making results stale."""
+    places = list(BOX_CODE)
+    if options.precision == "int8" and not options.calibration:
+        places.append("lib/synthetic")  # images to calibrate with
+    files = [f for place in places for f in (root / place, *(root / place).rglob("*.py"))]
+    return sorted(file for file in files if file.is_file())
 
 
 def _weight_files(options: TrackerOptions, cfg: EasyDict) -> list[Path]:
@@ -71,16 +87,15 @@ def _device_name(options: TrackerOptions) -> str:
         provider, *_ = choose_providers(str(options.device), runtime.get_available_providers())
         name = provider if isinstance(provider, str) else provider[0]
         return f"{name} {runtime.__version__} {platform.machine()}"
-    device = choose_device(options.device)
-    is_gpu = device.type == "cuda"
-    return torch.cuda.get_device_name(device) if is_gpu else f"cpu {platform.machine()}"
+    name = device_name(choose_device(options.device))
+    return f"cpu {platform.machine()}" if name == "cpu" else name
 
 
-def _digest(files: list[Path]) -> str:
+def digest(files: list[Path]) -> str:
     """Short SHA-256 of the contents of files, one after another."""
-    digest = hashlib.sha256()
+    value = hashlib.sha256()
     for path in files:
         with open(path, "rb") as file:
             while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
+                value.update(block)
+    return value.hexdigest()[:16]

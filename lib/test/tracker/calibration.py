@@ -29,22 +29,36 @@ def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -
     """Cut windows as the tracker does.
 
     Args:
-        folder: of images like those that will be tracked, the first 8 of which are used; None:
-            synthetic ones.
+        folder: of images like those that will be tracked; None: synthetic ones.
 
     Returns:
         (K, 3, S, S) float32 RGB in [0, 1].
 
     Raises:
-        FileNotFoundError: no such folder, or no image in it. ValueError: an unreadable image.
+        FileNotFoundError, ValueError: see `calibration_files`; an unreadable image.
     """
     generator = np.random.default_rng(SEED)
-    pairs = _synthetic(generator) if folder is None else _from_folder(Path(folder), generator)
+    pairs = _synthetic(generator) if folder is None else _from_folder(folder, generator)
     crops = []
     for image, box in pairs:
         cut = Crop.around(box, params.search_factor, params.search_size).cut(image)
         crops.append(torch.from_numpy(cut.image))
     return torch.stack(crops).permute(0, 3, 1, 2).float() / 255
+
+
+def calibration_files(folder: str | Path) -> list[Path]:
+    """The first 8 images of a folder, by the numbers in their names.
+
+    Raises:
+        FileNotFoundError: no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"calibration: no folder {folder}")
+    names = sorted((p.name for p in folder.iterdir() if is_image_name(p.name)), key=by_number)
+    if not names:
+        raise FileNotFoundError(f"calibration: no image in {folder}")
+    return [folder / name for name in names[:CROPS]]
 
 
 def _synthetic(generator: np.random.Generator) -> Iterator[Pair]:
@@ -54,15 +68,10 @@ def _synthetic(generator: np.random.Generator) -> Iterator[Pair]:
         yield clip.frames[0], clip.boxes_xywh[0]
 
 
-def _from_folder(folder: Path, generator: np.random.Generator) -> Iterator[Pair]:
+def _from_folder(folder: str | Path, generator: np.random.Generator) -> Iterator[Pair]:
     """Images of a folder, with a box drawn anywhere, of a fifth of the shorter side."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"calibration: no folder {folder}")
-    names = sorted((p.name for p in folder.iterdir() if is_image_name(p.name)), key=by_number)
-    if not names:
-        raise FileNotFoundError(f"calibration: no image in {folder}")
-    for name in names[:CROPS]:
-        image = read_rgb(folder / name)
+    for path in calibration_files(folder):
+        image = read_rgb(path)
         height, width = image.shape[:2]
         side = min(height, width) / 5
         x, y = generator.uniform(0, [width - side, height - side])

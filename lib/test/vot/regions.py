@@ -4,7 +4,7 @@ The toolkit's ground truth is masks (VOT2020 and later), the tracker knows boxes
 `session.py`. A mask is (H, W), any dtype, non-zero on the target; column i covers x in [i, i + 1).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,8 +25,7 @@ def tight_box(mask: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: not two-dimensional. EmptyMaskError: nothing in it.
     """
-    left, top, right, bottom = _extent(mask)
-    return np.array([left, top, right - left, bottom - top], np.float64)
+    return _xywh(_extent(mask))
 
 
 def fitting_box(mask: np.ndarray) -> np.ndarray:
@@ -37,20 +36,18 @@ def fitting_box(mask: np.ndarray) -> np.ndarray:
 
     Args, returns, raises: as `tight_box`.
     """
-    sides = list(_extent(mask))  # left, top, right, bottom
-    solid = np.asarray(mask) != 0
-    total = np.count_nonzero(solid)
-    sums = np.pad(solid.astype(np.int64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))  # (H+1, W+1)
+    sides = _extent(mask)
+    counts = (np.asarray(mask) != 0).astype(np.int64)
+    sums = np.pad(counts.cumsum(0).cumsum(1), ((1, 0), (1, 0)))  # (H+1, W+1)
     while True:
         before = list(sides)
         for side in range(4):
-            _move_side(sides, side, sums, total)
+            _move_side(sides, side, sums)
         if sides == before:
-            left, top, right, bottom = sides
-            return np.array([left, top, right - left, bottom - top], np.float64)
+            return _xywh(sides)
 
 
-def filled_box(box_xywh: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def filled_box(box_xywh: Sequence[float] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the mask of a box: the pixels whose centres lie inside it.
 
     Args:
@@ -79,10 +76,10 @@ def placed_mask(mask: np.ndarray, offset: tuple[int, int], size: tuple[int, int]
         mask: (height, width) uint8, 0 or 1.
     """
     whole = np.zeros((size[1], size[0]), np.uint8)
-    (left, top), (height, width) = offset, np.asarray(mask).shape
-    x1, y1 = max(left, 0), max(top, 0)
-    x2, y2 = max(min(left + width, size[0]), x1), max(min(top + height, size[1]), y1)
-    whole[y1:y2, x1:x2] = np.asarray(mask)[y1 - top : y2 - top, x1 - left : x2 - left] != 0
+    rows, columns = np.nonzero(mask)
+    rows, columns = rows + offset[1], columns + offset[0]
+    inside = (rows >= 0) & (rows < size[1]) & (columns >= 0) & (columns < size[0])
+    whole[rows[inside], columns[inside]] = 1
     return whole
 
 
@@ -92,25 +89,29 @@ BOX_OF_MASK: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def _extent(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """First column and row of a mask, and the ones after the last."""
+def _xywh(sides: list[int]) -> np.ndarray:
+    left, top, right, bottom = sides
+    return np.array([left, top, right - left, bottom - top], np.float64)
+
+
+def _extent(mask: np.ndarray) -> list[int]:
+    """Left, top, right, bottom: first column and row of a mask, and the ones after the last."""
     solid = np.asarray(mask) != 0
     if solid.ndim != 2:
         raise ValueError(f"a mask has shape (height, width); this one has {solid.shape}")
     columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
     if not len(columns):
         raise EmptyMaskError(f"the mask, {solid.shape[1]} x {solid.shape[0]}, is empty")
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
 
 
-def _move_side(sides: list[int], side: int, sums: np.ndarray, total: int) -> None:
+def _move_side(sides: list[int], side: int, sums: np.ndarray) -> None:
     """Put one side where the IoU is best, with the other three as they are.
 
     Args:
         sides: left, top, right, bottom; changed in place.
         side: index of the one to move.
         sums: (H+1, W+1) counts of the mask's pixels above and left of each corner.
-        total: pixels of the mask.
     """
     opposite = sides[(side + 2) % 4]
     last = sums.shape[1 - side % 2] - 1  # width for left and right, height for top and bottom
@@ -119,7 +120,7 @@ def _move_side(sides: list[int], side: int, sums: np.ndarray, total: int) -> Non
     corners[side] = places
     left, top, right, bottom = corners
     inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    iou = inside / (total + (right - left) * (bottom - top) - inside)
+    iou = inside / (sums[-1, -1] + (right - left) * (bottom - top) - inside)
     best = int(np.argmax(iou))
     if iou[best] > iou[places == sides[side]][0]:
         sides[side] = int(places[best])

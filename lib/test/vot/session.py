@@ -46,15 +46,13 @@ class VotSession:
     """One process of the toolkit's: any number of sequences, one network."""
 
     def __init__(self, tracker: BaseTracker, trax: ModuleType, answers: Answers) -> None:
-        """Check the choice of answers; nothing is said yet.
+        """Check the choice of answers.
 
         Args:
-            tracker: ready for a video.
             trax: the module, from `import_trax`.
-            answers: what to answer.
 
         Raises:
-            ValueError: an unknown kind of region or way to a box, or a refiner without masks.
+            ValueError: an unknown kind of region or of box, or a refiner without masks.
         """
         for value, allowed in ((answers.region, REGIONS), (answers.box_of_mask, BOX_OF_MASK)):
             if value not in allowed:
@@ -69,20 +67,17 @@ class VotSession:
         An exception is told to the toolkit as the reason of the end, and goes on to the caller.
         """
         frames = 0
-        images = [self.trax.Image.PATH]
+        status, images = self.trax.TraxStatus, [self.trax.Image.PATH]
         with self.trax.Server(list(REGIONS), images, tracker_name="AiATrack") as server:
-            while (request := server.wait()).type != self.trax.TraxStatus.QUIT:
+            while (request := server.wait()).type != status.QUIT:
                 image = read_rgb(next(iter(request.image.values())).path())
-                if request.type == self.trax.TraxStatus.INITIALIZE:
-                    answer = self._start(image, request.objects or [])
-                else:
-                    answer = self._track(image, request.objects or [])
-                server.status([answer])
+                answer = self._start if request.type == status.INITIALIZE else self._track
+                server.status([answer(image, request.objects or [])])
                 frames += 1
         return frames
 
     def _start(self, image: np.ndarray, objects: list) -> tuple[Any, dict]:
-        """Start on the one object given; the answer is what was given."""
+        """Start on the one object of the request, and answer with its region."""
         if len(objects) != 1:
             raise ValueError(f"one target is tracked at a time; the toolkit gave {len(objects)}")
         region, _ = objects[0]
@@ -100,7 +95,7 @@ class VotSession:
         return self._region(image, box), {"confidence": score}
 
     def _read(self, region: Any, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Read a given region: its box (4,) xywh and its mask (H, W), both in the image."""
+        """Box (4,) xywh and mask (H, W) of a region, both in the image."""
         size = (image.shape[1], image.shape[0])
         if region.type == self.trax.Region.MASK:
             mask = placed_mask(region.array(), region.offset(), size)
@@ -115,7 +110,7 @@ class VotSession:
         return box, filled_box(box, size)
 
     def _region(self, image: np.ndarray, box: list[float]) -> Any:
-        """Make the answer of a box xywh in image pixels."""
+        """The region that answers a box xywh in image pixels."""
         if self.answers.region == "rectangle":
             return self.trax.Rectangle.create(*box)
         size = (image.shape[1], image.shape[0])

@@ -62,7 +62,7 @@ def write_registry(folder: Path, command: Sequence[str], label: str = "AiATrack"
 
 
 def write_local_stack(folder: Path, clips: int = 2, options: ClipOptions = CLIPS) -> None:
-    """Write a workspace with a stack of composed clips, to be evaluated without any download.
+    """Write a workspace with a stack of synthetic clips, to be evaluated without any download.
 
     Its experiments are those of VOT2020: `baseline` starts at anchors and runs forward and
     backward, `unsupervised` runs through; the ground truth is masks. The numbers say nothing about
@@ -120,12 +120,11 @@ def _write_sequence(folder: Path, plan: ClipPlan) -> None:
     atomic_write_text(folder / "groundtruth.txt", masks)
     text = "".join(f"{anchors.get(t, 0)}\n" for t in range(len(plan)))
     atomic_write_text(folder / "anchor.value", text)
-    properties = {
-        "name": folder.name, "fps": 30, "format": "default", "channels.color": "color/%08d.jpg",
-        "width": plan.width, "height": plan.height, "length": len(plan),
-    }  # fmt: skip
-    lines = "".join(f"{key}={value}\n" for key, value in properties.items())
-    atomic_write_text(folder / "sequence", lines)
+    properties = (
+        f"name={folder.name}\nfps=30\nformat=default\nchannels.color=color/%08d.jpg\n"
+        f"width={plan.width}\nheight={plan.height}\nlength={len(plan)}\n"
+    )
+    atomic_write_text(folder / "sequence", properties)
 
 
 def _target_mask(plan: ClipPlan, t: int) -> np.ndarray:
@@ -143,7 +142,7 @@ def _stack(low: int, high: int) -> dict:
     ]
     accuracy = {"type": "average_accuracy", "name": "accuracy", "burnin": 1}
     return {
-        "title": "Composed clips",
+        "title": "Synthetic clips",
         "experiments": {
             "baseline": {"type": "multistart", "analyses": eao},
             "unsupervised": {"type": "unsupervised", "repetitions": 1, "analyses": [accuracy]},
