@@ -1,28 +1,37 @@
-"""Show where a tracked frame's time goes in several modes, beside what the machine can do.
+"""Show where time goes: of a tracked frame in several modes, of a training step, of loading data.
 
     python tracking/profile_model.py
     python tracking/profile_model.py --modes plain,optimized,compiled,bf16,int8 --json profile.json
     python tracking/profile_model.py --param quick --device cuda --precision fp16 --compile
     python tracking/profile_model.py --modes optimized --frames 10000      # does memory grow?
-    python tracking/profile_model.py --train --param demo                   # the step of training
+    python tracking/profile_model.py --train --param demo
+    python tracking/profile_model.py --data                      # synthetic 720p JPEGs
+    python tracking/profile_model.py --data --datasets LASOT COCO17
+    python tracking/profile_model.py --data --opening 30000      # how fast a large set opens
 
 Weights are random unless --checkpoint names some: they do not change the work. The modes take turns
-in one process on a composed video; ratios are medians over frames, to the first mode.
+in one process on a synthetic video; ratios are medians over frames, to the first mode.
 --plain, --precision and --compile add the mode they describe.
 
 --train measures training instead: fp32 against bf16, channels-last, compiled, fused AdamW; and from
 it the hours of the whole recipe. --no-compile leaves out compilation, which takes minutes on a CPU.
+
+--data measures how fast samples load on one core, and where that time goes.
 """
 
 import argparse
 import json
 import logging
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import cv2
 import torch
 
 from lib.config.aiatrack.config import load_config
@@ -33,45 +42,66 @@ from lib.models.aiatrack.weights import load_weights
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.options import TrackerOptions
-from lib.tools.profiling import training
+from lib.tools.profiling.data import profile_loading, profile_opening, write_clips
 from lib.tools.profiling.timers import STAGES
 from lib.tools.profiling.tracking import MODES, parse_modes, profile_tracking
+from lib.tools.profiling.training import profile_training
+from lib.train.admin.environment import find_data
+from lib.train.dataset import BaseDataset, build_dataset
 from lib.utils.device import choose_device
 from lib.utils.files import atomic_write_text
-from lib.utils.program import run_program
+from lib.utils.image import jpeg_decoder
+from lib.utils.paths import DataPath
+from lib.utils.program import at_least, make_parser, run_program
+
+Report = dict[str, Any]
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add_tracker_arguments(parser)
-    parser.add_argument("--dataset", default="otb", help="whose number of references to take")
-    parser.add_argument(
-        "--modes", default="plain,optimized", help=f"of {', '.join(MODES)} (default: the first 2)"
-    )
-    parser.add_argument("--frames", type=int, default=40, help="frames measured (default: 40)")
-    parser.add_argument("--train", action="store_true", help="the training step, not the tracker")
-    parser.add_argument("--batch-size", type=int, help="with --train: samples (default: recipe's)")
-    parser.add_argument("--steps", type=int, default=10, help="with --train (default: 10)")
+    parser.set_defaults(compile=None)  # where it is not given: not for tracking, but for training
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.set_defaults(compile=None)  # nothing said: not for tracking, but for training
-    args = parser.parse_args()
-    if args.frames < 1:
-        parser.error(f"--frames must be 1 or more; given: {args.frames}")
-    return args
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--train", action="store_true", help="the training step, not the tracker")
+    kind.add_argument("--data", action="store_true", help="training data, not the tracker")
+
+    add = parser.add_argument_group("tracking").add_argument
+    add("--dataset", default="otb", help="whose number of references to take (default: otb)")
+    modes = f"of {', '.join(MODES)} (default: the first 2)"
+    add("--modes", default="plain,optimized", help=modes)
+    add("--frames", type=at_least(1), default=40, help="frames measured (default: 40)")
+
+    add = parser.add_argument_group("with --train").add_argument
+    add("--batch-size", type=int, help="samples (default: recipe's)")
+    add("--steps", type=int, default=10, help="of each kind (default: 10)")
+
+    add = parser.add_argument_group("with --data").add_argument
+    add("--samples", type=at_least(1), default=300, help="samples drawn (default: 300)")
+    add("--datasets", nargs="+", help="your data sets (default: synthetic clips)")
+    add("--height", type=int, default=720, help="of synthetic frames, pixels")
+    add("--width", type=int, default=1280, help="of synthetic frames, pixels")
+    add("--opening", type=int, metavar="N", help="open N synthetic sequences instead")
+    return parser.parse_args()
+
+
+def table(*rows: Sequence[object]) -> str:
+    """Lay out rows: the first column on the left, the others on the right."""
+    cells = [[f"{v:.2f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+    first, *widths = (max(map(len, column)) for column in zip(*cells, strict=True))
+    return "\n".join(
+        row[0].ljust(first)
+        + "".join(f"  {cell:>{width}}" for cell, width in zip(row[1:], widths, strict=True))
+        for row in cells
+    )
 
 
 def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str, TrackerOptions]:
     """Those of --modes, and the one that --plain, --precision and --compile describe."""
     modes = parse_modes(args.modes)
-    asked = TrackerOptions(
-        plain=options.plain,
-        precision=options.precision,
-        compile=options.compile,
-        calibration=options.calibration,
-    )
+    switches = ("plain", "precision", "compile", "calibration")
+    asked = TrackerOptions(**{name: getattr(options, name) for name in switches})
     if asked == TrackerOptions():
         return modes
     names = [name for name, mode in MODES.items() if mode == replace(asked, calibration=None)]
@@ -83,86 +113,130 @@ def load_network(options: TrackerOptions) -> AiATrack:
     torch.manual_seed(0)
     model = build_aiatrack(load_config(options.config))
     if options.checkpoint:
-        load_weights(model, Path(options.checkpoint))
+        load_weights(model, options.checkpoint)
     if options.pooling == "cuda":
         model.iou_head.pool = load_cuda_pooling()
     return model
 
 
-def show(report: dict) -> None:
-    """Print the report as a page."""
+def profile_tracker(args: argparse.Namespace) -> Report:
+    """Profile the tracking of frames."""
+    args.compile = bool(args.compile)
+    options = tracker_options(args, args.dataset)
+    params = make_params(load_config(options.config), options.dataset, options.hyper)
+    device, modes = choose_device(options.device), choose_modes(args, options)
+    report = profile_tracking(load_network(options), params, device, modes, args.frames)
+    show_tracking(report)
+    return report
+
+
+def show_tracking(report: Report) -> None:
+    """Print what `profile_tracking` measured."""
     print(
         f"{report['device']}, {report['threads']} threads, torch {report['torch']}; "
         f"{report['parameters'] / 1e6:.2f} M parameters, {report['references']} references, "
-        f"{report['image'][0]} x {report['image'][1]} video"
+        f"{report['image'][0]} x {report['image'][1]} video\n"
     )
-    modes = report["modes"]
-    print(f"\n{'':10}" + "".join(f"{name:^30}" for name in modes))
-    print(f"{'stage':10}" + f"{'GFLOP':>10}{'p50 ms':>10}{'p95 ms':>10}" * len(modes))
+    modes: list[str] = report["modes"]
+    rows: list[list[object]] = [["", *(cell for name in modes for cell in ("", name, ""))]]
+    rows.append(["stage", *("GFLOP", "p50 ms", "p95 ms") * len(modes)])
     for stage in (*STAGES, "frame"):
-        line = f"{stage:10}"
+        rows.append([stage])
         for name in modes:
-            times = report["milliseconds"][name][stage]
-            counted = report["GFLOP"].get(name)
-            operations = f"{counted.get(stage, 0.0):10.2f}" if counted else f"{'-':>10}"
-            line += f"{operations}{times['p50']:10.2f}{times['p95']:10.2f}"
-        print(line)
-    rows = {
-        "FPS": report["FPS"],
-        **report["median ratios"],
-        "bytes a remembered frame": report["bytes a remembered frame"],
-    }
-    print(f"\n{'':26}" + "".join(f"{name:>14}" for name in modes))
-    for label, values in rows.items():
-        print(
-            f"{label:26}"
-            + "".join(
-                f"{values[n]:14.2f}" if isinstance(values[n], float) else f"{values[n]:14}"
-                for n in modes
-            )
-        )
+            operations = report["GFLOP"][name].get(stage, 0.0) if name in report["GFLOP"] else "-"
+            rows[-1] += [operations, *report["milliseconds"][name][stage].values()]
+    print(table(*rows) + "\n")
+    figures = {"FPS": report["FPS"], **report["median ratios"]}
+    figures["bytes per memorized frame"] = report["bytes per memorized frame"]
+    print(table(["", *modes], *([key, *values.values()] for key, values in figures.items())))
     print(f"\nmatrix product: {report['matrix product GFLOP/s']:.0f} GFLOP/s in fp32")
-    if (resident := report["resident memory"])["at the end"] is not None:
-        print(
-            "memory of the process: "
-            + ", ".join(f"{value / 2**20:.0f} MiB {when}" for when, value in resident.items())
-        )
+    resident = (f"{v / 2**20:.0f} MiB {when}" for when, v in report["resident memory"].items())
+    print(f"memory of the process: {', '.join(resident)}")
     print(f"peak memory: {report['peak memory'] / 2**20:.0f} MiB")
 
 
-def profile_step(args: argparse.Namespace) -> dict:
-    """Profile and show the training step."""
-    profile = training.profile_training(
+def profile_step(args: argparse.Namespace) -> Report:
+    """Profile the training step, and show it."""
+    report = profile_training(
         args.param,
         choose_device(args.device),
         batch_size=args.batch_size,
         steps=args.steps,
         compiled=args.compile is not False,
     )
-    print(training.describe(profile))
-    return training.report(profile)
-
-
-def profile_tracker(args: argparse.Namespace) -> dict:
-    """Profile and show the tracking of frames."""
-    args.compile = bool(args.compile)
-    options = tracker_options(args, args.dataset)
-    report = profile_tracking(
-        load_network(options),
-        make_params(load_config(options.config), options.dataset, options.hyper),
-        choose_device(options.device),
-        choose_modes(args, options),
-        args.frames,
+    print(
+        f"{report['device']}, {report['threads']} threads, torch {report['torch']}; batches of "
+        f"{report['batch_size']}, {report['steps']} steps of each kind; the whole recipe, "
+        f"{report['epochs']} epochs of {report['samples']} samples, on one such device\n"
     )
-    show(report)
+    rows: list[list[object]] = []
+    for name in ("plain", "fast"):
+        kind = report[name]
+        times = [kind["samples_per_second"], kind["seconds"] * 1e3, kind["first_seconds"]]
+        memory = round(kind["memory"] / 2**20)
+        rows.append([name, *times, memory, kind["recipe_hours"], kind["settings"]])
+    header = ["step", "samples/s", "ms", "first s", "peak MiB", "recipe hours", "settings"]
+    print(table(header, *rows))
+    print(f"\nspeedup: {report['speedup']:.2f}")
     return report
+
+
+def profile_data(args: argparse.Namespace) -> Report:
+    """Profile the loading of samples, or the opening of a large set, and show it."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        if args.opening:
+            report: Report = profile_opening(Path(folder), args.opening)
+            print(f"{report['sequences']} sequences, {report['boxes']} boxes, in the file cache")
+            print(f"first opening (annotations parsed)  {report['first']:8.2f} s")
+            print(f"second opening (from the index)     {report['second']:8.2f} s")
+        else:
+            cfg = load_config(args.param)
+            report = profile_loading(open_datasets(args, Path(folder)), cfg, args.samples)
+            show_loading(report, cfg.TRAIN.BATCH_SIZE)
+    return report
+
+
+def open_datasets(args: argparse.Namespace, folder: Path) -> list[BaseDataset]:
+    """Open the data sets asked for, or write synthetic clips into a folder."""
+    if not args.datasets:
+        print(f"composing clips of {args.width}x{args.height} ...")
+        write_clips(folder, clips=6, length=24, height=args.height, width=args.width)
+        datasets = [build_dataset("GOT10K_val", lambda _: DataPath(folder, "synthetic clips"))]
+    else:
+        datasets = [build_dataset(name, find_data) for name in args.datasets]
+    files = [dataset for dataset in datasets if isinstance(dataset, BaseDataset)]
+    if len(files) < len(datasets):
+        raise ValueError("clips that are composed while training have no files to read")
+    return files
+
+
+def show_loading(report: Report, batch_size: int) -> None:
+    """Print what `profile_loading` measured."""
+    samples, kilobytes = report["samples"], report["bytes"] / report["images"] / 1024
+    print(f"{samples} samples, {report['images']:.0f} images of {kilobytes:.0f} KiB on average")
+    print(f"JPEG decoder {jpeg_decoder()}, OpenCV {cv2.__version__}, one core")
+    rate, by_the_clock = samples / report["total"], samples / report["clock"]
+    print(f"{rate:.1f} samples/s of the processor's time ({by_the_clock:.1f} by the clock)\n")
+    rows: list[list[object]] = [["part", "ms per sample", "share"]]
+    for part in ("reading", "decoding", "making", "assembly"):
+        rows.append([part, 1e3 * report[part] / samples, f"{report[part] / report['total']:.1%}"])
+    print(table(*rows))
+    unpacking = 1e3 * report["unpacking"] / samples
+    print(f"\nunpacking, in the training process on a CPU: {unpacking:.2f} ms per sample")
+    print(
+        f"first batch of {batch_size} from one worker: {report['first_batch']:.2f} s with its "
+        f"start, {report['later_batch']:.2f} s later"
+    )
 
 
 def main() -> int:
     """Profile, print, write."""
     args = parse_arguments()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    report = profile_step(args) if args.train else profile_tracker(args)
+    profile = profile_step if args.train else profile_data if args.data else profile_tracker
+    report = profile(args)
     if args.json:
         atomic_write_text(args.json, json.dumps(report, indent=1) + "\n")
     return 0

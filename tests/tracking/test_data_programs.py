@@ -21,14 +21,3 @@ def test_make_lmdb_packs_and_does_not_replace_unasked(tmp_path: Path) -> None:
     assert run_program("make_lmdb.py", tmp_path / "set", "--overwrite").returncode == 0
     absent = run_program("make_lmdb.py", tmp_path / "absent")
     assert absent.returncode == 2 and "no folder" in absent.stderr
-
-
-def test_profile_data_prints_every_part() -> None:
-    done = run_program("profile_data.py", "--samples", "3", "--height", "90", "--width", "120")
-    assert done.returncode == 0, done.stderr
-    parts = ("samples/s", "reading", "decoding", "making", "assembly", "unpacking")
-    for word in (*parts, "from one worker", "half-size decoding"):
-        assert word in done.stdout
-    done = run_program("profile_data.py", "--opening", "24")
-    assert done.returncode == 0, done.stderr
-    assert "24 sequences, 11280 boxes" in done.stdout and "second opening" in done.stdout

@@ -16,7 +16,7 @@ def test_figures_fit_each_other(tiny_recipe: Path, tmp_path: Path) -> None:
     options = ("--param", tiny_recipe, "--device", "cpu", "--json", out)
     status, text, errors = run(*options, "--frames", "3", "--precision", "bf16")
     assert status == 0, errors
-    assert "speedup over plain" in text and "bytes a remembered frame" in text
+    assert "speedup over plain" in text and "bytes per memorized frame" in text
     report = json.loads(out.read_text())
     assert report["modes"] == ["plain", "optimized", "bf16"]
     for name in report["modes"]:
@@ -33,7 +33,7 @@ def test_figures_fit_each_other(tiny_recipe: Path, tmp_path: Path) -> None:
     # Keys, values (2 x 16 tokens x 32) and inner encodings (16 x 16), 4 or 2 bytes each.
     values = 2 * 16 * 32 + 16 * 16
     kept = {"plain": 4 * values, "optimized": 4 * values, "bf16": 2 * values}
-    assert report["bytes a remembered frame"] == kept
+    assert report["bytes per memorized frame"] == kept
 
 
 REFUSALS = [
@@ -41,6 +41,7 @@ REFUSALS = [
     (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
     (("--plain", "--compile"), "plain runs the network as it was trained"),
     (("--train", "--steps", "0", "--device", "cpu"), "steps must be at least 1; given: 0"),
+    (("--data", "--datasets", "SYNTHETIC_PROCEDURAL"), "composed while training have no files"),
 ]
 
 
@@ -57,8 +58,26 @@ def test_training_step(tiny_recipe: Path, tmp_path: Path) -> None:
     status, text, errors = run(*options, "--batch-size", "2", "--steps", "2")
     assert status == 0, errors
     assert "the whole recipe, 500 epochs of 60000 samples" in text
+    assert "speedup" in text and "peak MiB" in text
     report = json.loads(out.read_text())
     assert report["fast"]["settings"] == "bf16, eager, channels-last, fused AdamW"
     for name in ("plain", "fast"):
         kind = report[name]
         assert kind["recipe_hours"] == pytest.approx(3e7 / kind["samples_per_second"] / 3600)
+
+
+def test_data(tiny_recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data.json"
+    options = ("--data", "--param", tiny_recipe, "--json", out)
+    size = ("--height", "90", "--width", "120")
+    status, text, errors = run(*options, "--samples", "3", *size)
+    assert status == 0, errors
+    parts = ("reading", "decoding", "making", "assembly")
+    for word in ("samples/s", *parts, "unpacking", "from one worker"):
+        assert word in text
+    report = json.loads(out.read_text())
+    assert report["total"] == pytest.approx(sum(report[part] for part in parts))
+    assert report["samples"] == 3 and 3 <= report["images"] <= 9 and report["bytes"] > 0
+    status, text, errors = run(*options, "--opening", "24")
+    assert status == 0, errors
+    assert "24 sequences, 11280 boxes" in text and "second opening" in text

@@ -1,4 +1,4 @@
-"""Clocks: of the stages of a tracker's frames, and of a matrix product to compare with."""
+"""Timers: of the stages of a tracker's frames, and of a matrix product to compare with."""
 
 import math
 import statistics
@@ -13,6 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_flop_count
 
 from lib.test.tracker.aiatrack import AiATrackTracker
+from lib.utils.device import synchronize
 
 STAGES = ("crop", "backbone", "encoder", "decoder", "heads", "memory", "rest")
 
@@ -21,34 +22,28 @@ class StageTimer:
     """Times the stages of a tracker's frames by wrapping what they call."""
 
     def __init__(self, tracker: AiATrackTracker) -> None:
-        """Wrap a tracker and its network, which then belong to this clock."""
+        """Wrap a tracker and its network, which then belong to this timer."""
         self.tracker = tracker
         self.seconds: dict[str, array] = defaultdict(lambda: array("d"))
-        self._now: dict[str, float] = defaultdict(float)
+        self._frame: dict[str, float] = defaultdict(float)  # seconds of each stage of one frame
         self._operations: dict[str, int] = defaultdict(int)
         self._counter: FlopCounterMode | None = None
-        self._waits = tracker.device.type == "cuda"
-        self._watching = True
+        self._enabled = True
         model = tracker.model
-        owners = [
-            ("crop", tracker, "crop_search_region"),
-            ("crop", tracker, "_tensors"),
-            ("backbone", model.backbone, "forward"),
-            ("backbone", model.bottleneck, "forward"),
-            ("encoder", model.transformer.encoder, "forward"),
-            ("decoder", model.transformer.decoder, "forward"),
-            ("heads", model.box_head, "forward"),
-            ("heads", model.iou_head, "forward"),
-            ("memory", model, "memorize"),
-        ]
-        for stage, owner, name in owners:
-            setattr(owner, name, self._timed(stage, getattr(owner, name)))
+        self._wrap("crop", tracker, "crop_search_region")
+        self._wrap("crop", tracker, "_tensors")
+        self._wrap("backbone", model.backbone, "forward")
+        self._wrap("backbone", model.bottleneck, "forward")
+        self._wrap("encoder", model.transformer.encoder, "forward")
+        self._wrap("decoder", model.transformer.decoder, "forward")
+        self._wrap("heads", model.box_head, "forward")
+        self._wrap("heads", model.iou_head, "forward")
+        self._wrap("memory", model, "memorize")
 
     def start(self, image: np.ndarray, box: list[float]) -> None:
-        """Initialise the tracker."""
+        """Start the tracker on a box (x, y, w, h in image pixels)."""
         self.tracker.initialize(image, box)
-        remember = self.tracker.memory.memorize
-        self.tracker.memory.memorize = self._timed("memory", remember)
+        self._wrap("memory", self.tracker.memory, "memorize")
 
     def frame(self, image: np.ndarray) -> float:
         """Track a frame; returns its seconds and notes those of its stages.
@@ -56,62 +51,68 @@ class StageTimer:
         On a GPU the stages are measured on a frame of their own: to time one is to wait for it,
         which the whole frame does not.
         """
-        total = self._run(image)
+        total = self._track(image)
         for stage in STAGES:
-            self.seconds[stage].append(self._now[stage])
-        if self._waits:
-            self._watching = False
-            total = self._run(image)
-            self._watching = True
+            self.seconds[stage].append(self._frame[stage])
+        if self.tracker.device.type == "cuda":
+            self._enabled = False
+            total = self._track(image)
+            self._enabled = True
         self.seconds["frame"].append(total)
         return total
 
-    def _run(self, image: np.ndarray) -> float:
-        """Track a frame and fill `_now`; returns its seconds."""
-        self._now = defaultdict(float)
-        self._synchronise()
+    def _track(self, image: np.ndarray) -> float:
+        """Track a frame and fill `_frame`; returns its seconds."""
+        self._frame = defaultdict(float)
+        synchronize(self.tracker.device)
         start = time.perf_counter()
         self.tracker.track(image)
-        self._synchronise()
+        synchronize(self.tracker.device)
         total = time.perf_counter() - start
-        self._now["rest"] = total - sum(self._now.values())
+        self._frame["rest"] = total - sum(self._frame.values())
         return total
 
     def operations(self, image: np.ndarray) -> dict[str, int]:
         """Floating-point operations of each stage of a frame."""
         self._operations = defaultdict(int)
-        uncounted = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
-        if torch.backends.mkldnn.is_available():  # or there are no such operators
-            uncounted |= {
-                torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops,
-                torch.ops.mkldnn._convolution_pointwise_: _adding_convolution_flops,
-                torch.ops.mkldnn._linear_pointwise: _packed_linear_flops,
-            }
-        with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
+        with FlopCounterMode(display=False, custom_mapping=_uncounted_operators()) as counter:
             self._counter = counter
             self.tracker.track(image)
             self._counter = None
         return {**self._operations, "frame": counter.get_total_flops()}
 
-    def _timed(self, stage: str, function: Callable) -> Callable:
+    def _wrap(self, stage: str, owner: object, name: str) -> None:
+        """Time a method, and count its operations while there is a counter."""
+        function = getattr(owner, name)
+
         def run(*args: Any, **kwargs: Any) -> Any:
-            if not self._watching:
+            if not self._enabled:
                 return function(*args, **kwargs)
             before = self._counter.get_total_flops() if self._counter else 0
-            self._synchronise()
+            synchronize(self.tracker.device)
             start = time.perf_counter()
             result = function(*args, **kwargs)
-            self._synchronise()
-            self._now[stage] += time.perf_counter() - start
+            synchronize(self.tracker.device)
+            self._frame[stage] += time.perf_counter() - start
             if self._counter:
                 self._operations[stage] += self._counter.get_total_flops() - before
             return result
 
-        return run
+        setattr(owner, name, run)
 
-    def _synchronise(self) -> None:
-        if self._waits:
-            torch.cuda.synchronize(self.tracker.device)
+
+def _uncounted_operators() -> dict[Any, Callable[..., int]]:
+    """Operators that PyTorch's counter does not know -> their operations from their arguments."""
+    operators: dict[Any, Callable[..., int]] = {
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops
+    }
+    if torch.backends.mkldnn.is_available():  # or there are no such operators
+        operators |= {
+            torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops,
+            torch.ops.mkldnn._convolution_pointwise_: _adding_convolution_flops,
+            torch.ops.mkldnn._linear_pointwise: _packed_linear_flops,
+        }
+    return operators
 
 
 def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
@@ -144,18 +145,16 @@ class MatrixProduct:
         self._a, self._b = (torch.randn(self.SIDE, self.SIDE, device=device) for _ in range(2))
         self._device, self._factor = device, operations / (2 * self.SIDE**3)
         self._seconds: list[float] = []
-        for _ in range(2):
+        for _ in range(2):  # to warm up
             self.seconds()
         self._seconds.clear()
 
     def seconds(self) -> float:
         """Time that the operations take as one product."""
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        synchronize(self._device)
         start = time.perf_counter()
         _ = self._a @ self._b
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        synchronize(self._device)
         self._seconds.append(time.perf_counter() - start)
         return self._seconds[-1] * self._factor
 

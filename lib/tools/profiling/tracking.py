@@ -1,14 +1,15 @@
 """Where a frame's time goes: stages, operations, memory, beside the machine's own speed.
 
-Used by tracking/profile_model.py. Trackers that run the network in different ways take turns on
-the same frames in one process, and a plain matrix product of as many operations as the plain
-network's takes its turn with them, so that ratios hold on a noisy machine too.
+Used by tracking/profile_model.py. Trackers that run the network in different modes take turns on
+the same frames in one process, and a plain matrix product of as many operations as those of the
+network as trained takes its turn with them, so that ratios hold on a noisy machine too.
 """
 
 import copy
 import statistics
 from array import array
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,15 @@ from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.load import prepare_network
 from lib.test.tracker.options import TrackerOptions
-from lib.tools.profiling.process_memory import device_peak_bytes, resident_bytes
+from lib.tools.profiling.memory import peak_bytes, resident_bytes
 from lib.tools.profiling.timers import MatrixProduct, StageTimer
+from lib.utils.device import device_name
 
-WARM_UP = 4  # frames
-PRODUCTS = 100  # frames, at most, that a matrix product is measured with
-TURN = 5  # frames that a mode runs in a row: a tracker's caches hold its own network
-CLIP = 6  # frames that are composed; they are shown to and fro
-
+WARM_UP_FRAMES = 4
+MAX_PRODUCTS = 100  # frames that a matrix product is measured with
+FRAMES_PER_TURN = 5  # that a mode runs in a row: a tracker's caches hold its own network
+CLIP_LENGTH = 6  # synthetic frames, shown to and fro
+MAX_MEMORY = 20  # frames: full after warming up and a few turns
 MODES = {
     "plain": TrackerOptions(plain=True),
     "optimized": TrackerOptions(),
@@ -63,11 +65,11 @@ def profile_tracking(
     frames: int = 40,
     image_size: tuple[int, int] = (1280, 720),
 ) -> dict[str, Any]:
-    """Profile a network's tracking of a composed video in several modes.
+    """Profile a network's tracking of a synthetic video in several modes.
 
     Args:
         model: with any weights; it is copied.
-        params: the memory is filled before the measurement, every frame being remembered.
+        params: but for capacity and threshold, as every frame is memorized.
         modes: by name; ratios are to the first.
         frames: measured in each mode, after warming up.
         image_size: width and height of the video, pixels.
@@ -80,59 +82,62 @@ def profile_tracking(
     """
     for mode in modes.values():
         mode.check_device(device)
-    params = TrackerParams(params.search_factor, params.search_size, 20, params.ensemble, -1e9)
-    video, box = _video(image_size)
+    params = replace(params, capacity=MAX_MEMORY, threshold=-1e9)
+    video, box_xywh = _make_video(image_size)
+    # Count the operations of the network as trained: the matrix product does as many.
     plain = StageTimer(AiATrackTracker(copy.deepcopy(model), params, device))
-    plain.start(video[0], box)
+    plain.start(video[0], box_xywh)
     operations = {"plain": plain.operations(video[1])}
-    clocks = {}
+    product = MatrixProduct(operations["plain"]["frame"], device)
+    # Start a tracker in each mode.
+    timers = {}
     for name, mode in modes.items():
         network = prepare_network(copy.deepcopy(model), mode, params, device)
-        clocks[name] = clock = StageTimer(AiATrackTracker(network, params, device))
-        clock.start(video[0], box)
-        for t in range(WARM_UP):
-            clock.tracker.track(video[t % len(video)])
+        timers[name] = timer = StageTimer(AiATrackTracker(network, params, device))
+        timer.start(video[0], box_xywh)
+        for t in range(WARM_UP_FRAMES):
+            timer.tracker.track(video[t % len(video)])
         if not mode.compile and mode.precision != "int8":  # neither can be counted
-            operations[name] = clock.operations(video[0])
-    product = MatrixProduct(operations["plain"]["frame"], device)
+            operations[name] = timer.operations(video[0])
+    # Let them take turns.
     resident = resident_bytes()
-    ratios = _take_turns(clocks, product, video, frames)
+    ratios = _take_turns(timers, product, video, frames)
     return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "parameters": sum(p.numel() for p in model.parameters()),
         "frames": frames,
         "image": list(image_size),
         "references": 1 + params.ensemble,
         "modes": list(modes),
         "GFLOP": {n: {k: v / 1e9 for k, v in o.items()} for n, o in operations.items()},
-        "milliseconds": {name: _summary(clock.seconds) for name, clock in clocks.items()},
-        "FPS": {n: 1 / statistics.median(c.seconds["frame"]) for n, c in clocks.items()},
+        "milliseconds": {name: _summarize(timer.seconds) for name, timer in timers.items()},
+        "FPS": {n: 1 / statistics.median(t.seconds["frame"]) for n, t in timers.items()},
         "matrix product GFLOP/s": product.rate(),
         "median ratios": ratios,
-        "bytes a remembered frame": {
-            name: clock.tracker.memory.bytes_per_frame() for name, clock in clocks.items()
+        "bytes per memorized frame": {
+            name: timer.tracker.memory.bytes_per_frame() for name, timer in timers.items()
         },
         "resident memory": {"after warming up": resident, "at the end": resident_bytes()},
-        "peak memory": device_peak_bytes(device),
+        "peak memory": peak_bytes(device),
     }
 
 
 def _take_turns(
-    clocks: dict[str, StageTimer], product: MatrixProduct, video: list[np.ndarray], frames: int
+    timers: dict[str, StageTimer], product: MatrixProduct, video: list[np.ndarray], frames: int
 ) -> dict[str, dict[str, float]]:
-    """Track some frames with each clock in turn; medians over frames of two ratios, per mode."""
-    first = next(iter(clocks))
+    """Track some frames with each timer in turn; medians over frames of two ratios, per mode."""
+    first = next(iter(timers))
     speedups: dict[str, list[float]] = defaultdict(list)
     to_product: dict[str, list[float]] = defaultdict(list)
-    for start in range(0, frames, TURN):
-        turn = range(start, min(start + TURN, frames))
+    for start in range(0, frames, FRAMES_PER_TURN):
+        turn = range(start, min(start + FRAMES_PER_TURN, frames))
         seconds = {
-            name: [clock.frame(video[t % len(video)]) for t in turn]
-            for name, clock in clocks.items()
+            name: [timer.frame(video[t % len(video)]) for t in turn]
+            for name, timer in timers.items()
         }
-        matrix = [product.seconds() for t in turn if t < PRODUCTS]
+        matrix = [product.seconds() for t in turn if t < MAX_PRODUCTS]
         for name, values in seconds.items():  # there may be fewer products than frames
             speedups[name] += [a / b for a, b in zip(seconds[first], values, strict=True)]
             to_product[name] += [a / b for a, b in zip(values, matrix, strict=False)]
@@ -140,14 +145,14 @@ def _take_turns(
     return {n: {k: statistics.median(v) for k, v in r.items()} for n, r in named.items()}
 
 
-def _video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
-    """Frames of a composed clip, to and fro, and the target's box in the first."""
-    options = ClipOptions(length=CLIP, width=size[0], height=size[1])
+def _make_video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
+    """Frames of a synthetic clip, to and fro, and the target's box (xywh) in the first."""
+    options = ClipOptions(length=CLIP_LENGTH, width=size[0], height=size[1])
     clip = render(plan_clip(np.random.default_rng(0), ProceduralTextures(), options))
     return [*clip.frames, *clip.frames[-2:0:-1]], clip.boxes_xywh[0].tolist()
 
 
-def _summary(seconds: dict[str, array]) -> dict[str, dict[str, float]]:
+def _summarize(seconds: dict[str, array]) -> dict[str, dict[str, float]]:
     """Median and 95th percentile of each stage, milliseconds."""
     return {
         stage: {"p50": float(np.median(s)) * 1e3, "p95": float(np.percentile(s, 95)) * 1e3}

@@ -5,7 +5,7 @@ frames into a sample.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -27,9 +27,13 @@ class TrackingDataset(Protocol):
     """What the sampler needs of a data set; see lib/train/dataset/base_dataset.py."""
 
     name: str
-    is_video: ClassVar[bool]
     lengths: np.ndarray  # (n,) frames of each sequence
     visible_counts: np.ndarray  # (n,) visible frames of each sequence
+
+    @property
+    def is_video(self) -> bool:
+        """False for a set of single images."""
+        ...
 
     def sequence_name(self, sequence: int) -> str:
         """Name of a sequence."""

@@ -29,7 +29,7 @@ from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.calibration import calibration_crops
 from lib.test.tracker.load import prepare_network
 from lib.test.tracker.options import TrackerOptions
-from lib.tools.profiling.process_memory import STATM, resident_bytes
+from lib.tools.profiling.memory import resident_bytes
 from lib.utils.crop import Crop
 from tests.conftest import TINY
 
@@ -241,7 +241,6 @@ def test_calibration_crops(params: TrackerParams, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not STATM.is_file(), reason="only Linux says how much memory is in use")
 def test_memory_does_not_grow(tiny_model: AiATrack, params: TrackerParams) -> None:
     """300 frames, each remembered: entries are bounded, and so is the process."""
     network = prepare_network(copy.deepcopy(tiny_model), TrackerOptions(), params, CPU)
