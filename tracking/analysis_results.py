@@ -75,6 +75,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def make_runs(args: argparse.Namespace) -> list[Run]:
     """The runs that the command line names, and the folders to try for each."""
+    folders: list[tuple[Path, ...]]
     if args.results and not (args.tracker or args.param):
         # A folder of result files, or one of all results.
         folders = [(folder / TRACKER / PARAM, folder) for folder in args.results]

@@ -2,8 +2,8 @@
 
     python tracking/benchmark_scoring.py
 
-Made-up boxes of that size are written to a temporary folder in the toolkit's layout, then read and
-scored by the code that tracking/analysis_results.py uses. Exit status 1 if scoring takes longer
+Random boxes of that number are written to a temporary folder in the toolkit's layout, then read
+and scored by the code that tracking/analysis_results.py uses. Exit status 1 if scoring takes longer
 than --limit seconds.
 """
 
@@ -29,8 +29,8 @@ SIZE = (1280, 720)
 def write_set(root: Path, generator: np.random.Generator) -> None:
     """Write annotation, absence flags and results of 280 sequences."""
     names = open_annotations("lasot", root).names
-    # Lengths that differ and add up to FRAMES.
-    cuts = np.sort(generator.choice(np.arange(1, FRAMES), len(names) - 1, replace=False))
+    # Lengths of two frames or more that differ and add up to FRAMES.
+    cuts = np.sort(generator.choice(np.arange(2, FRAMES, 2), len(names) - 1, replace=False))
     lengths = np.diff([0, *cuts, FRAMES])
     for folder in ("annos", "absent", "results"):
         (root / folder).mkdir()

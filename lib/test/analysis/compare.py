@@ -19,20 +19,11 @@ class Change(NamedTuple):
         return self.after - self.before
 
 
-class Difference(NamedTuple):
-    """One sequence under two protocols."""
-
-    sequence: str
-    frames: tuple[int, int]  # denominators
-    figures: tuple[dict[str, float], dict[str, float]]  # percent
-
-
 def compare_runs(before: Evaluation, after: Evaluation, figure: str = "AUC") -> list[Change]:
     """Change of one figure on every sequence that both runs have, the greatest gain first.
 
     Raises:
-        ValueError: the two were not scored on one data set under one protocol, or the protocol
-            does not define the figure.
+        ValueError: two data sets or protocols, or the protocol does not define the figure.
     """
     if (before.dataset, before.protocol) != (after.dataset, after.protocol):
         raise ValueError(
@@ -46,17 +37,6 @@ def compare_runs(before: Evaluation, after: Evaluation, figure: str = "AUC") -> 
             raise ValueError(f"protocol {before.protocol} does not define {figure}")
         changes.append(Change(name, old[figure], new[figure]))
     return sorted(changes, key=lambda change: (-change.difference, change.sequence))
-
-
-def compare_protocols(first: Evaluation, second: Evaluation) -> list[Difference]:
-    """Sequences of one run whose frame counts or figures differ between two protocols."""
-    differences = []
-    for name in common_sequences([first, second]):
-        left, right = first.scores[name], second.scores[name]
-        values = figures([left]), figures([right])
-        if left.frames != right.frames or values[0] != values[1]:
-            differences.append(Difference(name, (left.frames, right.frames), values))
-    return differences
 
 
 def runs_text(before: Evaluation, after: Evaluation, figure: str = "AUC") -> str:
@@ -82,18 +62,22 @@ def runs_text(before: Evaluation, after: Evaluation, figure: str = "AUC") -> str
 
 
 def protocols_text(evaluations: Sequence[Evaluation]) -> str:
-    """For one run: the sequences where protocols disagree with the first, with frame counts."""
+    """For one run: the sequences whose frame counts or figures differ from the first protocol's."""
     first, *others = evaluations
     lines = []
     for other in others:
-        differences = compare_protocols(first, other)
+        names, differences = common_sequences([first, other]), []
+        for name in names:
+            left, right = first.scores[name], other.scores[name]
+            old, new = figures([left]), figures([right])
+            if (left.frames, old) != (right.frames, new):
+                differences.append(
+                    f"    {name:<24} {left.frames:>6} -> {right.frames:>6} frames  "
+                    f"AUC {old['AUC']:.2f} -> {new['AUC']:.2f}"
+                )
         lines.append(
             f"{first.run}: {first.protocol} and {other.protocol} differ on {len(differences)} of "
-            f"{len(common_sequences([first, other]))} sequences"
+            f"{len(names)} sequences"
         )
-        lines += [
-            f"    {name:<24} {frames[0]:>6} -> {frames[1]:>6} frames  "
-            f"AUC {left['AUC']:.2f} -> {right['AUC']:.2f}"
-            for name, frames, (left, right) in differences
-        ]
+        lines += differences
     return "\n".join(lines)

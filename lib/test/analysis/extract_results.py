@@ -4,7 +4,8 @@ The rules are in `protocols.py`, the truth comes from `lib.test.evaluation.datas
 plots of the outcome are in `tables.py`, `compare.py` and `plot_results.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,9 +62,15 @@ def extract(
     for run, (folder, paths) in zip(runs, files, strict=True):
         missing = {name: "no result" for name in annotations.names if name not in paths}
         missing |= {name: why for name, why in unannotated.items() if name in paths}
-        boxes = _read_boxes({name: paths[name] for name in truths if name in paths}, problems)
+        boxes = {}
+        for name in (name for name in truths if name in paths):
+            with _noted(problems):
+                boxes[name] = load_boxes(paths[name])
         for protocol in protocols:
-            scores = _score_all(protocol, boxes, truths, paths, problems)
+            scores = {}
+            for name, prediction in boxes.items():
+                with _noted(problems, f"{paths[name]}: "):
+                    scores[name] = score(protocol, prediction, truths[name])
             evaluations.append(
                 Evaluation(run.name, dataset, protocol, folder, scores, truths, boxes, missing)
             )
@@ -118,37 +125,17 @@ def _read_truths(
     truths, unannotated = {}, {}
     for name in names:
         try:
-            truths[name] = annotations.read(name)
+            with _noted(problems):
+                truths[name] = annotations.read(name)
         except FileNotFoundError as error:
             unannotated[name] = f"no annotation: {error.filename}"
-        except ValueError as error:
-            problems.append(str(error))
     return truths, unannotated
 
 
-def _read_boxes(files: dict[str, Path], problems: list[str]) -> dict[str, np.ndarray]:
-    """Predicted boxes (m, 4) by sequence; what cannot be read goes to `problems`."""
-    boxes = {}
-    for name, path in files.items():
-        try:
-            boxes[name] = load_boxes(path)
-        except ValueError as error:
-            problems.append(str(error))
-    return boxes
-
-
-def _score_all(
-    protocol: str,
-    boxes_xywh: dict[str, np.ndarray],
-    truths: dict[str, Truth],
-    files: dict[str, Path],
-    problems: list[str],
-) -> dict[str, SequenceScore]:
-    """Scores by sequence; a sequence that cannot be scored goes to `problems` with its file."""
-    scores = {}
-    for name, prediction in boxes_xywh.items():
-        try:
-            scores[name] = score(protocol, prediction, truths[name])
-        except ValueError as error:
-            problems.append(f"{files[name]}: {error}")
-    return scores
+@contextmanager
+def _noted(problems: list[str], prefix: str = "") -> Iterator[None]:
+    """Add a ValueError of the block to the problems, and go on."""
+    try:
+        yield
+    except ValueError as error:
+        problems.append(f"{prefix}{error}")

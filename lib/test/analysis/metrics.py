@@ -53,22 +53,19 @@ def normalised_centre_error(prediction_xywh: np.ndarray, truth_xywh: np.ndarray)
 
 def share_above(values: np.ndarray, thresholds: np.ndarray, frames: int) -> np.ndarray:
     """Share (t,) of `frames` whose value (n,) is strictly above each threshold (t,), ascending."""
-    # searchsorted(right) counts values <= threshold; NaN sorts last, so take it off the total.
-    ordered, usable = _sorted_without_nan(values)
-    return (usable - np.searchsorted(ordered, thresholds, side="right")) / frames
+    numbers = np.sort(values[~np.isnan(values)])
+    # searchsorted(right) counts values <= threshold.
+    return (len(numbers) - np.searchsorted(numbers, thresholds, side="right")) / frames
 
 
 def share_within(values: np.ndarray, thresholds: np.ndarray, frames: int) -> np.ndarray:
     """Share (t,) of `frames` whose value (n,) is at most each threshold (t,), ascending."""
-    ordered, _ = _sorted_without_nan(values)
-    return np.searchsorted(ordered, thresholds, side="right") / frames
+    numbers = np.sort(values[~np.isnan(values)])
+    return np.searchsorted(numbers, thresholds, side="right") / frames
 
 
 def clip_to_image(box_xywh: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The part (n, 4) of each box (n, 4) inside an image of width x height pixels.
-
-    A box outside the image gets size 0.
-    """
+    """The part (n, 4) of each box (n, 4) inside an image of width x height pixels; may be empty."""
     limits = np.array([width, height], dtype=np.float64)
     top_left = np.clip(box_xywh[:, :2], 0, limits)
     bottom_right = np.clip(box_xywh[:, :2] + box_xywh[:, 2:], 0, limits)
@@ -78,10 +75,3 @@ def clip_to_image(box_xywh: np.ndarray, width: int, height: int) -> np.ndarray:
 def _length(vectors: np.ndarray) -> np.ndarray:
     """Euclidean length (n,) of vectors (n, 2)."""
     return np.sqrt(vectors[:, 0] ** 2 + vectors[:, 1] ** 2)
-
-
-def _sorted_without_nan(values: np.ndarray) -> tuple[np.ndarray, int]:
-    """The values that are numbers, ascending, and how many they are."""
-    ordered = np.sort(values)  # NaN last
-    usable = len(ordered) - int(np.isnan(ordered).sum())
-    return ordered[:usable], usable

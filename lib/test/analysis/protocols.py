@@ -13,6 +13,7 @@ from lib.test.analysis import metrics
 from lib.test.evaluation.data import Truth
 
 LASOT_LIKE = ("lasot", "lasot_ext")
+MISS = [[-1], [np.inf], [np.inf]]  # as `_compare` gives; outside every threshold
 DEFAULT_PROTOCOL = {"lasot": "lasot", "lasot_ext": "lasot", "got10k_val": "got10k"}
 
 
@@ -25,14 +26,6 @@ class SequenceScore(NamedTuple):
     average_overlap: float  # mean IoU; an invalid frame adds 0
     frames: int  # the denominator
     notes: tuple[str, ...] = ()  # what was fixed in the prediction, for the user
-
-
-class _Errors(NamedTuple):
-    """Per-frame values (n,) after the protocol's substitutions."""
-
-    iou: np.ndarray
-    distance: np.ndarray
-    normalised: np.ndarray
 
 
 def score(protocol: str, prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
@@ -73,7 +66,8 @@ def score_lasot(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
     annotated = truth.boxes_xywh[visible]
     valid = (annotated > 0).all(axis=1)
     # Kept: x or y of 0 makes a frame invalid, and -1 lies within every distance threshold.
-    errors = _substitute(_compare(boxes[visible], annotated), ~valid, -1.0, -1.0)
+    errors = _compare(boxes[visible], annotated)
+    errors[:, ~valid] = -1
     return _curves(errors, len(boxes), notes)
 
 
@@ -82,11 +76,11 @@ def score_otb(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
     boxes, notes = _prepare(prediction_xywh, truth.boxes_xywh, _has_zero_side)
     visible = _visible(truth)
     valid = ~_lacks_size(truth.boxes_xywh) & visible
+    errors = _compare(boxes, truth.boxes_xywh)
     # Kept: a -1 is within every threshold, so a share can pass 1 where frames are invalid.
-    distance = -1.0 if truth.dataset == "uav" else np.inf
-    errors = _substitute(_compare(boxes, truth.boxes_xywh), ~valid, distance, -1.0)
+    errors[:, ~valid] = [[-1], [-1 if truth.dataset == "uav" else np.inf], [-1]]
     if truth.dataset in LASOT_LIKE:
-        errors = _substitute(errors, ~visible, np.inf, np.inf)
+        errors[:, ~visible] = MISS
     return _curves(errors, int(valid.sum()), notes)
 
 
@@ -94,7 +88,8 @@ def score_otb_strict(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore
     """`otb` without its quirk: invalid frames are misses everywhere."""
     boxes, notes = _prepare(prediction_xywh, truth.boxes_xywh, _has_zero_side)
     valid = ~_lacks_size(truth.boxes_xywh) & _visible(truth)
-    errors = _substitute(_compare(boxes, truth.boxes_xywh), ~valid, np.inf, np.inf)
+    errors = _compare(boxes, truth.boxes_xywh)
+    errors[:, ~valid] = MISS
     return _curves(errors, int(valid.sum()), notes)
 
 
@@ -109,8 +104,7 @@ def score_got10k(prediction_xywh: np.ndarray, truth: Truth) -> SequenceScore:
         metrics.clip_to_image(boxes[counts], *truth.image_size),
         metrics.clip_to_image(truth.boxes_xywh[counts], *truth.image_size),
     )
-    undefined = np.full(len(iou), np.nan)
-    result = _curves(_Errors(iou, undefined, undefined), len(iou), notes)
+    result = _curves(np.stack([iou, iou, iou]), len(iou), notes)
     no_curve = np.full(len(metrics.PRECISION_THRESHOLDS), np.nan)
     return result._replace(precision=no_curve, normalised_precision=no_curve)
 
@@ -184,35 +178,29 @@ def _visible(truth: Truth) -> np.ndarray:
     return np.array(truth.visible, dtype=bool)
 
 
-def _compare(boxes: np.ndarray, annotated: np.ndarray) -> _Errors:
-    """Per-frame overlap and distances, before any substitution."""
-    return _Errors(
-        metrics.intersection_over_union(boxes, annotated),
-        metrics.centre_error(boxes, annotated),
-        metrics.normalised_centre_error(boxes, annotated),
+def _compare(boxes: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """IoU, centre error in pixels and in target sizes of each frame, (3, n)."""
+    return np.stack(
+        [
+            metrics.intersection_over_union(boxes, annotated),
+            metrics.centre_error(boxes, annotated),
+            metrics.normalised_centre_error(boxes, annotated),
+        ]
     )
 
 
-def _substitute(errors: _Errors, where: np.ndarray, distance: float, normalised: float) -> _Errors:
-    """Give the frames in `where` (n,) an overlap of -1 and the given distances."""
-    return _Errors(
-        np.where(where, -1.0, errors.iou),
-        np.where(where, distance, errors.distance),
-        np.where(where, normalised, errors.normalised),
-    )
-
-
-def _curves(errors: _Errors, frames: int, notes: tuple[str, ...]) -> SequenceScore:
-    """Count hits at every threshold and divide by `frames`."""
+def _curves(errors: np.ndarray, frames: int, notes: tuple[str, ...]) -> SequenceScore:
+    """Count hits of `errors` (3, n) at every threshold and divide by `frames`."""
     if frames == 0:
         raise ValueError("no frame can be scored: the target is invisible or has no size in all")
+    iou, distance, normalised = errors
     return SequenceScore(
-        success=metrics.share_above(errors.iou, metrics.SUCCESS_THRESHOLDS, frames),
-        precision=metrics.share_within(errors.distance, metrics.PRECISION_THRESHOLDS, frames),
+        success=metrics.share_above(iou, metrics.SUCCESS_THRESHOLDS, frames),
+        precision=metrics.share_within(distance, metrics.PRECISION_THRESHOLDS, frames),
         normalised_precision=metrics.share_within(
-            errors.normalised, metrics.NORMALISED_THRESHOLDS, frames
+            normalised, metrics.NORMALISED_THRESHOLDS, frames
         ),
-        average_overlap=float(np.nansum(np.maximum(errors.iou, 0)) / frames),
+        average_overlap=float(np.nansum(np.maximum(iou, 0)) / frames),
         frames=frames,
         notes=notes,
     )

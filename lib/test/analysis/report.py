@@ -32,8 +32,8 @@ class Report(NamedTuple):
 
     @property
     def runs(self) -> list[str]:
-        """Names of the runs, in the order given."""
-        return list(dict.fromkeys(item.run for item in self.evaluations))
+        """Names of the runs, in order."""
+        return [item.run for item in self.of_protocol(self.protocols[0])]
 
 
 def make_report(
@@ -79,12 +79,10 @@ def select_rows(
     """Tables of a report: the overall one, then those asked for; empty if nothing is scored."""
     if not common_sequences(report.evaluations):
         return []
-    chosen = [tables.overall_rows(report.evaluations)]
-    if groups:
-        chosen.append(tables.group_rows(report.evaluations))
-    if sequences:
-        chosen.append(tables.sequence_rows(report.evaluations))
-    return [rows for rows in chosen if rows]
+    makers = [tables.overall_rows]
+    makers += [tables.group_rows] if groups else []
+    makers += [tables.sequence_rows] if sequences else []
+    return [rows for make in makers if (rows := make(report.evaluations))]
 
 
 def missing_text(report: Report) -> str:
@@ -118,9 +116,7 @@ def notes_text(report: Report) -> str:
 
 def differences_text(report: Report) -> str:
     """Where several protocols disagree, run by run; empty for one protocol."""
-    if len(report.protocols) < 2:
-        return ""
-    return "\n".join(protocols_text(report.of_run(run)) for run in report.runs)
+    return "\n".join(filter(None, (protocols_text(report.of_run(run)) for run in report.runs)))
 
 
 def comparison_text(report: Report, figure: str) -> str:

@@ -76,18 +76,12 @@ def to_text(rows: Sequence[Row], digits: int = 2) -> str:
     """An aligned table; columns that are the same in all rows go into its title."""
     if not rows:
         return "(nothing to show)"
-    labels = _label_names(rows)
-    lines = [[*labels, *FIGURES]]
-    lines += [[*_labels(row, labels), *_numbers(row, digits)] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    texts = [
-        "  ".join(
-            cell.ljust(width) if index < len(labels) else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([title(rows), *texts])
+    columns = []
+    for cells in zip(*_cells(rows, digits), strict=True):
+        side = ">" if cells[0] in FIGURES else "<"
+        columns.append([f"{cell:{side}{max(map(len, cells))}}" for cell in cells])
+    lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+    return "\n".join([title(rows), *lines])
 
 
 def title(rows: Sequence[Row]) -> str:
@@ -120,20 +114,25 @@ def to_latex(rows: Sequence[Row], digits: int = 1) -> str:
 
     Rows of different groups or protocols are not compared with each other.
     """
-    labels = _label_names(rows)
+    header, *body = _cells(rows, digits)
     lines = [
-        rf"\begin{{tabular}}{{{'l' * len(labels)}{'c' * len(FIGURES)}}}",
+        rf"\begin{{tabular}}{{{'l' * (len(header) - len(FIGURES))}{'c' * len(FIGURES)}}}",
         rf"\toprule % {_escape(title(rows))}",
-        " & ".join([*labels, *FIGURES]) + r" \\",
+        " & ".join(header) + r" \\",
         r"\midrule",
     ]
-    for row in rows:
+    for row, cells in zip(rows, body, strict=True):
         rivals = [r for r in rows if (r.group, r.protocol) == (row.group, row.protocol)]
-        cells = [_escape(label) for label in _labels(row, labels)]
-        for name, number in zip(FIGURES, _numbers(row, digits), strict=True):
-            best = len(rivals) > 1 and name in row.figures and _is_best(row, rivals, name)
-            cells.append(rf"\textbf{{{number}}}" if best else number)
-        lines.append(" & ".join(cells) + r" \\")
+        best = {
+            name
+            for name, value in row.figures.items()
+            if len(rivals) > 1 and value == max(rival.figures[name] for rival in rivals)
+        }
+        texts = [
+            rf"\textbf{{{cell}}}" if name in best else _escape(cell)
+            for name, cell in zip(header, cells, strict=True)
+        ]
+        lines.append(" & ".join(texts) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -153,24 +152,16 @@ def _row(evaluation: Evaluation, group: str, names: Sequence[str]) -> Row:
     )
 
 
-def _label_names(rows: Sequence[Row]) -> list[str]:
-    """Headers of the columns before the figures: only those that tell rows apart."""
-    names = [] if all(row.group == "all" for row in rows) else ["group", "sequences"]
-    names.append("tracker")
-    return names + (["protocol"] if len({row.protocol for row in rows}) > 1 else [])
-
-
-def _labels(row: Row, names: Sequence[str]) -> list[str]:
-    return [str(getattr(row, name)) for name in names]
-
-
-def _numbers(row: Row, digits: int) -> list[str]:
-    """The figures of a row as text; a dash where not defined."""
-    return [f"{row.figures[name]:.{digits}f}" if name in row.figures else "-" for name in FIGURES]
-
-
-def _is_best(row: Row, rivals: Sequence[Row], name: str) -> bool:
-    return row.figures[name] == max(rival.figures[name] for rival in rivals)
+def _cells(rows: Sequence[Row], digits: int) -> list[list[str]]:
+    """A header and a line for each row: labels that tell rows apart, figures or dashes."""
+    labels = [] if all(row.group == "all" for row in rows) else ["group", "sequences"]
+    labels += ["tracker", "protocol"] if len({row.protocol for row in rows}) > 1 else ["tracker"]
+    lines = [[*labels, *FIGURES]]
+    for row in rows:
+        values = [row.figures.get(name) for name in FIGURES]
+        numbers = ["-" if value is None else f"{value:.{digits}f}" for value in values]
+        lines.append([*(str(getattr(row, name)) for name in labels), *numbers])
+    return lines
 
 
 def _escape(text: str) -> str:
