@@ -6,7 +6,7 @@ Letters: n frames, t thresholds. Boxes are xywh in pixels of the image.
 
 import numpy as np
 
-from lib.utils.box_ops import intersection_area, xywh_to_xyxy
+from lib.utils.box_ops import intersection_area
 
 # Each threshold is the float nearest to k/20 (k/100), so that a ratio such as 3/20 is on it.
 SUCCESS_THRESHOLDS = np.arange(21) / 20
@@ -23,10 +23,12 @@ def intersection_over_union(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarra
     Returns:
         iou: (n,) in [0, 1]; 0 where neither box has an area, NaN where a box holds NaN.
     """
-    a, b = (np.hstack([box[:, :2], np.maximum(box[:, 2:], 0)]) for box in (a_xywh, b_xywh))
-    intersection = intersection_area(xywh_to_xyxy(a), xywh_to_xyxy(b))
+    a_size, b_size = np.maximum(a_xywh[:, 2:], 0), np.maximum(b_xywh[:, 2:], 0)
+    a_xyxy = np.hstack([a_xywh[:, :2], a_xywh[:, :2] + a_size])
+    b_xyxy = np.hstack([b_xywh[:, :2], b_xywh[:, :2] + b_size])
+    intersection = intersection_area(a_xyxy, b_xyxy)
     # Areas from widths and heights: differences of corners would round otherwise.
-    union = a[:, 2:].prod(1) + b[:, 2:].prod(1) - intersection
+    union = a_size[:, 0] * a_size[:, 1] + b_size[:, 0] * b_size[:, 1] - intersection
     return np.divide(intersection, union, out=np.zeros_like(union), where=union != 0)
 
 
@@ -35,20 +37,17 @@ def centre(box_xywh: np.ndarray) -> np.ndarray:
     return box_xywh[:, :2] + (box_xywh[:, 2:] - 1) / 2
 
 
-def centre_error(prediction_xywh: np.ndarray, truth_xywh: np.ndarray) -> np.ndarray:
-    """Distance of the centres (n,), in pixels."""
-    return _length(centre(prediction_xywh) - centre(truth_xywh))
-
-
-def normalised_centre_error(prediction_xywh: np.ndarray, truth_xywh: np.ndarray) -> np.ndarray:
-    """Distance of the centres (n,), in units of the annotated width and height.
+def centre_errors(
+    prediction_xywh: np.ndarray, truth_xywh: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance of the centres: (n,) in pixels, (n,) in units of the annotated width and height.
 
     Kept: each centre is divided before the difference is taken, as the published toolkits do;
     frames that lie exactly on a threshold fall to the other side otherwise.
     """
-    size = truth_xywh[:, 2:]
+    predicted, annotated, size = centre(prediction_xywh), centre(truth_xywh), truth_xywh[:, 2:]
     with np.errstate(divide="ignore", invalid="ignore"):  # a size of 0 is an invalid frame
-        return _length(centre(prediction_xywh) / size - centre(truth_xywh) / size)
+        return _length(predicted - annotated), _length(predicted / size - annotated / size)
 
 
 def share_above(values: np.ndarray, thresholds: np.ndarray, frames: int) -> np.ndarray:

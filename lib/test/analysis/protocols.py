@@ -163,12 +163,12 @@ def _prepare(
 
 def _lacks_size(boxes_xywh: np.ndarray) -> np.ndarray:
     """(n,) bool: a side is not positive, or NaN."""
-    return ~np.all(boxes_xywh[:, 2:] > 0, axis=1)
+    return ~((boxes_xywh[:, 2] > 0) & (boxes_xywh[:, 3] > 0))
 
 
 def _has_zero_side(boxes_xywh: np.ndarray) -> np.ndarray:
     """(n,) bool: a side is exactly 0."""
-    return (boxes_xywh[:, 2:] == 0).any(axis=1)
+    return (boxes_xywh[:, 2] == 0) | (boxes_xywh[:, 3] == 0)
 
 
 def _visible(truth: Truth) -> np.ndarray:
@@ -180,13 +180,8 @@ def _visible(truth: Truth) -> np.ndarray:
 
 def _compare(boxes: np.ndarray, annotated: np.ndarray) -> np.ndarray:
     """IoU, centre error in pixels and in target sizes of each frame, (3, n)."""
-    return np.stack(
-        [
-            metrics.intersection_over_union(boxes, annotated),
-            metrics.centre_error(boxes, annotated),
-            metrics.normalised_centre_error(boxes, annotated),
-        ]
-    )
+    iou = metrics.intersection_over_union(boxes, annotated)
+    return np.stack([iou, *metrics.centre_errors(boxes, annotated)])
 
 
 def _curves(errors: np.ndarray, frames: int, notes: tuple[str, ...]) -> SequenceScore:

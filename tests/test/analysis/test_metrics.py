@@ -42,10 +42,9 @@ def test_centre_counts_pixels():
 
 def test_centre_error_in_pixels_and_in_target_sizes():
     truth, prediction = boxes([10, 20, 10, 20]), boxes([13, 24, 10, 20])
-    assert metrics.centre_error(prediction, truth)[0] == 5.0  # 3, 4, 5
-    # 3 / 10 and 4 / 20
-    error = metrics.normalised_centre_error(prediction, truth)[0]
-    assert error == pytest.approx(np.hypot(0.3, 0.2))
+    pixels, normalised = metrics.centre_errors(prediction, truth)
+    assert pixels[0] == 5.0  # 3, 4, 5
+    assert normalised[0] == pytest.approx(np.hypot(0.3, 0.2))  # 3 / 10 and 4 / 20
 
 
 def test_normalised_error_divides_before_it_subtracts():
@@ -55,7 +54,7 @@ def test_normalised_error_divides_before_it_subtracts():
     truth = np.stack([start, start, np.full(200, 10.0), np.full(200, 10.0)], axis=1)
     prediction = truth + np.array([2, 0, 0, 0])
     first_divided = metrics.centre(prediction)[:, 0] / 10 - metrics.centre(truth)[:, 0] / 10
-    error = metrics.normalised_centre_error(prediction, truth)
+    _, error = metrics.centre_errors(prediction, truth)
     assert error.tolist() == np.abs(first_divided).tolist()
     assert (error > 0.2).any() and (error <= 0.2).any()
 
