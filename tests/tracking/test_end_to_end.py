@@ -62,6 +62,7 @@ def network(tiny_recipe: Path, tiny_checkpoint: Path) -> tuple:
     return ("--param", tiny_recipe, "--checkpoint", tiny_checkpoint, "--device", "cpu")
 
 
+@pytest.mark.slow
 def test_demo_from_frames_to_tables(program, network: tuple, data: Path, tmp_path: Path) -> None:
     output = program("tracking/test.py", "--dataset", "demo", "--threads", "2", *network)
     assert "3 sequences tracked (24 frames" in output

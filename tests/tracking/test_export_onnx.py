@@ -69,6 +69,7 @@ def pair(folder: Path, weights: Path, tiny_recipe: Path) -> tuple:
     )
 
 
+@pytest.mark.slow
 def test_what_it_says(export: tuple[Path, str]) -> None:
     folder, text = export
     assert sorted(p.name for p in folder.iterdir()) == ["memorize.onnx", "track.onnx"]
@@ -77,6 +78,7 @@ def test_what_it_says(export: tuple[Path, str]) -> None:
     assert "4 frames of" in text and "(0.05 is allowed)" in text and "times as fast" in text
 
 
+@pytest.mark.slow
 def test_files_stand_alone(folder: Path, weights: Path) -> None:
     """Valid, self-contained, static, and they say what they are."""
     for graph in INPUTS:
@@ -91,6 +93,7 @@ def test_files_stand_alone(folder: Path, weights: Path) -> None:
         assert facts.settings["MODEL.HIDDEN_DIM"] == 32 and len(facts.origin["checkpoint"]) == 16
 
 
+@pytest.mark.slow
 def test_boxes_are_pytorchs(pair: tuple) -> None:
     """Over a clip whose windows are padded at first, every frame remembered, and back again."""
     for tracker in pair:
@@ -102,6 +105,7 @@ def test_boxes_are_pytorchs(pair: tuple) -> None:
     assert len(pair[1].memory) == 5
 
 
+@pytest.mark.slow
 def test_boxes_are_pytorchs_on_a_real_sequence(pair: tuple, shared: Path) -> None:
     images = [
         read_rgb(shared / "sequences" / "Crossing" / "img" / f"{i:04d}.jpg") for i in range(1, 31)
@@ -113,6 +117,7 @@ def test_boxes_are_pytorchs_on_a_real_sequence(pair: tuple, shared: Path) -> Non
         np.testing.assert_allclose(onnx_box, torch_box, atol=0.05)
 
 
+@pytest.mark.slow
 def test_several_targets(pair: tuple) -> None:
     """Together they are tracked as alone."""
     one = pair[1]
@@ -130,6 +135,7 @@ def test_several_targets(pair: tuple) -> None:
     assert [list(outputs) for outputs in zip(*together, strict=True)] == alone
 
 
+@pytest.mark.slow
 def test_files_for_something_else(folder: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     def load(recipe: str | Path = tiny_recipe, dataset: str = "otb") -> OnnxTracker:
         return load_tracker(recipe, None, dataset, "cpu", backend="onnx", onnx=folder)
@@ -144,6 +150,7 @@ def test_files_for_something_else(folder: Path, tiny_recipe: Path, tmp_path: Pat
         load(dataset="lasot")
 
 
+@pytest.mark.slow
 def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no .*memorize.onnx; write it with `python track"):
         OnnxNetwork(tmp_path, "cpu")
@@ -186,6 +193,7 @@ def write_facts(source: Path, target: Path, text: str | None) -> None:
     onnx.save(model, target)
 
 
+@pytest.mark.slow
 def test_the_test_program(
     folder: Path,
     weights: Path,
@@ -216,6 +224,7 @@ def test_the_test_program(
     assert "0 were finished before" in run(*common, *ways["torch"], *results)[1]
 
 
+@pytest.mark.slow
 def test_the_video_program(folder: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     for t in range(4):
         cv2.imwrite(str(tmp_path / f"{t}.png"), seeded_frame(t)[..., ::-1])
@@ -258,6 +267,7 @@ def test_devices() -> None:
             choose_providers(device, [CUDA, CPU])
 
 
+@pytest.mark.slow
 def test_without_the_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(RuntimeError, match="ONNX Runtime is not installed: `pip install onnxrunti"):
@@ -267,6 +277,7 @@ def test_without_the_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
         onnx_export.require_packages()
 
 
+@pytest.mark.slow
 def test_files_that_compute_something_else_are_not_written(
     folder: Path, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

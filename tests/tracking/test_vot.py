@@ -131,6 +131,7 @@ def test_a_second_local_stack_and_a_lone_refiner_are_refused(workspace, capsys) 
     assert "--refiner needs --region mask" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_program_says_what_is_missing(tmp_path: Path) -> None:
     """Without vot-trax: a module of that name that cannot be imported comes first."""
     (tmp_path / "trax.py").write_text("raise ImportError('not here')\n")
