@@ -1,9 +1,8 @@
-"""Box formats and arithmetic; the last axis of every box is 4.
+"""Box formats and arithmetic, for crops, models, losses and evaluation.
 
-Source: docs/method.md, sections 1 and 4. Used by crop, models, losses and evaluation.
-`xywh` is top-left corner and size, `xyxy` two opposite corners, `cxcywh` centre and size. Unless
-said otherwise functions take NumPy arrays or torch tensors of any leading shape and give the same
-kind back.
+Source: docs/method.md, sections 1 and 4. `xywh` is top-left corner and size, `xyxy` two opposite
+corners, `cxcywh` centre and size. Unless typed otherwise, functions take NumPy arrays or torch
+tensors of any leading shape and return the same kind.
 """
 
 from typing import TypeVar
@@ -88,9 +87,8 @@ def box_iou(a_xyxy: Array, b_xyxy: Array) -> tuple[Array, Array]:
 def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
     """Generalised IoU of paired boxes, defined for inverted boxes too.
 
-    Areas and intersection are clamped at 0 and the enclosing box spans the extremes of *all*
-    corners, so a predicted box with x2 < x1 gives a finite value whose gradient pulls its corners
-    back into order.
+    Areas are clamped at 0 and the enclosing box spans the extremes of *all* corners, so a predicted
+    box with x2 < x1 gives a finite value whose gradient pulls its corners back into order.
 
     Args:
         a_xyxy, b_xyxy: (..., 4).
@@ -118,20 +116,12 @@ def is_inverted(box_xyxy: Tensor) -> Tensor:
 def clip_xywh_image(
     box_xywh: np.ndarray, width: int, height: int, margin: float = 10
 ) -> np.ndarray:
-    """Keep a box inside the image and at least `margin` pixels large, as the tracker does after
-    each frame.
+    """Clip (..., 4) boxes to a width x height image, float64 xywh in pixels, as the tracker does.
 
-    Args:
-        box_xywh: (..., 4) pixels of the image.
-        width, height: image size in pixels.
-        margin: smallest side, and how much of the box stays inside, in pixels.
-
-    Returns:
-        (..., 4) float64 xywh in pixels.
+    Each side has at least `margin` pixels, and at least `margin` of it stays inside.
     """
-    x1, y1, x2, y2 = _split(xywh_to_xyxy(np.asarray(box_xywh, np.float64)))
-    x1 = np.minimum(np.maximum(0, x1), width - margin)
-    x2 = np.minimum(np.maximum(margin, x2), width)
-    y1 = np.minimum(np.maximum(0, y1), height - margin)
-    y2 = np.minimum(np.maximum(margin, y2), height)
-    return _join([x1, y1, np.maximum(margin, x2 - x1), np.maximum(margin, y2 - y1)])
+    box_xyxy = xywh_to_xyxy(np.asarray(box_xywh, np.float64))
+    size = np.array([width, height])
+    top_left = np.minimum(np.maximum(0, box_xyxy[..., :2]), size - margin)
+    bottom_right = np.minimum(np.maximum(margin, box_xyxy[..., 2:]), size)
+    return np.concatenate([top_left, np.maximum(margin, bottom_right - top_left)], -1)

@@ -74,8 +74,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = _existing(path)
     try:
-        stubs = [_make_stub(name) for name in _foreign_globals(path)]
-        with torch.serialization.safe_globals([*stubs]):
+        with torch.serialization.safe_globals([_make_stub(n) for n in _foreign_globals(path)]):
             contents = torch.load(path, map_location="cpu", weights_only=True)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
@@ -101,12 +100,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         return _read_safetensors(path)
     contents = read_checkpoint(path)
     state = contents.get("net", contents)
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(
-            f"{path}: no weights in it: neither an entry 'net' nor a plain state dict; "
-            f"it holds {', '.join(map(str, list(contents)[:8])) or 'nothing'}"
-        )
-    return dict(state)
+    if isinstance(state, dict) and state and all(isinstance(v, Tensor) for v in state.values()):
+        return dict(state)
+    raise CheckpointError(
+        f"{path}: no weights in it: neither an entry 'net' nor a plain state dict; "
+        f"it holds {', '.join(map(str, list(contents)[:8])) or 'nothing'}"
+    )
 
 
 def save_checkpoint(path: str | Path, contents: dict[str, Any]) -> None:

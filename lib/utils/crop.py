@@ -40,9 +40,8 @@ class Crop(NamedTuple):
         """
         box = np.asarray(box_xywh_image, np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < 0).any():
-            raise ValueError(
-                f"a box is 4 finite numbers x, y, w, h with w, h >= 0, not {box.tolist()}"
-            )
+            expected = "4 finite numbers x, y, w, h with w, h >= 0"
+            raise ValueError(f"a box is {expected}, not {box.tolist()}")
         x, y, w, h = box.tolist()
         side = math.ceil(math.sqrt(w * h) * factor)
         if side < 1:
@@ -75,9 +74,9 @@ class Crop(NamedTuple):
         left, right = self._padding(self.x1, width)
         top, bottom = self._padding(self.y1, height)
         if left + right >= self.side or top + bottom >= self.side:  # wholly outside
+            shape = (self.size, self.size)
             return CropImage(
-                np.zeros((self.size, self.size, *image.shape[2:]), image.dtype),
-                np.ones((self.size, self.size), bool),
+                np.zeros((*shape, *image.shape[2:]), image.dtype), np.ones(shape, bool)
             )
         first, end = self.x1 + left, self.x1 + self.side - right
         if mirrored:

@@ -1,7 +1,6 @@
 """Which device computes, and how many cores this process may use.
 
-Used by training, testing and the tools. ONNX Runtime chooses its own providers
-(lib/models/aiatrack/onnx/session.py).
+ONNX Runtime chooses its own providers (lib/models/aiatrack/onnx/session.py).
 """
 
 import math
@@ -49,8 +48,7 @@ def usable_cores() -> int:
     the container's quota allow."""
     if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(threads) > 0:
         return int(threads)
-    # Only Linux has affinity.
-    has_affinity = hasattr(os, "sched_getaffinity")
+    has_affinity = hasattr(os, "sched_getaffinity")  # Linux alone
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     try:
         quota, period = CGROUP_QUOTA.read_text().split()

@@ -52,11 +52,7 @@ class TemporaryOutput:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed over it when the block succeeds.
 
-    When the block fails, or the disk is full, the temporary file is removed and what stood at
-    `path` stays.
-
-    Raises:
-        OSError: see `TemporaryOutput`.
+    When the block fails, or the disk is full, it is removed and what stood at `path` stays.
     """
     output = TemporaryOutput(path)
     try:

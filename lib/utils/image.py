@@ -34,9 +34,8 @@ def check_rgb(image: np.ndarray) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         hints = {(): " (grey: repeat it to 3 channels)", (4,): " (RGBA: drop the 4th channel)"}
         hint = hints.get(image.shape[2:], "")
-        raise ValueError(
-            f"an image has shape (height, width, 3), RGB; this one has {image.shape}{hint}"
-        )
+        expected = "an image has shape (height, width, 3), RGB"
+        raise ValueError(f"{expected}; this one has {image.shape}{hint}")
     return image
 
 
@@ -55,20 +54,15 @@ def read_rgb(path: str | Path) -> np.ndarray:
 
 
 def decode_rgb(data: bytes, path: str | Path) -> np.ndarray:
-    """Decode the bytes of an image file as `read_rgb` does; `path` is named in errors.
-
-    Raises:
-        ImageError: see `read_rgb`.
-    """
+    """Decode the bytes of an image file as `read_rgb` does; ImageError names `path`."""
     if not data:
         raise ImageError(f"{path}: the file is empty")
     if data[:2] == b"\xff\xd8":
         return _decode_jpeg(path, data)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise ImageError(
-            f"{path}: not an image that OpenCV {cv2.__version__} can decode, or truncated"
-        )
+        decoder = f"OpenCV {cv2.__version__}"
+        raise ImageError(f"{path}: not an image that {decoder} can decode, or truncated")
     if image.dtype != np.uint8:
         raise ImageError(f"{path}: {image.dtype} pixels; 8 bits a channel are needed")
     if image.ndim == 3 and image.shape[2] == 4:
