@@ -5,7 +5,7 @@ writing was cut short is missing from the list.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +36,8 @@ def write_got10k(
         ValueError: a name that is no file name, no frames, or parts of different lengths.
         FileExistsError: frames are left from a longer sequence of that name.
     """
-    for name, clip in _checked(clips):
+    for name, clip in clips:
+        _check(name, clip)
         folder = root / split / name
         _write_frames(folder, clip, quality)
         _write_labels(folder, clip)
@@ -58,14 +59,12 @@ def write_image(path: Path, rgb: np.ndarray, quality: int = QUALITY) -> None:
     temporary.replace(path)  # no fsync: synthetic frames can be made again
 
 
-def _checked(clips: Clips) -> Iterator[tuple[str, Clip]]:
-    for name, clip in clips:
-        if not re.fullmatch(r"[\w-][\w.-]*", name):
-            raise ValueError(f"sequence name {name!r}: letters, digits, _, - and . are allowed")
-        lengths = {field: len(part) for field, part in clip._asdict().items()}
-        if len(set(lengths.values())) != 1 or not lengths["frames"]:
-            raise ValueError(f"{name}: as many boxes and flags as frames are needed, got {lengths}")
-        yield name, clip
+def _check(name: str, clip: Clip) -> None:
+    if not re.fullmatch(r"[\w-][\w.-]*", name):
+        raise ValueError(f"sequence name {name!r}: letters, digits, _, - and . are allowed")
+    lengths = {field: len(part) for field, part in clip._asdict().items()}
+    if len(set(lengths.values())) != 1 or not lengths["frames"]:
+        raise ValueError(f"{name}: as many boxes and flags as frames are needed, got {lengths}")
 
 
 def _write_frames(folder: Path, clip: Clip, quality: int) -> None:

@@ -29,8 +29,9 @@ def log_uniform(rng: Generator, low: float, high: float) -> float:
 
 def smooth_noise(rng: Generator, length: int, axes: int, smooth: float) -> np.ndarray:
     """Return Gaussian noise of unit variance, smooth over about `smooth` frames; (length, axes)."""
-    kernel = _gaussian(max(int(np.ceil(3 * smooth)), 1), max(smooth, 1e-6))
-    white = rng.standard_normal((length + len(kernel) - 1, axes))
+    reach = max(int(np.ceil(3 * smooth)), 1)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(smooth, 1e-6)) ** 2)
+    white = rng.standard_normal((length + 2 * reach, axes))
     return _convolve(white, kernel / np.sqrt((kernel**2).sum()))
 
 
@@ -47,7 +48,7 @@ def reflect(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndar
     period = np.where(span > 0, span, 1)
     phase = np.mod(positions - low, 2 * period)
     inside = np.where(span > 0, low + period - np.abs(phase - period), (low + high) / 2)
-    kernel = _gaussian(5, sigma=1.5)
+    kernel = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     padded = np.pad(inside, ((5, 5), (0, 0)), mode="edge")
     return _convolve(padded, kernel / kernel.sum())
 
@@ -113,8 +114,7 @@ def camera_matrices(
     pixels of `start` (2,). `zooms` (T,), image pixels per background pixel, are raised where the
     view would be larger than the background; `step` is image pixels per frame (RMS).
     """
-    extent = np.array(background[1::-1], np.float64)
-    view = np.array(frame[::-1], np.float64)
+    extent, view = (np.array(shape[1::-1], np.float64) for shape in (background, frame))
     zooms = np.maximum(zooms, (view / extent).max())
     half = view / 2 / zooms[:, None]  # (T, 2) background pixels
     low, high = half.mean(0), extent - half.mean(0)
@@ -164,10 +164,6 @@ def _matrices(
     linear = rotations @ linear
     shift = target - np.einsum("tij,tj->ti", linear, np.broadcast_to(source, (len(linear), 2)))
     return np.concatenate([linear, shift[:, :, None]], 2)
-
-
-def _gaussian(reach: int, sigma: float) -> np.ndarray:
-    return np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
 
 
 def _convolve(values: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 `Textures` is the protocol; `procedural.py` has another one, which needs no files.
 """
 
+import functools
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -56,12 +57,10 @@ class Textures(Protocol):
 class PhotoTextures:
     """Images `<stem>.jpg` with segmentation masks `<stem>.png` (one integer per pixel) of a folder.
 
-    Segments are the objects. The last `keep` images stay decoded.
+    Segments are the objects.
     """
 
-    def __init__(
-        self, folder: str | Path, keep: int = 64, split: str = "all", rectangles: float = 0.5
-    ) -> None:
+    def __init__(self, folder: str | Path, split: str = "all", rectangles: float = 0.5) -> None:
         """List the folder; files are read, and checked, when they are drawn.
 
         Args:
@@ -79,9 +78,7 @@ class PhotoTextures:
         for path in self.photographs:
             if not path.with_suffix(".png").is_file():
                 raise FileNotFoundError(f"{path}: its segmentation mask {path.stem}.png is missing")
-        self._keep = max(keep, 1)
         self._rectangles = rectangles
-        self._kept: dict[Path, tuple[np.ndarray, list[Region]]] = {}
 
     def background(self, rng: Generator) -> np.ndarray:
         """Return a whole image."""
@@ -109,15 +106,14 @@ class PhotoTextures:
         return textured_region(rng, image)
 
     def _draw(self, rng: Generator) -> tuple[np.ndarray, list[Region]]:
-        """Read a random image and list its usable segments (never none)."""
-        path = self.photographs[rng.integers(len(self.photographs))]
-        if path not in self._kept:
-            while len(self._kept) >= self._keep:
-                self._kept.pop(next(iter(self._kept)))
-            image = read_rgb(path)
-            mask = _read_mask(path.with_suffix(".png"), image.shape[:2])
-            self._kept[path] = image, _segments(image, mask)
-        return self._kept[path]
+        """Choose an image at random; return it and its usable segments (never none)."""
+        return _read_segments(self.photographs[rng.integers(len(self.photographs))])
+
+
+@functools.lru_cache(maxsize=500)  # half a megabyte each, shared by all textures of a process
+def _read_segments(path: Path) -> tuple[np.ndarray, list[Region]]:
+    image = read_rgb(path)
+    return image, _segments(image, _read_mask(path.with_suffix(".png"), image.shape[:2]))
 
 
 def _read_mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -23,8 +23,6 @@ __all__ = ["DATASETS", "SETTINGS", "SYNTHETIC", "BaseDataset", "DatasetError", "
 
 logger = logging.getLogger(__name__)
 
-CACHED_IMAGES = 500  # decoded photographs in each loading process, half a megabyte each
-
 
 class Entry(NamedTuple):
     """How a name in a recipe becomes a data set."""
@@ -129,7 +127,7 @@ def _build_synthetic(name: str, find: Callable[[str], DataPath]) -> SyntheticCli
         return SyntheticClips(name, ProceduralTextures(), seed=entry.seed, options=entry.options)
     root = find("photographs")
     try:
-        textures = PhotoTextures(root.path, CACHED_IMAGES, entry.split, entry.rectangles)
+        textures = PhotoTextures(root.path, entry.split, entry.rectangles)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{name}: {error} (from {root.source}). {root.hint()} SYNTHETIC_PROCEDURAL needs none."
