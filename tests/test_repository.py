@@ -81,3 +81,9 @@ def test_documents_name_files_that_exist(document: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     missing += [link for link in links if not (document.parent / link).exists()]
     assert missing == []
+
+
+def test_test_files_say_what_they_guard() -> None:
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    silent = [p.name for p in files if not p.read_text().startswith('"""Guards ')]
+    assert files and silent == []

@@ -1,4 +1,4 @@
-"""Build and loading of the compiled precise RoI pooling: what is found, and what is said if not."""
+"""Guards the build of the compiled pooling: which toolkit is found, what is said if none fits."""
 
 import subprocess
 from pathlib import Path

@@ -1,5 +1,6 @@
-"""The compiled precise RoI pooling: values and gradients against the closed form and the golden
-ones, on the CPU's loops and, where there is a GPU, on its kernels.
+"""Guards the compiled precise RoI pooling: the closed form's and the golden values and gradients.
+
+On the CPU's loops and, where there is a GPU, on its kernels.
 """
 
 from pathlib import Path

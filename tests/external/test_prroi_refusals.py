@@ -1,4 +1,4 @@
-"""What the compiled precise RoI pooling refuses, and what it says."""
+"""Guards the compiled pooling's refusals: wrong shapes, types and devices, and what it says."""
 
 import pytest
 import torch

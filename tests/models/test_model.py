@@ -1,4 +1,4 @@
-"""Properties of the network: equal ways to compute one thing, precisions, compile, export."""
+"""Guards the network: batched as one by one, precisions, compile, export, other backbones."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""The network against the reference, stage by stage, on seeded weights and frames.
+"""Guards the network against the reference, stage by stage, on seeded weights and frames.
 
 The reference repeats itself to 1e-5 relative; 1e-4 leaves room for other kernels and versions.
 """

@@ -1,4 +1,4 @@
-"""Precise RoI pooling in closed form: the reference's figures, exact gradients, odd boxes."""
+"""Guards RoI pooling in closed form: the reference's figures, exact gradients, odd boxes."""
 
 import numpy as np
 import pytest

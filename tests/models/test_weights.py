@@ -1,4 +1,4 @@
-"""Weights that fit, and what is said about those that do not."""
+"""Guards the loading of weights: which fit, and what is said about those that do not."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Impossible options of synthetic clips are refused by name."""
+"""Guards options of synthetic clips: impossible ones are refused by name."""
 
 import pytest
 

@@ -1,5 +1,6 @@
-"""Clips written as GOT-10k, and as the other layouts of the tests' own data sets: every file at its
-place, its text to the letter.
+"""Guards clips written as GOT-10k: every file at its place, its text to the letter.
+
+And those written in the other layouts, of the tests' own data sets.
 """
 
 import json

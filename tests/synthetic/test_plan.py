@@ -1,4 +1,4 @@
-"""Planned clips: they keep their options, start with a visible target, and move smoothly."""
+"""Guards planned clips: they keep their options, start with a visible target, and move smoothly."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Rendered clips: exact boxes, cover and flags; the same seed gives the same pixels."""
+"""Guards rendered clips: exact boxes, cover and flags; the same seed gives the same pixels."""
 
 from dataclasses import replace
 

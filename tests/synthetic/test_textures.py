@@ -1,4 +1,4 @@
-"""Images with segmentation masks as textures: usable segments, bad folders named."""
+"""Guards textures from images with segmentation masks: usable segments, bad folders named."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What attention sees: maps against the formulas written out, windows, figures."""
+"""Guards attention maps: against the formulas written out, windows, figures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""OpenCV's own trackers behind our surface."""
+"""Guards OpenCV's trackers behind our interface, and the program that runs them."""
 
 from pathlib import Path
 

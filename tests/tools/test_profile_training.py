@@ -1,4 +1,4 @@
-"""The profile of the training step: consistent figures, both kinds of step, what is refused."""
+"""Guards the profile of a training step: consistent figures, both kinds of step, refusals."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Sources of frames, the video writer, and following targets through them."""
+"""Guards sources of frames, the video writer, and the following of targets through them."""
 
 import functools
 import gc

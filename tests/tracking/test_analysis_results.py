@@ -1,4 +1,4 @@
-"""The program as users call it: output, files, exit status."""
+"""Guards tracking/analysis_results.py: published figures, output, files, exit status."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""tracking/check_setup.py as users run it, and each thing that it looks at."""
+"""Guards tracking/check_setup.py, and each thing that it looks at."""
 
 import json
 import runpy

@@ -1,4 +1,4 @@
-"""The programs around training data run from the command line."""
+"""Guards the programs around training data: make_lmdb.py and the data profile."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The demo as users run it."""
+"""Guards the demo: the weights in the repository follow targets that they have not seen."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""From frames to tables and archives, by the commands that users type, on composed sets."""
+"""Guards README's way from frames to tables and archives, command by command."""
 
 import json
 import os

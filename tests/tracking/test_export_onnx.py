@@ -1,4 +1,4 @@
-"""tracking/export_onnx.py and the tracker that runs its files: one export of a tiny network."""
+"""Guards the ONNX export and the tracker that runs its files: PyTorch's boxes, refusals."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""The HTML report in a real browser: no errors, sorting, filtering, the chart under the pointer."""
+"""Guards the HTML report in a real browser: no errors, sorting, filtering, the pointer's chart."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The program that measures from which score on a target is lost."""
+"""Guards tracking/measure_lost.py: from which score on a target is lost."""
 
 from pathlib import Path
 

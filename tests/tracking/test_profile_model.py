@@ -1,4 +1,4 @@
-"""tracking/profile_model.py: its figures are consistent, its file is JSON, its refusals say why."""
+"""Guards tracking/profile_model.py: figures that fit each other, JSON, refusals."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What goes wrong during tracking/test.py: dead workers, bad frames, two runs at once, torchrun.
+"""Guards test runs against dead workers, bad frames, two runs at once, and torchrun.
 
 A frame that is a named pipe holds a process where the test wants it: reading it lasts until the
 test writes the image.

@@ -1,4 +1,4 @@
-"""Programs around trainings: retraining the demo weights, the ablation, bare weights."""
+"""Guards programs around trainings: retraining the demo weights, the ablation, bare weights."""
 
 import subprocess
 from pathlib import Path

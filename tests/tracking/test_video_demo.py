@@ -1,4 +1,4 @@
-"""tracking/video_demo.py as users run it."""
+"""Guards tracking/video_demo.py: videos and records, sources that break off, refusals."""
 
 import json
 import os

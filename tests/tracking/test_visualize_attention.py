@@ -1,4 +1,4 @@
-"""tracking/visualize_attention.py as users run it."""
+"""Guards tracking/visualize_attention.py: pictures, videos, refusals."""
 
 from pathlib import Path
 

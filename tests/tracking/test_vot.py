@@ -1,4 +1,4 @@
-"""AiATrack under the real VOT toolkit, which `bash tracking/vot_setup.sh` puts in .venv-vot."""
+"""Guards AiATrack under the real VOT toolkit, which tracking/vot_setup.sh puts in .venv-vot."""
 
 import configparser
 import importlib.util

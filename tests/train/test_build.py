@@ -1,4 +1,4 @@
-"""Optimizer, rates, and the weights that training starts from."""
+"""Guards a training's parts: optimizer, rates, and the weights that it starts from."""
 
 import pytest
 import timm

@@ -1,4 +1,4 @@
-"""Box formats, IoU and GIoU, clipping."""
+"""Guards box formats, IoU and GIoU, clipping."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Reading released files without running them: formats, hostile pickles, damage; saving."""
+"""Guards the reading of released files without running them: hostile pickles, damage; saving."""
 
 import collections
 import os

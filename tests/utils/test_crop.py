@@ -1,4 +1,4 @@
-"""The search window: golden crops, mapping, kept quirks, bad boxes."""
+"""Guards the search window: golden crops, mapping, kept quirks, bad boxes."""
 
 import cv2
 import numpy as np

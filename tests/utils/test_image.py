@@ -1,4 +1,4 @@
-"""Reading images: every kind that is accepted, every kind that is refused, by both decoders."""
+"""Guards the image reader: every kind accepted, every kind refused, by both decoders."""
 
 import ctypes.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Names of images and the order of frames."""
+"""Guards names of images and the order of frames."""
 
 from lib.utils.image import by_number, is_image_name
 

@@ -1,4 +1,4 @@
-"""Where a data set's path comes from, and what an error about it says."""
+"""Guards where a data set's path comes from, and what an error about it says."""
 
 from pathlib import Path
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""What programs share: types of arguments, and how they end."""
+"""Guards what programs share: types of arguments, and how they end."""
 
 import argparse
 

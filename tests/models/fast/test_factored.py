@@ -1,4 +1,4 @@
-"""The network optimized for speed: the same numbers as the plain one, layer by layer and whole."""
+"""Guards the optimized network: the eager one's numbers, layer by layer and whole."""
 
 import pytest
 import torch

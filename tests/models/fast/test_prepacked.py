@@ -1,4 +1,4 @@
-"""Packed layers give the ordinary ones' numbers, whatever surrounds them in the graph."""
+"""Guards prepacked layers: the ordinary ones' numbers, whatever surrounds them in the graph."""
 
 import copy
 

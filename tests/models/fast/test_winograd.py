@@ -1,4 +1,4 @@
-"""Winograd's convolution gives the direct one's numbers, and takes only what it can compute."""
+"""Guards Winograd's convolution: the direct one's numbers, and only where it can compute them."""
 
 import copy
 

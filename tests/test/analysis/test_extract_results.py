@@ -1,4 +1,4 @@
-"""From files to scores: both layouts of results, missing and wrong files, several runs."""
+"""Guards the way from files to scores: both layouts, missing and wrong files, several runs."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The HTML report's content: figures, escaping, pictures, and nothing from elsewhere."""
+"""Guards the HTML report's content: figures, escaping, pictures, and nothing from elsewhere."""
 
 import base64
 import re

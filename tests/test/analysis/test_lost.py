@@ -1,4 +1,4 @@
-"""Which frames are lost, and which score tells them from the others."""
+"""Guards which frames count as lost, and which score tells them from the others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Overlap, distances and curves, with the arithmetic of each case in its comment."""
+"""Guards overlap, distances and curves, with the arithmetic of each case in its comment."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The protocols: published figures on real files, made-up cases for what those do not exercise."""
+"""Guards the protocols: published figures on real files, generated cases for the rest."""
 
 from pathlib import Path
 

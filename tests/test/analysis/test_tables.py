@@ -1,4 +1,4 @@
-"""Rows and their four formats, comparisons and plots."""
+"""Guards tables of scores in their four formats, comparisons and plots."""
 
 import csv
 import io

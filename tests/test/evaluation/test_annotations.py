@@ -1,4 +1,4 @@
-"""Annotation of every benchmark in its layout on disk, without a frame."""
+"""Guards annotations of every benchmark in its layout on disk, read without a frame."""
 
 import numpy as np
 import pytest

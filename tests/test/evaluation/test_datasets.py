@@ -1,4 +1,4 @@
-"""Test sets on disk: what is found, what is refused."""
+"""Guards test sets on disk: what is found, what is refused."""
 
 from pathlib import Path
 

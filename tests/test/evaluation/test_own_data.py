@@ -1,4 +1,4 @@
-"""Own data as a test set: the same frames and boxes from every format."""
+"""Guards own data as a test set: the same frames and boxes from every format."""
 
 import logging
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Provenance: results become stale when something changes that can move a box, and only then."""
+"""Guards provenance: results become stale when what can move a box changes, and only then."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Result files: formats, what counts as finished."""
+"""Guards result files: their formats, and what counts as finished."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Parts of running that need no network; tests/tracking runs the whole program."""
+"""Guards parts of running that need no network; tests/tracking runs the whole program."""
 
 import multiprocessing
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Sequences in lock-step: lengths that differ, failures that stay alone, frames read ahead."""
+"""Guards lock-step tracking: lengths that differ, failures that stay alone, frames read ahead."""
 
 import gc
 import weakref

@@ -1,4 +1,4 @@
-"""Several trackers in one pass of their network: the boxes of each alone, and no memory shared."""
+"""Guards several targets in one pass: the boxes of each alone, and no memory shared."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What `load_tracker` makes: how near networks are to the trained one, what options are refused.
+"""Guards `load_tracker`: how near its networks are to the trained one, which options are refused.
 
 The boxes of networks that were not trained follow every rounding, so reduced precision is judged by
 what the network computes of one frame, as a fraction of the norm; the paths in fp32 by boxes too.

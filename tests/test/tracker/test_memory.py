@@ -1,4 +1,4 @@
-"""Which frames are kept and which the decoder sees."""
+"""Guards the memory: which frames are kept and which the decoder sees."""
 
 import torch
 

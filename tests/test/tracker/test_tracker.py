@@ -1,4 +1,4 @@
-"""The tracker: the reference's loops, its interface, its memory, bad input."""
+"""Guards the tracker: the reference's loops, its interface, its memory, bad input."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Archives of generated TrackingNet and GOT-10k test sets: layout, refusals, nothing deleted."""
+"""Guards archives for TrackingNet and GOT-10k: layout, refusals, nothing deleted."""
 
 import os
 import re

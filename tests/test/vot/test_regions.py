@@ -1,4 +1,4 @@
-"""Masks to boxes and back."""
+"""Guards VOT's regions: masks to boxes and back."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The conversation with the toolkit, with a stand-in for the TraX module."""
+"""Guards the conversation with the VOT toolkit, with a stand-in for the TraX module."""
 
 import subprocess
 import sys

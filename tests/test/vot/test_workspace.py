@@ -1,4 +1,4 @@
-"""Registries and local stacks as files; tests/tracking/test_vot.py lets the toolkit read them."""
+"""Guards VOT workspaces as files; tests/tracking/test_vot.py lets the toolkit read them."""
 
 import configparser
 import json

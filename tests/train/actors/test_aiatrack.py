@@ -1,4 +1,4 @@
-"""Losses and gradients of two training steps against stored figures of the reference.
+"""Guards losses and gradients: two training steps against stored figures of the reference.
 
 The figures are in tests/fixtures/golden_seed18.npz, keys train/*; weights and frames follow from
 tests/seeded.py. Bounds: the reference repeats itself to 1e-5 in losses and 2e-3 in gradient norms.

@@ -1,4 +1,4 @@
-"""Settings, running means, drawn batches."""
+"""Guards settings, running means and drawn batches."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Where training data are looked for, and who said so."""
+"""Guards where training data are looked for, and who said so."""
 
 from pathlib import Path
 

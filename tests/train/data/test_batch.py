@@ -1,4 +1,4 @@
-"""Compact batches: what is uncompact is what would have been computed crop by crop."""
+"""Guards compact batches: unpacked they are what would have been computed crop by crop."""
 
 import numpy as np
 import pytest

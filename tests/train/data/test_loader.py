@@ -1,4 +1,4 @@
-"""Batches follow from the seed: not from workers, and not from how ranks share them."""
+"""Guards batches: they follow from the seed, not from workers or how ranks share them."""
 
 import logging
 import os

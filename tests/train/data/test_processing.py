@@ -1,4 +1,4 @@
-"""One sample through all stages: shapes, the windows' places, boxes that stay on their target."""
+"""Guards a sample's making: shapes, windows' places, boxes that stay on their target."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""Jitter and proposals: arithmetic with handed-in draws, and moments over 10,000 real ones."""
+"""Guards jitter and proposals: arithmetic with given draws, moments over 10,000 real ones."""
 
 import numpy as np
 import pytest

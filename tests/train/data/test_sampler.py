@@ -1,4 +1,4 @@
-"""Which frames are drawn: causal, visible, near; from which set; and what happens to bad draws."""
+"""Guards which frames are drawn: causal, visible, near; from which set; bad draws."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is drawn, how often, and what it does to pixels and boxes; numbers by hand."""
+"""Guards augmentations: how often, and what they do to pixels and boxes; numbers by hand."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""What is wrong with a data set is said by name, all of it at once."""
+"""Guards users of a wrong data set: what is wrong is said by name, all of it at once."""
 
 import json
 from pathlib import Path

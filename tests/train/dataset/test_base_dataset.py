@@ -1,4 +1,4 @@
-"""Annotations are parsed once; a changed or damaged file makes that happen again."""
+"""Guards the index: annotations are parsed once, and again when a file changed or is damaged."""
 
 import logging
 import os

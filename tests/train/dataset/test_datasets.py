@@ -1,4 +1,4 @@
-"""Every layout read by its loader gives what was written, from folders and packed files alike."""
+"""Guards every layout: its loader gives what was written, from folders and packed files."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Own data for training: every format gives the same frames and boxes, videos at random too."""
+"""Guards own data for training: the same frames and boxes from every format, at random too."""
 
 from pathlib import Path
 

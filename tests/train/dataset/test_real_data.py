@@ -1,4 +1,4 @@
-"""Real OTB sequences, read as your own videos, give samples that show their targets."""
+"""Guards samples of real sequences, read as users' own videos: they show their targets."""
 
 import shutil
 from pathlib import Path

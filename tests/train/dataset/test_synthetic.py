@@ -1,4 +1,4 @@
-"""Synthetic clips for training: a number is a clip, validation has photographs of its own."""
+"""Guards synthetic sets: a number is a clip, validation has photographs of its own."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Several processes: equal gradients, exit statuses, tracebacks, stop signals, two machines."""
+"""Guards several processes: equal gradients, statuses, tracebacks, stop signals, two machines."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""One epoch: learning, accumulation, clipping, non-finite numbers, precisions, curves."""
+"""Guards an epoch: learning, accumulation, clipping, non-finite numbers, precisions, curves."""
 
 import math
 

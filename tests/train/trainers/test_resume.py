@@ -1,4 +1,4 @@
-"""Resuming: killed and gone on equals straight through, bit for bit; stop signals; bad files."""
+"""Guards resuming: killed and gone on equals straight through, to the bit; bad files."""
 
 import os
 import signal

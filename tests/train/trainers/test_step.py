@@ -1,4 +1,4 @@
-"""One update by itself: compiled, channels-last and fused, against the eager one."""
+"""Guards one update: compiled, channels-last and fused, against the eager one."""
 
 import pytest
 import torch
