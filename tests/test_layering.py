@@ -115,7 +115,7 @@ def test_a_forbidden_import_is_noticed(tmp_path: Path) -> None:
         "lib.newroom.new": 2,
         "lib.train.run_training": 1,
         "lib.utils.crop": 2,
-        "lib.train.dataset.lasot": 2,
+        "lib.train.dataset.benchmarks": 2,
     }
     assert {home: len(offences(home, found)) for home in cases} == cases
 

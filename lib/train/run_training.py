@@ -4,10 +4,11 @@ Started by tracking/train.py, directly or once per GPU by torchrun's launcher. b
 parts, trainers/ trains with them.
 """
 
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import torch
 from easydict import EasyDict
@@ -46,8 +47,7 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
         Exception: whatever went wrong, after logging it with the rank.
     """
     device = choose_local_device(settings.device)
-    with distributed.process_group(device):
-        close_log = _open_log(settings)
+    with distributed.process_group(device), _logging(settings):
         try:
             return train(settings, device, build_samplers)
         except Stopped as stopped:
@@ -56,8 +56,6 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
         except Exception:
             logger.exception("rank %d of %d failed", distributed.rank(), distributed.world_size())
             raise
-        finally:
-            close_log()
 
 
 def train(
@@ -136,8 +134,9 @@ def _log_plan(cfg: EasyDict, settings: Settings, model: nn.Module, device: torch
     )
 
 
-def _open_log(settings: Settings) -> Callable[[], None]:
-    """Log to the terminal, and from the main process to the run's file; returns how to end that."""
+@contextlib.contextmanager
+def _logging(settings: Settings) -> Iterator[None]:
+    """Log to the terminal, and from the main process to the run's file, within the block."""
     rank = "" if distributed.world_size() == 1 else f" rank {distributed.rank()}:"
     layout = logging.Formatter(f"%(asctime)s %(levelname)s{rank} %(message)s")
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
@@ -145,16 +144,15 @@ def _open_log(settings: Settings) -> Callable[[], None]:
         settings.log_file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(settings.log_file, encoding="utf-8"))
     root = logging.getLogger()
-    level = root.level
+    level_before = root.level
     root.setLevel(logging.INFO if distributed.is_main() else logging.WARNING)
     for handler in handlers:
         handler.setFormatter(layout)
         root.addHandler(handler)
-
-    def close() -> None:
-        root.setLevel(level)
+    try:
+        yield
+    finally:
+        root.setLevel(level_before)
         for handler in handlers:
             root.removeHandler(handler)
             handler.close()
-
-    return close

@@ -23,8 +23,8 @@ from lib.train.data.loader import build_loader
 from lib.train.data.processing import read_search_config
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset.base_dataset import BaseDataset
+from lib.train.dataset.benchmarks import TrackingNet
 from lib.train.dataset.splits import trackingnet_names
-from lib.train.dataset.tracking_net import TrackingNet
 from lib.utils.image import decode_rgb
 
 

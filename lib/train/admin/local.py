@@ -10,5 +10,5 @@ trackingnet_dir = None  # TrackingNet
 coco_dir = None  # COCO
 own_video_dir = None  # own_video: your annotated videos
 own_images_dir = None  # own_images: your annotated images
-photographs_dir = None  # photographs, of which clips are composed while training
+photographs_dir = None  # photographs, of which synthetic clips are made
 demo_dir = None  # demo: made when first used

@@ -1,4 +1,4 @@
-"""What one run is told beside its recipe: where to save, on what, with which overrides.
+"""What one run is told beside its recipe: where to save, on what device, with which overrides.
 
 Made by tracking/train.py, handed to every process; the recipe itself is lib/config's.
 """
@@ -13,7 +13,7 @@ from lib.utils.paths import PROJECT_ROOT
 
 PRECISIONS = ("off", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
-LEAST = {
+MINIMUMS = {
     **dict.fromkeys(("batch_size", "accumulate", "epochs", "until", "samples", "keep"), 1),
     "workers": 0,
 }
@@ -26,12 +26,12 @@ class Settings:
     config: str = "baseline"  # a recipe's name, or the path of a YAML file
     save_dir: Path = PROJECT_ROOT  # holds checkpoints/, logs/ and tensorboard/
     device: str = "auto"
-    batch_size: int | None = None  # samples a process and forward pass
-    accumulate: int = 1  # forward passes an update
+    batch_size: int | None = None  # samples per process and forward pass
+    accumulate: int = 1  # forward passes per update
     epochs: int | None = None
     until: int | None = None  # the epoch after which this run ends, the schedule unchanged
-    samples: int | None = None  # an epoch, over all processes
-    workers: int | None = None  # loading processes a process
+    samples: int | None = None  # per epoch, over all processes
+    workers: int | None = None  # loading processes per process
     precision: str = "off"  # of the network's matrix products under autocast; off is fp32
     compile: bool = False
     channels_last: bool = False
@@ -46,17 +46,15 @@ class Settings:
         """Refuse values that cannot work.
 
         Raises:
-            ValueError: names the setting, the value given and what is allowed.
+            ValueError: names the setting, its value and what is allowed.
         """
-        for name, least in LEAST.items():
+        for name, minimum in MINIMUMS.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"{name} must be at least {least}; given: {value}")
+            if value is not None and value < minimum:
+                raise ValueError(f"{name} must be at least {minimum}; given: {value}")
         for name, allowed in (("precision", PRECISIONS), ("device", DEVICES)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(allowed)}; given: {getattr(self, name)!r}"
-                )
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}; given: {value!r}")
 
     @property
     def name(self) -> str:
@@ -65,17 +63,17 @@ class Settings:
 
     @property
     def checkpoint_folder(self) -> Path:
-        """Where this run's checkpoints lie."""
+        """Where this run's checkpoints are."""
         return self.save_dir / "checkpoints" / "train" / "aiatrack" / self.name
 
     @property
     def tensorboard_folder(self) -> Path:
-        """Where this run's curves lie."""
+        """Where this run's curves are."""
         return self.save_dir / "tensorboard" / "train" / "aiatrack" / self.name
 
     @property
     def log_file(self) -> Path:
-        """Where this run's text log lies; a resumed run appends to it."""
+        """This run's text log; a resumed run appends to it."""
         return self.save_dir / "logs" / f"aiatrack-{self.name}.log"
 
     def recipe(self) -> EasyDict:

@@ -5,49 +5,27 @@ import torch
 from lib.train.admin import distributed
 
 
-class AverageMeter:
-    """Sum and count of a number."""
+class Stats:
+    """Sums and counts of numbers by name."""
 
-    def __init__(self, total: float = 0.0, count: float = 0.0) -> None:
-        self.total = total
-        self.count = count
+    def __init__(self, sums: dict[str, list[float]] | None = None) -> None:
+        """Start empty, or with [sum, count] by name, as a checkpoint holds them."""
+        self.sums = dict(sums or {})
 
-    def update(self, value: float, count: float = 1) -> None:
-        """Add `value`, the mean of `count` items."""
-        self.total += value * count
-        self.count += count
-
-    @property
-    def mean(self) -> float:
-        """Mean so far; NaN before the first update."""
-        return self.total / self.count if self.count else float("nan")
-
-
-class Stats(dict[str, AverageMeter]):
-    """Meters by name."""
-
-    def update_all(self, values: dict[str, float], count: float = 1) -> None:
-        """Add to several meters, making those that are missing."""
+    def update(self, values: dict[str, float], count: float = 1) -> None:
+        """Add to several sums, each value the mean of `count` items."""
         for name, value in values.items():
-            self.setdefault(name, AverageMeter()).update(value, count)
+            total, number = self.sums.get(name, (0.0, 0.0))
+            self.sums[name] = [total + value * count, number + count]
 
     def means(self, device: torch.device) -> dict[str, float]:
-        """Mean of every meter, averaged over processes, each of which must call this.
+        """Mean of each so far, averaged over processes, each of which must call this.
 
         Args:
             device: that the processes communicate from.
         """
-        if not self:
+        if not self.sums:
             return {}
-        means = [meter.mean for meter in self.values()]
+        means = [total / count for total, count in self.sums.values()]
         values = torch.tensor(means, dtype=torch.float64, device=device)
-        return dict(zip(self, distributed.mean(values).tolist(), strict=True))
-
-    def to_builtins(self) -> dict[str, list[float]]:
-        """As [total, count] by name, for checkpoints."""
-        return {name: [meter.total, meter.count] for name, meter in self.items()}
-
-    @classmethod
-    def from_builtins(cls, sums: dict[str, list[float]]) -> "Stats":
-        """Undo `to_builtins`."""
-        return cls({name: AverageMeter(*values) for name, values in sums.items()})
+        return dict(zip(self.sums, distributed.mean(values).tolist(), strict=True))

@@ -31,11 +31,9 @@ class BrokenDataError(RuntimeError):
 
 
 class Sampler(Protocol):
-    """Draws samples; `lib/train/data/sampler.py` is one."""
+    """Draws a sample with the randomness of a generator; `lib/train/data/sampler.py` is one."""
 
-    def draw(self, generator: np.random.Generator) -> CompactSample:
-        """Draw one sample with the randomness of `generator`."""
-        ...
+    def draw(self, generator: np.random.Generator) -> CompactSample: ...
 
 
 class SampledDataset(Dataset):
@@ -75,9 +73,8 @@ class EpochBatchSampler(torch.utils.data.Sampler):
 class Loader:
     """Iterate over an epoch's batches and count what had to be drawn anew.
 
-    Each sample carries the names of the unreadable images it met. They are counted here, in the
-    process that trains: the count is exact whatever the number of workers, and each rank checks
-    its own.
+    Each sample carries the names of the unreadable images it met, to be counted here, in the
+    process that trains: exactly, whatever the number of workers; each rank checks its own.
     """
 
     def __init__(self, batch_sampler: EpochBatchSampler, loader: DataLoader) -> None:
@@ -150,8 +147,7 @@ def build_loader(
     Args:
         batch_size: samples per batch in this process.
         workers: processes that load; 0 loads in this one.
-        epoch_length: samples per epoch over all ranks; what does not fill a batch on every rank is
-            left out.
+        epoch_length: samples over all ranks; what does not fill a batch on each is left out.
         rank, world_size: which of how many training processes this is.
         pin_memory: deliver batches in memory that a GPU copies from by itself.
 

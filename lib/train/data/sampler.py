@@ -24,32 +24,21 @@ class SamplingError(RuntimeError):
 
 
 class TrackingDataset(Protocol):
-    """What the sampler needs of a data set; see lib/train/dataset/base_dataset.py."""
+    """What the sampler needs of a data set.
+
+    lib/train/dataset/base_dataset.py is one. `read_frame` raises ImageError or OSError.
+    """
 
     name: str
     lengths: np.ndarray  # (n,) frames of each sequence
     visible_counts: np.ndarray  # (n,) visible frames of each sequence
 
     @property
-    def is_video(self) -> bool:
-        """False for a set of single images."""
-        ...
-
-    def sequence_name(self, sequence: int) -> str:
-        """Name of a sequence."""
-        ...
-
-    def boxes(self, sequence: int) -> np.ndarray:
-        """(T, 4) float64 xywh in pixels of the image."""
-        ...
-
-    def visible(self, sequence: int) -> np.ndarray:
-        """(T,) bool."""
-        ...
-
-    def read_frame(self, sequence: int, frame: int) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; raises ImageError or OSError."""
-        ...
+    def is_video(self) -> bool: ...  # False for a set of single images
+    def sequence_name(self, sequence: int) -> str: ...
+    def boxes(self, sequence: int) -> np.ndarray: ...  # (T, 4) float64 xywh, pixels of the image
+    def visible(self, sequence: int) -> np.ndarray: ...  # (T,) bool
+    def read_frame(self, sequence: int, frame: int) -> np.ndarray: ...  # (H, W, 3) uint8 RGB
 
 
 class FrameTriplet(NamedTuple):
@@ -105,8 +94,9 @@ class TrackingSampler:
         broken: list[str] = []
         rejected: list[str] = []
         for _ in range(MAX_DRAWS):
-            # Frames first: what cannot be read or cropped is replaced by another draw.
+            # Which frames.
             triplet = self.draw_frames(generator)
+            # Read them and cut the crops; what cannot be used is replaced by another draw.
             try:
                 sample = self._make(triplet, generator)
             except UnusableSample as error:
@@ -115,6 +105,7 @@ class TrackingSampler:
                 broken.append(" ".join(f"{triplet.dataset.name}: {error}".split()))
             else:
                 return sample._replace(rejected=len(rejected), broken="\n".join(broken))
+        # Not one in so many: the data are at fault.
         example = (broken + rejected)[-1]
         raise SamplingError(
             f"no sample in {MAX_DRAWS} draws: {len(broken)} with an unreadable image, "

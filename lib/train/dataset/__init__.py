@@ -9,14 +9,12 @@ from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.textures import PhotoTextures
 from lib.train.dataset.base_dataset import BaseDataset, DatasetError
+from lib.train.dataset.benchmarks import Got10k, Lasot, TrackingNet
 from lib.train.dataset.coco_seq import CocoSeq
 from lib.train.dataset.demo import Demo, make_demo
-from lib.train.dataset.got10k import Got10k
-from lib.train.dataset.lasot import Lasot
 from lib.train.dataset.own_video import OwnVideo
 from lib.train.dataset.splits import got10k_names, read_split, trackingnet_names
 from lib.train.dataset.synthetic import HARD, IN_PLACE, SyntheticClips
-from lib.train.dataset.tracking_net import TrackingNet
 from lib.utils.paths import DataPath
 
 __all__ = ["DATASETS", "SETTINGS", "SYNTHETIC", "BaseDataset", "DatasetError", "build_dataset"]

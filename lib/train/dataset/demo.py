@@ -21,7 +21,7 @@ from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import Clip, render
 from lib.synthetic.textures import Textures
-from lib.train.dataset.got10k import Got10k
+from lib.train.dataset.benchmarks import Got10k
 from lib.train.dataset.splits import got10k_names
 
 logger = logging.getLogger(__name__)

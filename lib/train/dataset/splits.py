@@ -3,22 +3,22 @@
 from pathlib import Path
 
 from lib.io.store import Store
-from lib.train.dataset.base_video_dataset import DatasetError
+from lib.train.dataset.base_dataset import DatasetError
 
 SPECS = Path(__file__).resolve().parents[1] / "data_specs"
 
 
 def read_split(table: str) -> list[str]:
-    """Read a table of one entry a line, such as "lasot_train_split".
+    """Read a table of one entry per line, such as "lasot_train_split".
 
     Raises:
         FileNotFoundError: there is no such table; names those there are.
     """
     path = SPECS / f"{table}.txt"
     if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in SPECS.glob("*.txt"))) or "none"
+        existing = ", ".join(sorted(p.stem for p in SPECS.glob("*.txt"))) or "none"
         raise FileNotFoundError(
-            f"no split table {path}; it is part of the repository (there are: {there})"
+            f"no split table {path}; it is part of the repository (there are: {existing})"
         )
     return path.read_text(encoding="utf-8").split()
 
@@ -29,8 +29,8 @@ def got10k_names(
     """Name the sequences of GOT-10k's `folder` ("train" or "val"), from its list.txt.
 
     Args:
-        table: positions in list.txt that are wanted, counted from 0; None: all.
-        less: positions left out.
+        table: of positions in list.txt, counted from 0; None: all.
+        less: a table of positions to leave out.
 
     Raises:
         DatasetError: the list is shorter than the table needs.

@@ -1,10 +1,11 @@
 """Epochs from the newest checkpoint to the recipe's last one, a checkpoint after each.
 
 Source: docs/method.md, sections 4 and 6. What an epoch is lies in ltr_trainer.py; which file is
-read and kept in checkpoints.py. Randomness of the network follows from (seed, rank, epoch,
-update) and that of the data from (seed, epoch, sample): no generator's state has to be saved.
+read and kept in checkpoints.py. Randomness of the network follows from (seed, rank, epoch, update)
+and that of the data from (seed, epoch, sample): no generator's state has to be saved.
 """
 
+import abc
 import logging
 import signal
 from pathlib import Path
@@ -38,7 +39,7 @@ class TrainingParts(NamedTuple):
     val_loader: Loader | None
 
 
-class BaseTrainer:
+class BaseTrainer(abc.ABC):
     """The frame around epochs: resuming, saving, stopping."""
 
     def __init__(
@@ -56,6 +57,14 @@ class BaseTrainer:
         self.history: dict[str, dict[str, float]] = {}  # means by epoch, "train 12", "val 12"
         self.folder = CheckpointFolder(settings.checkpoint_folder, settings.keep)
         self.stop = StopRequest()
+
+    @abc.abstractmethod
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """Train from batch `self.batches_done` to the epoch's end and return the means."""
+
+    @abc.abstractmethod
+    def validate(self, epoch: int, loader: Loader) -> dict[str, float]:
+        """Evaluate the held-out batches and return the means."""
 
     def train(self) -> dict[str, float]:
         """Train up to the recipe's last epoch, or the one where this run is to end.
@@ -79,44 +88,35 @@ class BaseTrainer:
                 self._validate_if_due()
         return self.history.get(f"val {self.epoch}", result)
 
-    def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train from batch `self.batches_done` to the epoch's end and return the means."""
-        raise NotImplementedError
-
-    def validate(self, epoch: int, loader: Loader) -> dict[str, float]:
-        """Evaluate the held-out batches and return the means."""
-        raise NotImplementedError
-
     def save(self) -> None:
         """Save from the main process."""
         if distributed.is_main():
             path = self.folder.save(self._contents())
             logger.info("saved %s", path)
 
-    def resume(self) -> bool:
-        """Go on from the newest good checkpoint, if there is one; returns whether there was.
+    def resume(self) -> None:
+        """Go on from the newest good checkpoint, if there is one.
 
         Raises:
-            CheckpointError: no good one among those there, or one of another recipe.
+            CheckpointError: there are some, but no good one, or one of another recipe.
         """
-        newest = distributed.broadcast_from_main(self._find)
+        newest = distributed.broadcast_from_main(self._find_checkpoint)
         if newest is None:
-            return False
+            return
         path, contents = newest
         self.epoch = contents["epoch"]
         if "net" not in contents:
             self.history = contents["history"]
-            return True
+            return
         self.parts.model.load_state_dict(contents["net"])
         self._restore_optimizer(path, contents["optimizer"])
         if contents["scaler"]:
             self.scaler.load_state_dict(contents["scaler"])
         self.batches_done = contents["batches_done"]
-        self.stats = Stats.from_builtins(contents["stats"]["under way"])
+        self.stats = Stats(contents["stats"]["under way"])
         self.history = contents["stats"]["history"]
         within = f" and {self.batches_done} batches" if self.batches_done else ""
         logger.info("resuming after epoch %d%s from %s", self.epoch, within, path)
-        return True
 
     def check_stop(self) -> None:
         """Save and leave if any process was told to stop; every process must call this.
@@ -131,8 +131,8 @@ class BaseTrainer:
             self.save()
         raise Stopped(number or signal.SIGTERM)
 
-    def _find(self) -> tuple[Path, dict[str, Any]] | None:
-        """Main process: the checkpoint to go on from, checked."""
+    def _find_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
+        """Main process: the checkpoint to go on from, checked; of a finished run its history."""
         newest = self.folder.newest()
         if newest is None:
             logger.info("no checkpoint in %s: starting at epoch 1", self.folder.folder)
@@ -159,12 +159,12 @@ class BaseTrainer:
         changed = [f"{k} {saved[k]} there, {run[k]} here" for k in keys if saved[k] != run[k]]
         if changed:
             logger.warning("not the same run to the bit: %s", "; ".join(changed))
-        effective = [of["processes"] * of["batch"] * of["accumulate"] for of in (saved, run)]
-        if batches_done and effective[0] != effective[1]:
+        before, now = (of["processes"] * of["batch"] * of["accumulate"] for of in (saved, run))
+        if batches_done and before != now:
             raise CheckpointError(
-                f"{path}: its run stopped within an epoch at {effective[0]} samples an update; "
-                f"here it is {effective[1]}. Keep the product of processes, --batch-size and "
-                f"--accumulate, or move that file away to go on from the epoch before"
+                f"{path}: its run stopped within an epoch at {before} samples an update; here it "
+                f"is {now}. Keep the product of processes, --batch-size and --accumulate, or move "
+                f"that file away to go on from the epoch before"
             )
 
     def _restore_optimizer(self, path: Path, saved: dict[str, Any]) -> None:
@@ -182,7 +182,7 @@ class BaseTrainer:
         return {
             **released_contents(self.parts.model, self.epoch),
             "optimizer": self.parts.optimizer.state_dict(),
-            "stats": {"history": self.history, "under way": self.stats.to_builtins()},
+            "stats": {"history": self.history, "under way": self.stats.sums},
             "settings": {"recipe": to_builtins(self.cfg), **self._run_settings()},
             "scaler": self.scaler.state_dict(),
             "batches_done": self.batches_done,

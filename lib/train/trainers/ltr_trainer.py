@@ -21,7 +21,7 @@ from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.admin.tensorboard import TensorboardWriter
-from lib.train.data.batch import Batch, CompactBatch
+from lib.train.data.batch import Batch
 from lib.train.data.loader import Loader
 from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
 from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
@@ -35,7 +35,7 @@ class NonFiniteError(FloatingPointError):
 
 
 class LTRTrainer(BaseTrainer):
-    """Learning tracking representations: the training of this kind of tracker."""
+    """Trains with losses on batches; the name is that of the released code."""
 
     def __init__(
         self, parts: TrainingParts, cfg: EasyDict, settings: Settings, device: torch.device
@@ -66,7 +66,9 @@ class LTRTrainer(BaseTrainer):
                 self.check_stop()
                 # Load a group, update the weights from it.
                 begin = time.perf_counter()
-                group = [self._to_device(next(batches)) for _ in range(accumulate)]
+                group = [
+                    next(batches).to(self.device, non_blocking=True) for _ in range(accumulate)
+                ]
                 waited = time.perf_counter() - begin
                 self._update(epoch, update, group)
                 self.batches_done += accumulate
@@ -92,9 +94,9 @@ class LTRTrainer(BaseTrainer):
         with torch.no_grad(), self._bar(f"validation {epoch}", len(loader)) as bar:
             for number, compact in enumerate(loader):
                 self.check_stop()
-                batch = self._to_device(compact)
+                batch = compact.to(self.device, non_blocking=True)
                 output = self._val_actor(batch)
-                stats.update_all(to_floats(output), len(batch.search))
+                stats.update(to_floats(output), len(batch.search))
                 bar.update()
                 if number == 0:
                     self.writer.batch("val/batch", batch, output.box_xyxy, epoch)
@@ -113,15 +115,11 @@ class LTRTrainer(BaseTrainer):
             self._refuse(epoch, update, error)
         for stats in (self.stats, self._window):
             for terms, batch in zip(result.terms_per_batch, group, strict=True):
-                stats.update_all(terms, len(batch.search))
+                stats.update(terms, len(batch.search))
             if math.isfinite(result.norm):
-                stats.update_all({"gradient norm": result.norm})
+                stats.update({"gradient norm": result.norm})
         if update == 0 and (epoch == 1 or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
             self.writer.batch("train/batch", group[-1], result.box_xyxy, epoch)
-
-    def _to_device(self, batch: CompactBatch) -> Batch:
-        """Move a batch, from pinned memory without waiting, and unpack it there."""
-        return batch.to(self.device, non_blocking=True)
 
     def _seed(self, epoch: int, update: int) -> None:
         """Fix the randomness of this update's dropout."""
@@ -149,8 +147,8 @@ class LTRTrainer(BaseTrainer):
     def _time(self, begin: float, waited: float, samples: int) -> None:
         """Note the speed of an update that began at `begin`."""
         seconds = time.perf_counter() - begin
-        self._window.update_all({"seconds a sample": seconds / samples}, samples)
-        self._window.update_all({"data wait": waited / seconds}, seconds)
+        self._window.update({"seconds a sample": seconds / samples}, samples)
+        self._window.update({"data wait": waited / seconds}, seconds)
 
     def _report(self, epoch: int, update: int, updates: int) -> None:
         """Log the means since the last line, over all processes, as text and curves."""

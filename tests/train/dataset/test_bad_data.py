@@ -9,7 +9,7 @@ from layouts import write_coco, write_lasot
 from lib.io.store import open_store
 from lib.synthetic.layouts import write_got10k
 from lib.train.dataset import DatasetError, build_dataset, splits
-from lib.train.dataset.lasot import Lasot
+from lib.train.dataset.benchmarks import Lasot
 from lib.train.dataset.splits import got10k_names, read_split
 from tests.train.made import found_at, make_clip
 

@@ -10,7 +10,7 @@ import pytest
 from lib.io import array_cache
 from lib.io.store import open_store
 from lib.synthetic.layouts import write_got10k
-from lib.train.dataset.got10k import Got10k
+from lib.train.dataset.benchmarks import Got10k
 from tests.train.made import make_clip
 
 NAMES = ["a", "b"]

@@ -11,8 +11,8 @@ from lib.io.store import open_store, pack_lmdb
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.layouts import write_got10k
 from lib.train.dataset import DATASETS, BaseDataset, build_dataset
+from lib.train.dataset.benchmarks import Lasot
 from lib.train.dataset.demo import DemoSize, make_demo
-from lib.train.dataset.lasot import Lasot
 from tests.train.made import HEIGHT, WIDTH, found_at, make_clip
 
 CLIPS = {"b-2": make_clip(9, 1, hidden=(3,)), "a-1": make_clip(12, 2)}
