@@ -47,7 +47,7 @@ def read_set(root: Path) -> list[tuple[np.ndarray, Truth]]:
     """Read everything that scoring needs."""
     annotations = open_annotations("lasot", root)
     return [
-        (load_boxes(root / "results" / f"{name}.txt"), annotations.read(name))
+        (load_boxes(root / "results" / f"{name}.txt"), annotations.truth(name))
         for name in annotations.names
     ]
 

@@ -14,7 +14,7 @@ import numpy as np
 from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import SequenceScore, score
 from lib.test.evaluation.data import Truth
-from lib.test.evaluation.datasets import Annotations
+from lib.test.evaluation.layouts import TestSet
 from lib.test.evaluation.results import box_file, find_results
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")
@@ -45,7 +45,7 @@ class ScoringError(ValueError):
 
 
 def extract(
-    annotations: Annotations, runs: Sequence[Run], protocols: Sequence[str]
+    annotations: TestSet, runs: Sequence[Run], protocols: Sequence[str]
 ) -> list[Evaluation]:
     """Score every run on a data set under every protocol; runs first, then protocols.
 
@@ -108,7 +108,7 @@ def mean_curve(scores: Sequence[SequenceScore], curve: str) -> np.ndarray:
     return np.mean([getattr(item, curve) for item in scores], axis=0)
 
 
-def _result_files(run: Run, annotations: Annotations) -> tuple[Path | None, dict[str, Path]]:
+def _result_files(run: Run, annotations: TestSet) -> tuple[Path | None, dict[str, Path]]:
     """The folder of a run's results and its files by sequence."""
     for base in run.folders:
         folder = find_results(base, annotations.dataset, annotations.names)
@@ -119,14 +119,14 @@ def _result_files(run: Run, annotations: Annotations) -> tuple[Path | None, dict
 
 
 def _read_truths(
-    annotations: Annotations, names: Sequence[str], problems: list[str]
+    annotations: TestSet, names: Sequence[str], problems: list[str]
 ) -> tuple[dict[str, Truth], dict[str, str]]:
     """Annotations by sequence, and why others are missing; what is wrong goes to `problems`."""
     truths, unannotated = {}, {}
     for name in names:
         try:
             with _noted(problems):
-                truths[name] = annotations.read(name)
+                truths[name] = annotations.truth(name)
         except FileNotFoundError as error:
             unannotated[name] = f"no annotation: {error.filename}"
     return truths, unannotated

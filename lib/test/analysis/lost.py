@@ -14,7 +14,7 @@ import numpy as np
 from lib.io.load_text import load_boxes, load_column
 from lib.test.analysis.metrics import intersection_over_union
 from lib.test.evaluation.data import Truth
-from lib.test.evaluation.datasets import Annotations
+from lib.test.evaluation.layouts import TestSet
 from lib.test.evaluation.results import box_file, score_file
 from lib.utils.box_ops import has_area
 
@@ -64,7 +64,7 @@ def label_frames(truth: Truth, boxes_xywh: np.ndarray, scores: np.ndarray) -> Fr
     return Frames(scores[counts], (hidden | missed)[counts])
 
 
-def read_frames(annotations: Annotations, folder: Path) -> Frames:
+def read_frames(annotations: TestSet, folder: Path) -> Frames:
     """Label the frames of all sequences of a test set that have results in a folder.
 
     Raises:
@@ -76,7 +76,7 @@ def read_frames(annotations: Annotations, folder: Path) -> Frames:
         raise FileNotFoundError(f"{folder}: no result of any sequence of {annotations.dataset}")
     sequences = [
         label_frames(
-            annotations.read(name),
+            annotations.truth(name),
             load_boxes(box_file(folder, name)),
             load_column(score_file(folder, name)),
         )

@@ -4,40 +4,17 @@ Source: docs/method.md, section 7. Neighbours: layouts.py reads them, environmen
 are.
 """
 
-import logging
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from lib.test.evaluation.data import Sequence, SequenceError, Truth
 from lib.test.evaluation.environment import dataset_path
-from lib.test.evaluation.layouts import LAYOUTS, Layout
-
-logger = logging.getLogger(__name__)
+from lib.test.evaluation.layouts import LAYOUTS, TestSet
 
 # The annotation of GOT-10k's test split is with its server alone.
 SCORED = tuple(name for name in LAYOUTS if name != "got10k_test")
 
 
-class TestSet(NamedTuple):
-    """A test set: names in the order of its table, and how to load one of them."""
-
-    dataset: str
-    names: tuple[str, ...]
-    load: Callable[[str], Sequence]  # raises SequenceError or FileNotFoundError
-
-
-class Annotations(NamedTuple):
-    """The sequences of a test set, in the order of its table, and how to read one of them."""
-
-    dataset: str
-    names: tuple[str, ...]
-    read: Callable[[str], Truth]  # FileNotFoundError where the annotation is not there
-
-
 def open_dataset(dataset: str, root: Path | None = None) -> TestSet:
-    """Open a test set; no sequence is touched yet.
+    """Open a test set to run a tracker on its sequences, `load(name)`.
 
     Args:
         dataset: a key of LAYOUTS.
@@ -51,15 +28,14 @@ def open_dataset(dataset: str, root: Path | None = None) -> TestSet:
     if dataset not in LAYOUTS:
         raise ValueError(f"unknown test set {dataset!r}; there are: {', '.join(LAYOUTS)}")
     root = root or dataset_path(dataset).require(f"test set {dataset}")
-    layout = LAYOUTS[dataset](dataset, root)
-    names = tuple(layout.names())
-    if not names:
+    test_set = LAYOUTS[dataset](dataset, root)
+    if not test_set.names:
         raise FileNotFoundError(f"test set {dataset}: no sequence in {root}")
-    return TestSet(dataset, names, partial(_load, layout))
+    return test_set
 
 
-def open_annotations(dataset: str, root: str | Path) -> Annotations:
-    """Name the sequences of a test set; the annotation of each is read when asked for.
+def open_annotations(dataset: str, root: str | Path) -> TestSet:
+    """Open a test set to score results against `truth(name)`.
 
     Args:
         dataset: one of SCORED.
@@ -72,14 +48,9 @@ def open_annotations(dataset: str, root: str | Path) -> Annotations:
     """
     if dataset not in SCORED:
         raise ValueError(f"no annotation of {dataset!r} to score with; of {', '.join(SCORED)}")
-    root = Path(root)
-    if not root.is_dir():
+    if not Path(root).is_dir():
         raise FileNotFoundError(f"no such folder: {root} (annotation of {dataset})")
-    layout = LAYOUTS[dataset](dataset, root)
-    names = tuple(layout.names())
-    if not names:
-        raise FileNotFoundError(f"no sequences of {dataset} in {root}")
-    return Annotations(dataset, names, layout.truth)
+    return open_dataset(dataset, Path(root))
 
 
 def select_names(test_set: TestSet, wanted: str | None) -> tuple[str, ...]:
@@ -107,21 +78,3 @@ def select_names(test_set: TestSet, wanted: str | None) -> tuple[str, ...]:
             )
         chosen += matches
     return tuple(dict.fromkeys(chosen))
-
-
-def _load(layout: Layout, name: str) -> Sequence:
-    """Load a sequence whose frames and boxes can belong together."""
-    try:
-        sequence = layout.sequence(name)
-    except ValueError as error:
-        raise SequenceError(f"{name}: {error}") from error
-    frames, boxes = len(sequence.frames), len(sequence.boxes_xywh)
-    if not frames:
-        raise SequenceError(f"{name}: the sequence is empty, there is no frame")
-    if not boxes:
-        raise SequenceError(f"{name}: the annotation is empty, there is no first box")
-    if boxes > frames:
-        raise SequenceError(f"{name}: more boxes ({boxes}) than frames ({frames})")
-    if 1 < boxes < frames:
-        logger.warning("%s: %d boxes for %d frames", name, boxes, frames)
-    return sequence

@@ -6,9 +6,9 @@ text files only, so that results can be scored where the images are not.
 
 import configparser
 import csv
+import logging
 import os
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,11 @@ from lib.io.load_text import load_boxes, load_column
 from lib.io.own_data import check_boxes, own_boxes, own_frames, own_sequences
 from lib.io.store import FolderStore
 from lib.io.video_file import Frame, is_video_name, video_frames
-from lib.test.evaluation.data import Sequence, Truth
+from lib.test.evaluation.data import Sequence, SequenceError, Truth
 from lib.utils.box_ops import has_area
 from lib.utils.image import by_number, is_image_name
+
+logger = logging.getLogger(__name__)
 
 TABLES = Path(__file__).parent / "sequences"
 
@@ -37,19 +39,43 @@ def read_rows(table: str) -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
-class Layout(ABC):
+class TestSet:
     """A test set: for each sequence a folder of images and a file of boxes, both below `root`."""
+
+    __test__ = False  # no test case, whatever pytest thinks of the name
 
     images = "{name}"  # paths below the root; {category} is "airplane" of "airplane-1"
     annotation = "{name}/groundtruth.txt"
     unscorable = "nothing to score against"  # where the annotation is the first box only
 
-    def __init__(self, dataset: str, root: Path) -> None:
-        self.dataset, self.root = dataset, root
+    def __init__(self, dataset: str, root: Path, names: Iterable[str]) -> None:
+        """names: of the sequences, in the order of the set's table; none of them is touched yet."""
+        self.dataset, self.root, self.names = dataset, root, tuple(names)
 
-    @abstractmethod
-    def names(self) -> Iterable[str]:
-        """Names of the sequences, in the order of the set's table."""
+    def load(self, name: str) -> Sequence:
+        """Return what a tracker runs on.
+
+        Raises:
+            SequenceError, FileNotFoundError: frames or boxes are not there, or do not fit.
+        """
+        try:
+            boxes = self.boxes(name)
+            sequence = Sequence(name, self.dataset, self.frames(name), boxes)
+            self.check(sequence)
+        except ValueError as error:
+            raise SequenceError(f"{name}: {error}") from error
+        return sequence
+
+    def truth(self, name: str) -> Truth:
+        """Return what a result is scored against; text files alone are read.
+
+        Raises:
+            FileNotFoundError, ValueError: it is not there, cannot be read, or is one box only.
+        """
+        boxes = self.boxes(name)
+        if len(boxes) == 1:
+            raise ValueError(f"{self.box_file(name)} holds the first box only: {self.unscorable}")
+        return Truth(name, self.dataset, boxes, **self.extras(name, len(boxes)))
 
     def folder(self, name: str) -> Path:
         """The folder of a sequence's images."""
@@ -60,7 +86,7 @@ class Layout(ABC):
         return self.root / self.annotation.format(name=name, category=_category(name))
 
     def frames(self, name: str) -> tuple[Frame, ...]:
-        """Frames of a sequence, in order; raises FileNotFoundError or ValueError."""
+        """Frames of a sequence, in order."""
         files = filter(is_image_name, _entries(self.folder(name)))
         return tuple(self.folder(name) / file for file in sorted(files, key=by_number))
 
@@ -72,28 +98,25 @@ class Layout(ABC):
         """What `Truth` has beside `count` boxes."""
         return {}
 
-    def sequence(self, name: str) -> Sequence:
-        """What a tracker runs on."""
-        boxes = self.boxes(name)
-        return Sequence(name, self.dataset, self.frames(name), boxes)
+    def check(self, sequence: Sequence) -> None:
+        """Raise ValueError where frames and boxes cannot belong together."""
+        frames, boxes = len(sequence.frames), len(sequence.boxes_xywh)
+        if not frames:
+            raise ValueError("the sequence is empty, there is no frame")
+        if not boxes:
+            raise ValueError("the annotation is empty, there is no first box")
+        if boxes > frames:
+            raise ValueError(f"more boxes ({boxes}) than frames ({frames})")
+        if 1 < boxes < frames:
+            logger.warning("%s: %d boxes for %d frames", sequence.name, boxes, frames)
 
-    def truth(self, name: str) -> Truth:
-        """What a result is scored against; raises ValueError if only the first box is known."""
-        boxes = self.boxes(name)
-        if len(boxes) == 1:
-            raise ValueError(f"{self.box_file(name)} holds the first box only: {self.unscorable}")
-        return Truth(name, self.dataset, boxes, **self.extras(name, len(boxes)))
 
-
-class TableLayout(Layout):
+class TableSet(TestSet):
     """OTB100, NfS30 and UAV123: a row of the table names the frames and the annotation file."""
 
     def __init__(self, dataset: str, root: Path) -> None:
-        super().__init__(dataset, root)
         self._rows = read_rows(f"{dataset}.csv")
-
-    def names(self) -> Iterable[str]:
-        return self._rows
+        super().__init__(dataset, root, self._rows)
 
     def folder(self, name: str) -> Path:
         return self.root / self._rows[name]["frames"]
@@ -121,20 +144,17 @@ class TableLayout(Layout):
         return {"groups": (f"class: {self._rows[name]['class']}", *attributes)}
 
 
-class LaSOTLayout(Layout):
+class LaSOT(TestSet):
     """LaSOT and its extension in their own layout, or the official toolkit's text files."""
 
     images = "{category}/{name}/img"
 
     def __init__(self, dataset: str, root: Path) -> None:
-        super().__init__(dataset, root)
+        table = "lasot_test.txt" if dataset == "lasot" else "lasot_ext.txt"
+        super().__init__(dataset, root, read_names(table))
         self._is_toolkit = (root / "annos").is_dir()
-        self.annotation = (
-            "annos/{name}.txt" if self._is_toolkit else "{category}/{name}/groundtruth.txt"
-        )
-
-    def names(self) -> Iterable[str]:
-        return read_names("lasot_test.txt" if self.dataset == "lasot" else "lasot_ext.txt")
+        folder = "annos/{name}.txt" if self._is_toolkit else "{category}/{name}/groundtruth.txt"
+        self.annotation = folder
 
     def extras(self, name: str, count: int) -> dict[str, Any]:
         groups: tuple[str, ...] = (f"class: {_category(name)}",)
@@ -154,14 +174,13 @@ class LaSOTLayout(Layout):
         return {"visible": (occluded == 0) & (outside == 0), "groups": groups}
 
 
-class GOT10kLayout(Layout):
+class GOT10k(TestSet):
     """GOT-10k and the demo clips: `<split>/list.txt` and one folder per sequence."""
 
     def __init__(self, dataset: str, root: Path) -> None:
-        super().__init__(dataset, root / ("test" if dataset == "got10k_test" else "val"))
-
-    def names(self) -> Iterable[str]:
-        return (self.root / "list.txt").read_text(encoding="utf-8").split()
+        folder = root / ("test" if dataset == "got10k_test" else "val")
+        names = (folder / "list.txt").read_text(encoding="utf-8").split()
+        super().__init__(dataset, folder, names)
 
     def extras(self, name: str, count: int) -> dict[str, Any]:
         """From `cover.label` (0: the target is not to be seen) and `meta_info.ini`."""
@@ -177,7 +196,7 @@ class GOT10kLayout(Layout):
         return {"visible": visible, "image_size": size, "groups": groups}
 
 
-class TrackingNetLayout(Layout):
+class TrackingNet(TestSet):
     """TrackingNet's test set; its public annotation is the first box."""
 
     images = "TEST/frames/{name}"
@@ -187,20 +206,18 @@ class TrackingNetLayout(Layout):
         "(pack the results with lib/test/utils/transform_trackingnet.py)"
     )
 
-    def names(self) -> Iterable[str]:
-        return sorted(path.stem for path in (self.root / "TEST" / "anno").glob("*.txt"))
+    def __init__(self, dataset: str, root: Path) -> None:
+        files = (root / "TEST" / "anno").glob("*.txt")
+        super().__init__(dataset, root, sorted(path.stem for path in files))
 
 
-class OwnLayout(Layout):
-    """Own data, as lib/io/own_data.py lists it: images or videos, with all boxes or the first."""
+class OwnData(TestSet):
+    """What lib/io/own_data.py lists: images or videos, with all boxes or the first."""
 
     def __init__(self, dataset: str, root: Path) -> None:
-        super().__init__(dataset, root)
         self._store = FolderStore(root)
         self._sequences = own_sequences(self._store)
-
-    def names(self) -> Iterable[str]:
-        return self._sequences
+        super().__init__(dataset, root, self._sequences)
 
     def box_file(self, name: str) -> Path:
         return self.root / self._sequences[name].boxes
@@ -215,29 +232,28 @@ class OwnLayout(Layout):
     def boxes(self, name: str) -> np.ndarray:
         return own_boxes(self._store, self._sequences[name])
 
-    def sequence(self, name: str) -> Sequence:
-        sequence = super().sequence(name)
-        first, counts = sequence.boxes_xywh[:1], (len(sequence.boxes_xywh), len(sequence.frames))
-        check_boxes(self._store, self._sequences[name], *counts, first_is_enough=True)
+    def check(self, sequence: Sequence) -> None:
+        own, first = self._sequences[sequence.name], sequence.boxes_xywh[:1]
+        counts = len(sequence.boxes_xywh), len(sequence.frames)
+        check_boxes(self._store, own, *counts, first_is_enough=True)
         if not has_area(first).all():
             raise ValueError(
                 f"the first box is {', '.join(f'{value:g}' for value in first[0])}; tracking "
                 "starts from it, so it needs a width and a height"
             )
-        return sequence
 
 
-LAYOUTS: dict[str, Callable[[str, Path], Layout]] = {
-    "otb": TableLayout,
-    "nfs": TableLayout,
-    "uav": TableLayout,
-    "lasot": LaSOTLayout,
-    "lasot_ext": LaSOTLayout,
-    "trackingnet": TrackingNetLayout,
-    "got10k_test": GOT10kLayout,
-    "got10k_val": GOT10kLayout,
-    "demo": GOT10kLayout,
-    "own": OwnLayout,
+LAYOUTS: dict[str, Callable[[str, Path], TestSet]] = {
+    "otb": TableSet,
+    "nfs": TableSet,
+    "uav": TableSet,
+    "lasot": LaSOT,
+    "lasot_ext": LaSOT,
+    "trackingnet": TrackingNet,
+    "got10k_test": GOT10k,
+    "got10k_val": GOT10k,
+    "demo": GOT10k,
+    "own": OwnData,
 }
 
 

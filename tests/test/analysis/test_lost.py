@@ -13,7 +13,7 @@ from lib.test.analysis.lost import (
     read_frames,
 )
 from lib.test.evaluation.data import Truth
-from lib.test.evaluation.datasets import Annotations
+from lib.test.evaluation.layouts import TestSet
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 
 BOX = [10.0, 10.0, 20.0, 20.0]
@@ -60,7 +60,11 @@ def test_nothing_to_tell_apart(lost: bool) -> None:
 
 
 def test_results_on_disk(tmp_path: Path) -> None:
-    annotations = Annotations("demo", ("walk", "run"), lambda name: truth([BOX] * 3))
+    annotations = TestSet("demo", tmp_path, ("walk", "run"))
+    for name in annotations.names:
+        (tmp_path / name).mkdir()
+        text = "".join(",".join(map(str, BOX)) + "\n" for _ in range(3))
+        (tmp_path / name / "groundtruth.txt").write_text(text)
     folder = ResultFolder(tmp_path, "aiatrack", "tiny", "demo")
     with pytest.raises(FileNotFoundError, match="no result of any sequence of demo"):
         read_frames(annotations, folder.path)

@@ -35,7 +35,7 @@ def test_formats(root: Path, kind: str) -> None:
         assert sequence.init_box == boxes_of(name)[0].tolist()
         numbers = [number_of(read_frame(frame)) for frame in sequence.frames]
         assert numbers == list(range(COUNTS[name]))
-        truth = annotations.read(called).boxes_xywh
+        truth = annotations.truth(called).boxes_xywh
         assert np.array_equal(truth, boxes_of(name), equal_nan=True)
     assert check_test_set("own").level == OK
 
