@@ -10,8 +10,8 @@ passes the backbone twice. Shapes are static: one target, and as many short-term
 TEST.HYPER of --dataset, or --hyper, says. Inputs and outputs are named and explained in
 lib/models/aiatrack/onnx/graphs.py; the files need nothing but an ONNX runtime.
 
-Every output is compared with the plain PyTorch network's; where they differ nothing is written and
-the exit status is 1. With --check-sequence a clip is tracked by both as well: boxes must agree
+Every output is compared with that of the network in PyTorch; where they differ nothing is written
+and the exit status is 1. With --check-sequence a clip is tracked by both as well: boxes must agree
 within 0.05 pixels.
 """
 
@@ -69,7 +69,7 @@ class DifferenceError(RuntimeError):
 
 
 def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
-    """The plain network with its weights, and what the files will say of themselves."""
+    """The network as trained, and what the files will say of themselves."""
     hyper = parse_hyper(args.hyper)
     cfg = load_config(args.param)
     name = recipe_name(args.param)
@@ -112,11 +112,11 @@ def export_both(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> 
 
 
 def check(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
-    """Compare the files with the plain network; print the differences."""
-    found = graph_differences(OnnxNetwork(folder, "cpu"), model, size, facts.ensemble)
-    print(f"differences to the plain PyTorch network, relative ({TOLERANCE:g} is allowed):")
-    print("  " + ", ".join(f"{name} {value:.1e}" for name, value in found.items()))
-    wrong = [name for name, value in found.items() if not value <= TOLERANCE]
+    """Compare the files with the network as trained; print the differences."""
+    differences = graph_differences(OnnxNetwork(folder, "cpu"), model, size, facts.ensemble)
+    print(f"differences to the network in PyTorch, relative ({TOLERANCE:g} is allowed):")
+    print("  " + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
+    wrong = [name for name, value in differences.items() if not value <= TOLERANCE]
     if wrong:
         raise DifferenceError(f"the files would not compute what PyTorch does: {', '.join(wrong)}")
 

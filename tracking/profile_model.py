@@ -173,10 +173,9 @@ def profile_step(args: argparse.Namespace) -> Report:
     for name in ("plain", "fast"):
         kind = report[name]
         times = [kind["samples_per_second"], kind["seconds"] * 1e3, kind["first_seconds"]]
-        memory = round(kind["memory"] / 2**20)
-        rows.append([name, *times, memory, kind["recipe_hours"], kind["settings"]])
-    header = ["step", "samples/s", "ms", "first s", "peak MiB", "recipe hours", "settings"]
-    print(table(header, *rows))
+        memory, settings = round(kind["memory"] / 2**20), f"{name}: {kind['settings']}"
+        rows.append([settings, *times, memory, kind["recipe_hours"]])
+    print(table(["step", "samples/s", "ms", "first s", "peak MiB", "recipe hours"], *rows))
     print(f"\nspeedup: {report['speedup']:.2f}")
     return report
 

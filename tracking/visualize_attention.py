@@ -8,8 +8,8 @@ The target is tracked up to the frame (counted from 0, which is the one that --i
 PNG shows that frame, an MP4 all frames up to it. Rows: the encoder's self-attention, the decoder's
 attention to the first frame (long-term) and to each recent one (short-term). Columns: the window
 whose cells are attended to, then each head's weights before and after the inner attention. The
-query is the cell that holds the point --cell (x,y in pixels of the image), or the middle of the box
-found.
+query is the cell that holds the point --cell (x,y in pixels of the image), or the middle of the
+box found.
 """
 
 import argparse
@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tqdm import tqdm
 
 from lib.test.parameter.aiatrack import parse_hyper
+from lib.test.tracker.arguments import add_weights_arguments
 from lib.test.tracker.load import load_torch_tracker
 from lib.test.tracker.options import TrackerOptions
 from lib.tools.attention.figure import draw_view
@@ -52,10 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--cell", metavar="X,Y", type=parse_point, help="query: a point in pixels of the image")
     add("--layer", type=int, help="encoder layer, from 1 (default: the last)")
     add("--out", type=Path, default=DEFAULT_OUT, help=".png or .mp4 (default: demo/attention.png)")
-    add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
-    add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
-    add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
-    add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
+    add_weights_arguments(parser)
     args = parser.parse_args()
     if args.out.suffix.lower() not in (".png", ".mp4"):
         parser.error(f"--out must end in .png or .mp4; given: {args.out}")

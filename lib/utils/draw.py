@@ -25,8 +25,16 @@ def draw_box(
     cv2.rectangle(drawn, (x, y), (x + w, y + h), colour, max(1, round(max(image.shape[:2]) / 400)))
     if label:
         size = max(0.4, image.shape[0] / 900)
-        width = max(1, round(size * 1.5))
-        at = (max(0, x), max(round(24 * size), y - 4))
-        for line, shade in ((width + 1, (0, 0, 0)), (width, colour)):
-            cv2.putText(drawn, label, at, cv2.FONT_HERSHEY_SIMPLEX, size, shade, line, cv2.LINE_AA)
+        write_text(drawn, label, (max(0, x), max(round(24 * size), y - 4)), size, colour)
     return drawn
+
+
+def write_text(
+    image: np.ndarray, text: str, at: tuple[int, int], size: float, colour: Colour
+) -> None:
+    """Write text, outlined in black, on an image in place; `at` is its lower left corner."""
+    font, width = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(size * 1.5))
+    # Shifted copies, as OpenCV 5 spaces letters by their weight: a bolder copy would not fit.
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):
+        shade = colour if dx == dy == 0 else (0, 0, 0)
+        cv2.putText(image, text, (at[0] + dx, at[1] + dy), font, size, shade, width, cv2.LINE_AA)

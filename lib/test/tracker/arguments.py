@@ -10,8 +10,8 @@ from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.options import BACKENDS, POOLINGS, PRECISIONS, TrackerOptions
 
 
-def add_tracker_arguments(parser: argparse.ArgumentParser, param: str = "baseline") -> None:
-    """Add what chooses the weights, the device and how the network runs.
+def add_weights_arguments(parser: argparse.ArgumentParser, param: str = "baseline") -> None:
+    """Add what chooses the weights, the device and the memory.
 
     Args:
         param: the recipe without --param.
@@ -22,6 +22,12 @@ def add_tracker_arguments(parser: argparse.ArgumentParser, param: str = "baselin
     add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
     add("--device", default="auto", help="cpu, cuda, cuda:1, ...; auto takes a GPU if there is one")
     add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
+
+
+def add_tracker_arguments(parser: argparse.ArgumentParser, param: str = "baseline") -> None:
+    """Add what `add_weights_arguments` adds, and what chooses how the network runs."""
+    add_weights_arguments(parser, param)
+    add = parser.add_argument
     kernels = "cuda: the kernels that install.sh --cuda builds"
     add("--pooling", default="closed_form", choices=POOLINGS, help=kernels)
     add("--plain", action="store_true", help="the network as trained, not optimized for speed")

@@ -145,10 +145,8 @@ class FrameWindow(NamedTuple):
 class WindowMemory:
     """Windows of the frames that a tracker remembers, each at its memory's entry."""
 
-    def __init__(self, memory: ReferenceMemory | None, first: FrameWindow) -> None:
+    def __init__(self, memory: ReferenceMemory, first: FrameWindow) -> None:
         """memory: of a tracker that was just initialized on `first`."""
-        if memory is None:
-            raise RuntimeError("call initialize(image, box) before the windows can be followed")
         self._memory = memory
         self._entries = [first]
         self._recent = memory.recent

@@ -9,7 +9,7 @@ import sys
 import cv2
 import numpy as np
 
-from lib.utils.draw import draw_box
+from lib.utils.draw import draw_box, write_text
 
 TITLE = "AiATrack"
 ESCAPE = 27
@@ -89,9 +89,7 @@ class Screen:
     def _draw_box(self, image: np.ndarray, target: int, cancel: str) -> list[float] | None:
         """Let the user draw one box; None if cancelled."""
         bgr = np.ascontiguousarray(image[..., ::-1])
-        text = f"target {target}: {PROMPT}{cancel}"
-        for width, shade in ((3, (0, 0, 0)), (1, (255, 255, 255))):  # outlined
-            cv2.putText(bgr, text, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, shade, width)
+        write_text(bgr, f"target {target}: {PROMPT}{cancel}", (6, 18), 0.5, (255, 255, 255))
         box = cv2.selectROI(TITLE, bgr, showCrosshair=False, printNotice=False)
         self._is_open = True
         return [float(v) for v in box] if box[2] > 0 and box[3] > 0 else None
