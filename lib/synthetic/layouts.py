@@ -41,12 +41,12 @@ def write_got10k(
         folder = root / split / name
         _write_frames(folder, clip, quality)
         _write_labels(folder, clip)
-        boxes = (",".join(f"{value:.4f}" for value in box) for box in clip.boxes_xywh)
-        atomic_write_text(folder / "groundtruth.txt", "".join(f"{line}\n" for line in boxes))
-        listed = root / split / "list.txt"
-        names = listed.read_text().splitlines() if listed.exists() else []
+        lines = (",".join(f"{value:.4f}" for value in box) for box in clip.boxes_xywh)
+        atomic_write_text(folder / "groundtruth.txt", "".join(f"{line}\n" for line in lines))
+        list_path = root / split / "list.txt"
+        names = list_path.read_text().splitlines() if list_path.exists() else []
         if name not in names:
-            atomic_write_text(listed, "".join(f"{line}\n" for line in [*names, name]))
+            atomic_write_text(list_path, "".join(f"{line}\n" for line in [*names, name]))
 
 
 def write_image(path: Path, rgb: np.ndarray, quality: int = QUALITY) -> None:

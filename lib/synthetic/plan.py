@@ -19,6 +19,7 @@ MAX_PLANS = 50  # made before giving up on a good first frame
 MIN_START_COVER = 0.7  # of the target in the first frame
 MIN_SIDE = 3.0  # pixels: no side of an object's box is planned smaller
 PAN = (0.0005, 0.012)  # camera's step over the frame's width, log-uniform
+VIEW_MARGIN = 1.02  # how much larger than a frame's view a background is, at least
 MAX_ZOOM = 3.0  # times the zoom that shows the whole background
 
 
@@ -66,8 +67,9 @@ def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> Clip
     distractors = _distractors(rng, options, scene, step)
     count = int(rng.integers(*options.occluders, endpoint=True))
     occluders = _occluders(rng, textures, scene, count)
-    # A camera that shakes moves everything.
-    shake = _camera_shake(rng, options)
+    # A hand-held camera moves everything by a few pixels.
+    noise = motion.smooth_noise(rng, options.length, 2, rng.uniform(1, 3))  # (T, 2)
+    shake = noise * options.width * rng.uniform(0.002, 0.02) * (rng.random() < options.shake)
     for layer in (scene.target, *distractors, *occluders):
         layer.matrices[:, :, 2] += shake
     scene.camera[:, :, 2] += shake
@@ -209,26 +211,14 @@ def _low_contrast(rng: Generator, cutout: Cutout, background: np.ndarray) -> Cut
     return cutout._replace(rgb=np.clip(rgb, 0, 255).astype(np.uint8))
 
 
-def _camera_shake(rng: Generator, options: ClipOptions) -> np.ndarray:
-    """Return the offsets of a hand-held camera, (T, 2) pixels; zeros for most clips."""
-    noise = motion.smooth_noise(rng, options.length, 2, rng.uniform(1, 3))
-    shake = noise * options.width * rng.uniform(0.002, 0.02)
-    return shake * (rng.random() < options.shake)
-
-
 def _fit_background(image: np.ndarray, frame: motion.Shape) -> tuple[np.ndarray, float, float]:
     """Shrink a background that is much finer than frames (height, width).
 
-    Returns:
-        The background, the factor (at most 1), and the zoom at which a frame is just within it.
+    Returns it, the factor (at most 1), and the zoom at which a frame is just within it.
     """
-
-    def min_zoom(background: np.ndarray) -> float:
-        return 1.02 * max(frame[0] / background.shape[0], frame[1] / background.shape[1])
-
-    factor = min(1.0, 2.5 * min_zoom(image))
+    factor = min(1.0, 2.5 * (VIEW_MARGIN * np.divide(frame, image.shape[:2]).max()))
     background = _downscale(image, factor)
-    return background, factor, min_zoom(background)
+    return background, factor, VIEW_MARGIN * np.divide(frame, background.shape[:2]).max()
 
 
 def _downscale(image: np.ndarray, factor: float) -> np.ndarray:

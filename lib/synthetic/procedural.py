@@ -22,8 +22,7 @@ class ProceduralTextures:
     def background(self, rng: Generator) -> np.ndarray:
         """Return clouds of colour at several scales with a few faint shapes on them, 360 x 480."""
         height, width = 360, 480
-        image = _pattern(rng, height, width, "clouds", _palette(rng, 60, 25))
-        image = image.astype(np.float32)
+        image = _pattern(rng, height, width, "clouds", _palette(rng, 60, 25)).astype(np.float32)
         for _ in range(rng.integers(6, 20)):
             shape = blob(rng, *rng.integers(20, 160, 2))
             y, x = rng.integers(height - 20), rng.integers(width - 20)

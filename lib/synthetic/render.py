@@ -140,18 +140,15 @@ def measure_target(plan: ClipPlan, t: int) -> tuple[np.ndarray, float]:
     total = np.count_nonzero(plan.target.solid(t, whole))
     if area is None or total == 0:
         return np.zeros(4), 0.0
-    solid = plan.target.solid(t, area)
-    inside = np.count_nonzero(solid)
-    if inside == 0:
-        return np.zeros(4), 0.0
-    columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
-    box = [area.left + columns[0], area.top + rows[0], np.ptp(columns) + 1, np.ptp(rows) + 1]
+    solid, box_xywh = plan.target.solid(t, area), np.zeros(4)
+    if np.count_nonzero(solid) / total >= plan.min_cover:
+        columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
+        box_xywh[:2] = area.left + columns[0], area.top + rows[0]
+        box_xywh[2:] = np.ptp(columns) + 1, np.ptp(rows) + 1
     for layer in plan.occluders:
         if layer.area(t).intersect(area):
             solid &= ~layer.solid(t, area)
-    visible = np.count_nonzero(solid)
-    box_xywh = np.array(box, np.float64) if inside / total >= plan.min_cover else np.zeros(4)
-    return box_xywh, min(visible / total, 1.0)
+    return box_xywh, min(np.count_nonzero(solid) / total, 1.0)
 
 
 def draw_frame(plan: ClipPlan, t: int) -> np.ndarray:

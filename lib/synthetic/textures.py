@@ -55,10 +55,7 @@ class Textures(Protocol):
 
 
 class PhotoTextures:
-    """Images `<stem>.jpg` with segmentation masks `<stem>.png` (one integer per pixel) of a folder.
-
-    Segments are the objects.
-    """
+    """Images `<stem>.jpg` of a folder, the segments of their masks `<stem>.png` as objects."""
 
     def __init__(self, folder: str | Path, split: str = "all", rectangles: float = 0.5) -> None:
         """List the folder; files are read, and checked, when they are drawn.
@@ -177,10 +174,7 @@ def _cut(region: Region, mirrored: bool) -> Cutout:
 
 
 def textured_region(rng: Generator, image: np.ndarray, as_blob: bool = False) -> Region:
-    """Choose a textured rectangle, or a blob in it, of 0.12 to 0.4 of the image's shorter side.
-
-    Its aspect is between 1:3 and 3:1.
-    """
+    """Choose a textured rectangle (or blob): size 0.12 to 0.4 of the image's, aspect 1:3 to 3:1."""
     height, width = image.shape[:2]
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     candidates = []
