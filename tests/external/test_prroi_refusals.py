@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+pytestmark = pytest.mark.slow  # the operators are built first
+
 F = torch.zeros(2, 3, 5, 6)
 BOX = torch.tensor([0.0, 0.0, 2.0, 2.0]).expand(2, 1, 4)
 VALUES = torch.zeros(2, 1, 3, 4, 4)
