@@ -1,7 +1,7 @@
 """Arrays that take long to compute, cached on disk beside the data that they follow from.
 
 The cache is an .npz file without pickles under `.cache` beside the data (under ./.cache of the
-project where the data cannot be written). It holds a stamp of the data, and is made anew when that
+project where the data cannot be written). It holds a stamp of the data, and is rebuilt when that
 differs. Used by lib/train/dataset/base_dataset.py and lib/io/video_file.py.
 """
 

@@ -1,4 +1,4 @@
-"""A user's own sequences: which there are under a folder, their boxes and their frames.
+"""A user's own sequences: their names, boxes and frames.
 
 Training (lib/train/dataset/own_video.py) and testing (lib/test/evaluation) share it. A root holds
 one of
@@ -49,7 +49,7 @@ def own_sequences(store: Store) -> dict[str, OwnSequence]:
     """List the sequences of a root, by name; none is no error.
 
     Raises:
-        ValueError: a list that cannot be read, a bad name or one that is there twice, by line.
+        ValueError: a list that cannot be read, a bad name, a name twice; names the line.
     """
     lists = own_lists(store)
     if len(lists) > 1:
@@ -88,7 +88,7 @@ def own_boxes(store: Store, sequence: OwnSequence) -> np.ndarray:
 
 
 def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
-    """Paths of a sequence's frames in the store, in order; a video's path once a frame.
+    """Paths of a sequence's frames in the store, in order; a video's path once per frame.
 
     Raises:
         FileNotFoundError: folder or video is not there. VideoError: it cannot be read.
@@ -176,7 +176,7 @@ def _from_coco(store: Store) -> list[OwnSequence]:
 
 
 def _track_frames(store: Store, sequence: OwnSequence, track: Track) -> list[str]:
-    """Paths of a track's images, all of which must be there."""
+    """Paths of a track's images, all of which must exist."""
     paths = [_join(sequence.place, file) for file in track.files]
     existing = {
         _join(folder, name)

@@ -122,7 +122,7 @@ def checkpoints_newest_first(folder: str | Path) -> list[Path]:
 
 
 def _existing(path: str | Path) -> Path:
-    """The path of a file that is there."""
+    """Check that a file exists."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     return Path(path)

@@ -61,7 +61,7 @@ class Crop(NamedTuple):
         mirrored: bool = False,
         recolour: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> CropImage:
-        """Cut the window out of an (H, W, 3) uint8 image; what lies outside is 0 and masked.
+        """Cut the window out of an (H, W, 3) uint8 image; what is outside is 0 and masked.
 
         The same as changing the whole image first, at the cost of the window alone.
 

@@ -40,13 +40,13 @@ def in_order(path: Path) -> list[np.ndarray]:
 
 
 def test_any_order_gives_the_frames_of_reading_in_order(clip: Path) -> None:
-    wanted = in_order(clip)
+    expected = in_order(clip)
     with closing(VideoFile(clip)) as video:
-        assert video.count == len(wanted) == COUNT
+        assert video.count == len(expected) == COUNT
         order = np.random.default_rng(0).integers(0, COUNT, 40).tolist()
         for index in [0, COUNT - 1, 1, 0, 75, 76, 74, 2, *order]:
             frame = video.read(index)
-            assert np.array_equal(frame, wanted[index]), index
+            assert np.array_equal(frame, expected[index]), index
             assert number_of(frame) == index
 
 

@@ -22,15 +22,26 @@ IOU_CASES = [
 def test_iou(name: str, a: list, b: list, iou: float) -> None:
     got, _ = box_ops.box_iou(torch.tensor(a, dtype=torch.float64), torch.tensor(b).double())
     assert got.item() == pytest.approx(iou, abs=1e-12)
+    assert box_ops.box_iou(np.array(a, float), np.array(b, float))[0] == got.item()
+
+
+def test_iou_of_arrays_is_that_of_tensors() -> None:
+    boxes = np.random.default_rng(0).normal(0, 30, (500, 4))
+    boxes[::7, 1] = np.nan
+    for other in (boxes[::-1].copy(), boxes[1]):  # paired, and broadcast
+        arrays = box_ops.box_iou(boxes, other)
+        tensors = box_ops.box_iou(torch.from_numpy(boxes), torch.from_numpy(other))
+        for array, tensor in zip(arrays, tensors, strict=True):
+            np.testing.assert_array_equal(array, tensor.numpy())
 
 
 @pytest.mark.parametrize("make", [np.array, torch.tensor])
 def test_conversions_round_trip(make) -> None:
     boxes = make([[1.0, 2.0, 30.0, 40.0], [-5.5, 0.25, 4.0, 8.0]])
-    there = box_ops.xywh_to_xyxy(boxes)
-    assert type(there) is type(boxes)
-    assert there.tolist() == [[1, 2, 31, 42], [-5.5, 0.25, -1.5, 8.25]]
-    assert box_ops.xyxy_to_xywh(there).tolist() == boxes.tolist()
+    converted = box_ops.xywh_to_xyxy(boxes)
+    assert type(converted) is type(boxes)
+    assert converted.tolist() == [[1, 2, 31, 42], [-5.5, 0.25, -1.5, 8.25]]
+    assert box_ops.xyxy_to_xywh(converted).tolist() == boxes.tolist()
     centres = box_ops.xywh_to_cxcywh(boxes)
     assert centres.tolist() == [[16, 22, 30, 40], [-3.5, 4.25, 4, 8]]
     assert box_ops.cxcywh_to_xywh(centres).tolist() == boxes.tolist()
@@ -60,7 +71,7 @@ def test_giou_pulls_an_inverted_box_together() -> None:
     assert (gradient[:2] > 0).all() and (gradient[2:] < 0).all()
 
 
-def test_the_loss_mends_an_inverted_box() -> None:
+def test_the_loss_fixes_an_inverted_box() -> None:
     """Inside the target GIoU is flat and the L1 term of the recipe's loss does the work."""
     box = torch.tensor([0.8, 0.7, 0.2, 0.3], requires_grad=True)
     target = torch.tensor([0.1, 0.1, 0.9, 0.9])

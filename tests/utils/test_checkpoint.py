@@ -160,6 +160,9 @@ def test_other_contents_are_named(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "model": {"a": torch.ones(1)}}, path)
     with pytest.raises(CheckpointError, match=r"no weights in it.*epoch, model"):
         read_weights(path)
+    torch.save({"net": [1]}, path)
+    with pytest.raises(CheckpointError, match=r"no weights in it.*holds net"):
+        read_weights(path)
     with pytest.raises(FileNotFoundError, match=r"none\.pth"):
         read_weights(tmp_path / "none.pth")
     (tmp_path / "bad.safetensors").write_bytes(b"12345")
@@ -187,6 +190,6 @@ def test_newest_first(tmp_path: Path) -> None:
     names = ["AIATRACK_ep0002.pth.tar", "AIATRACK_ep0010.pth.tar", "AIATRACK_ep0009.pth.tar"]
     for name in [*names, "OTHER_ep0099.pth.tar", "AIATRACK_ep0011.pth.tar.tmp"]:
         (tmp_path / name).touch()
-    found = [path.name for path in checkpoints_newest_first(tmp_path)]
-    assert found == [names[1], names[2], names[0]]
+    listed = [path.name for path in checkpoints_newest_first(tmp_path)]
+    assert listed == [names[1], names[2], names[0]]
     assert checkpoints_newest_first(tmp_path / "none") == []

@@ -1,4 +1,4 @@
-"""Guards the image reader: every kind accepted, every kind refused, by both decoders."""
+"""Guards reading images: what is accepted and refused by both decoders; names and their order."""
 
 import ctypes.util
 from pathlib import Path
@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from lib.utils import image as image_module
-from lib.utils.image import ImageError, check_rgb, jpeg_decoder, read_rgb
+from lib.utils.image import (
+    ImageError,
+    by_number,
+    check_rgb,
+    is_image_name,
+    jpeg_decoder,
+    read_rgb,
+)
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 PICTURE[..., 0] = 200  # red
@@ -122,3 +129,17 @@ BAD_ARRAYS = [
 def test_arrays_that_are_not_rgb(name: str, array, error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         check_rgb(array)
+
+
+def test_names() -> None:
+    assert all(map(is_image_name, ["a.jpg", "b.JPEG", "0001.png", "x.y.webp"]))
+    assert not any(map(is_image_name, ["groundtruth.txt", ".hidden.jpg", "jpg", "a.jpg.tmp"]))
+
+
+def test_order() -> None:
+    assert sorted(["10.jpg", "9.jpg", "b2.jpg", "b10.jpg"], key=by_number) == [
+        "9.jpg",
+        "10.jpg",
+        "b2.jpg",
+        "b10.jpg",
+    ]
