@@ -25,16 +25,12 @@ from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.render import render
 from lib.synthetic.textures import PhotoTextures
-from lib.test.analysis.metrics import (
-    SUCCESS_THRESHOLDS,
-    intersection_over_union,
-    share_above,
-)
+from lib.test.analysis.metrics import SUCCESS_THRESHOLDS, intersection_over_union, share_above
 from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.tracker import load_tracker
 from lib.utils.files import atomic_write_text
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import run_program
+from lib.utils.program import at_least, make_parser, run_program
 
 VARIANTS = {  # of MODEL.AIA
     "both": {"USE_AIA": True, "WHERE": "both"},
@@ -46,7 +42,7 @@ PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
 SEED = 3000  # of the clips
 
 
-class Outcome(NamedTuple):
+class VariantResult(NamedTuple):
     """One training, measured."""
 
     variant: str
@@ -56,28 +52,23 @@ class Outcome(NamedTuple):
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
     add("--config", default="quick", help="recipe to vary (default: quick)")
     add("--seeds", nargs="+", type=int, default=[1, 2], help="(default: 1 2)")
     add("--epochs", type=int, help="of each training (default: the recipe's)")
-    add("--samples", type=int, help="an epoch (default: the recipe's)")
+    add("--samples", type=int, help="per epoch (default: the recipe's)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--precision", choices=("off", "bf16", "fp16"), default="off", help="of training")
-    add("--clips", type=int, default=40, help="to track (default: 40)")
+    add("--clips", type=at_least(1), default=40, help="to track (default: 40)")
     add("--save-dir", type=Path, default=PROJECT_ROOT / "ablation", help="(default: ablation/)")
-    args = parser.parse_args()
-    if args.clips < 1:
-        parser.error(f"--clips must be 1 or more; given: {args.clips}")
-    return args
+    return parser.parse_args()
 
 
 def write_recipe(args: argparse.Namespace, variant: str, seed: int) -> Path:
     """Write the recipe of one training: the one to vary, with another MODEL.AIA."""
-    given = Path(args.config)
-    path = given if given.suffix else EXPERIMENTS / f"{args.config}.yaml"
+    config = Path(args.config)
+    path = config if config.suffix else EXPERIMENTS / f"{args.config}.yaml"
     recipe = yaml.safe_load(path.read_text())
     recipe.setdefault("MODEL", {}).setdefault("AIA", {}).update(VARIANTS[variant])
     if args.epochs:
@@ -113,17 +104,17 @@ def measure(args: argparse.Namespace, recipe: Path, checkpoint: Path) -> float:
         clip = render(plan_clip(np.random.default_rng((SEED, number)), textures, ClipOptions()))
         tracker.initialize(clip.frames[0], clip.boxes_xywh[0])
         boxes = np.array([tracker.track(frame).box for frame in clip.frames[1:]])
-        there = clip.boxes_xywh[1:, 2] > 0
-        overlap = intersection_over_union(boxes[there], clip.boxes_xywh[1:][there])
+        visible = clip.boxes_xywh[1:, 2] > 0
+        overlap = intersection_over_union(boxes[visible], clip.boxes_xywh[1:][visible])
         areas.append(share_above(overlap, SUCCESS_THRESHOLDS, len(overlap)).mean())
     return 100 * float(np.mean(areas))
 
 
-def table(outcomes: list[Outcome]) -> str:
-    """A row a variant: mean, spread and the single seeds."""
+def table(results: list[VariantResult]) -> str:
+    """One row per variant: mean, spread and the single seeds."""
     lines = [f"{'AiA in':8}{'AUC':>8}{'+-':>7}  seeds"]
     for variant in VARIANTS:
-        aucs = [outcome.auc for outcome in outcomes if outcome.variant == variant]
+        aucs = [result.auc for result in results if result.variant == variant]
         spread = np.std(aucs, ddof=1) if len(aucs) > 1 else float("nan")
         singles = ", ".join(f"{auc:.1f}" for auc in aucs)
         lines.append(f"{variant:8}{np.mean(aucs):8.1f}{spread:7.1f}  {singles}")
@@ -133,16 +124,16 @@ def table(outcomes: list[Outcome]) -> str:
 def main() -> int:
     """Train, track, print; return the exit status."""
     args = parse_arguments()
-    outcomes = []
+    results = []
     for seed in args.seeds:
         for variant in VARIANTS:
             recipe = write_recipe(args, variant, seed)
             auc = measure(args, recipe, train(args, recipe, seed))
-            outcomes.append(Outcome(variant, seed, auc))
+            results.append(VariantResult(variant, seed, auc))
             print(f"AiA in {variant}, seed {seed}: AUC {auc:.1f} on {args.clips} clips", flush=True)
-    print(table(outcomes))
+    print(table(results))
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([Outcome._fields, *outcomes])
+    csv.writer(text, lineterminator="\n").writerows([VariantResult._fields, *results])
     atomic_write_text(args.save_dir / "ablation.csv", text.getvalue())
     return 0
 

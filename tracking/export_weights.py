@@ -6,7 +6,6 @@
 `--half` stores them in 16 bits, half the size; they are computed with in fp32 all the same.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -18,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.utils.checkpoint import read_weights
 from lib.utils.files import atomic_path
-from lib.utils.program import run_program
+from lib.utils.program import make_parser, run_program
 
 
 def save_weights(path: Path, state: dict[str, Tensor], *, half: bool = False) -> None:
@@ -45,12 +44,10 @@ def save_weights(path: Path, state: dict[str, Tensor], *, half: bool = False) ->
 
 def main() -> int:
     """Convert; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("checkpoint", type=Path, help="released format, state dict or safetensors")
     parser.add_argument("out", type=Path, help="the file to write, .safetensors")
-    parser.add_argument("--half", action="store_true", help="16 bits a number")
+    parser.add_argument("--half", action="store_true", help="16 bits per number")
     args = parser.parse_args()
     state = read_weights(args.checkpoint)
     save_weights(args.out, state, half=args.half)

@@ -4,7 +4,6 @@ python tracking/make_lmdb.py data/LaSOT                 # writes data/LaSOT.lmdb
 AIATRACK_LASOT_DIR=data/LaSOT.lmdb python tracking/train.py
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -13,14 +12,15 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.io.store import pack_lmdb, packed_path
+from lib.utils.program import make_parser
 
 
 def main() -> None:
     """Parse, pack, say what was written."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = make_parser(__doc__)
     parser.add_argument("folder", type=Path, help="data set's folder, such as data/LaSOT")
     parser.add_argument("--output", type=Path, help="file to write (default: <folder>.lmdb)")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     target = arguments.output or packed_path(folder)

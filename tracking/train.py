@@ -38,12 +38,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--rdzv-endpoint", default="", help="host:port of machine 0, if --nnodes is above 1")
     group = parser.add_argument_group("training; what is not given is the recipe's")
     add = group.add_argument
-    add("--batch-size", type=int, help="samples a process and forward pass")
-    add("--accumulate", type=int, default=1, help="forward passes an update")
+    add("--batch-size", type=int, help="samples per process and forward pass")
+    add("--accumulate", type=int, default=1, help="forward passes per update")
     add("--epochs", type=int, help="epochs in all")
     add("--until", type=int, help="end after this epoch, as if the rest were still to come")
-    add("--samples", type=int, help="samples an epoch, over all processes")
-    add("--workers", type=int, help="loading processes a process")
+    add("--samples", type=int, help="samples per epoch, over all processes")
+    add("--workers", type=int, help="loading processes per process")
     add("--precision", choices=PRECISIONS, default="off", help="autocast; off is fp32")
     add("--compile", action="store_true", help="torch.compile")
     add("--channels-last", action="store_true", help="memory format of the convolutions")
@@ -89,16 +89,16 @@ def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, fl
     """Run one process per GPU through torchrun's launcher; raises ChildFailedError if any fails."""
     gpus = 0 if settings.device == "cpu" else torch.cuda.device_count()
     nproc = parsed.nproc or gpus or 1
-    several = parsed.nnodes > 1
+    several_machines = parsed.nnodes > 1
     with tempfile.TemporaryDirectory() as folder:  # of the launcher's error files
         config = LaunchConfig(
             min_nodes=parsed.nnodes,
             max_nodes=parsed.nnodes,
             nproc_per_node=nproc,
             run_id=f"aiatrack-{settings.name}",
-            rdzv_backend="static" if several else "c10d",
+            rdzv_backend="static" if several_machines else "c10d",
             rdzv_endpoint=parsed.rdzv_endpoint or "localhost:0",  # 0: any free port
-            rdzv_configs={"rank": parsed.node_rank} if several else {},
+            rdzv_configs={"rank": parsed.node_rank} if several_machines else {},
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )

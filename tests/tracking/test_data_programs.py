@@ -5,7 +5,7 @@ from pathlib import Path
 from lib.io.store import LmdbStore
 from lib.synthetic.layouts import write_got10k
 from tests.programs import run_program
-from tests.train.made import make_clip
+from tests.train.clips import make_clip
 
 
 def test_make_lmdb_packs_and_does_not_replace_unasked(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lib.synthetic.layouts import write_got10k
 from lib.train.dataset import DatasetError, build_dataset, splits
 from lib.train.dataset.benchmarks import Lasot
 from lib.train.dataset.splits import got10k_names, read_split
-from tests.train.made import found_at, make_clip
+from tests.train.clips import found_at, make_clip
 
 NAMES = [f"car-{number}" for number in range(1, 9)]
 

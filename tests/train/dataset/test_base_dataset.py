@@ -11,7 +11,7 @@ from lib.io import array_cache
 from lib.io.store import open_store
 from lib.synthetic.layouts import write_got10k
 from lib.train.dataset.benchmarks import Got10k
-from tests.train.made import make_clip
+from tests.train.clips import make_clip
 
 NAMES = ["a", "b"]
 

@@ -13,7 +13,7 @@ from lib.synthetic.layouts import write_got10k
 from lib.train.dataset import DATASETS, BaseDataset, build_dataset
 from lib.train.dataset.benchmarks import Lasot
 from lib.train.dataset.demo import DemoSize, make_demo
-from tests.train.made import HEIGHT, WIDTH, found_at, make_clip
+from tests.train.clips import HEIGHT, WIDTH, found_at, make_clip
 
 CLIPS = {"b-2": make_clip(9, 1, hidden=(3,)), "a-1": make_clip(12, 2)}
 

@@ -9,7 +9,7 @@ from own_sets import COUNTS, FORMATS, HIDDEN, boxes_of, write_csv, write_videos
 
 from lib.train.data.sampler import draw_causal_frames
 from lib.train.dataset import DatasetError, build_dataset
-from tests.train.made import found_at
+from tests.train.clips import found_at
 
 
 @pytest.mark.parametrize("kind", FORMATS)

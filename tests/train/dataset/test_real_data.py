@@ -11,7 +11,7 @@ from lib.train.data.processing import SearchConfig
 from lib.train.data.random_boxes import Jitter
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
-from tests.train.made import found_at
+from tests.train.clips import found_at
 
 SEQUENCES = Path(__file__).resolve().parents[4] / "shared" / "sequences"
 

@@ -1,4 +1,4 @@
-"""Small made-up clips and data sets for the tests of training."""
+"""Small clips and data sets for the tests of training."""
 
 from pathlib import Path
 
@@ -32,5 +32,5 @@ def make_clip(length: int, seed: int = 0, hidden: tuple[int, ...] = ()) -> Clip:
 
 
 def found_at(path: Path) -> DataPath:
-    """Return a path as a setting would give it."""
+    """A path as a setting would give it."""
     return DataPath(path, "AIATRACK_TEST_DIR in the environment")
