@@ -4,6 +4,7 @@ Frames are read only here, where they are at hand; scoring needs none.
 """
 
 import base64
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,6 @@ from lib.test.analysis.extract_results import Evaluation, common_sequences, figu
 from lib.test.analysis.metrics import intersection_over_union
 from lib.test.analysis.report import annotation_root
 from lib.test.evaluation.data import Sequence as FrameSequence
-from lib.test.evaluation.data import Truth
 from lib.test.evaluation.datasets import open_dataset
 from lib.utils.box_ops import has_area
 
@@ -63,21 +63,16 @@ class StripMaker:
     """Draws strips of one data set until the page is full."""
 
     def __init__(self, dataset: str, root: Path | None, budget: int = MAX_PICTURES) -> None:
-        """Note where frames may lie.
-
-        Args:
-            dataset: a key of `datasets.SCORED`.
-            root: as for `make_report`.
-            budget: characters that pictures may take.
-        """
+        """Note where frames may lie; `root` as for `make_report`, `budget` in characters."""
         self._dataset = dataset
-        # Beside the annotation, else where the settings say (None).
-        self._roots = [] if root is None else [annotation_root(dataset, root)]
+        self._root = None if root is None else annotation_root(dataset, root)
         self.budget = budget
 
     def strip(self, name: str, evaluations: Sequence[Evaluation]) -> Strip:
         """Make the strip of a sequence that every run was scored on."""
-        truth = _visible_boxes(evaluations[0].truths[name])
+        annotation = evaluations[0].truths[name]
+        truth, visible = annotation.boxes_xywh, annotation.visible
+        truth = truth if visible is None else np.where(visible[:, None], truth, np.nan)
         predictions = [item.boxes_xywh[name] for item in evaluations]
         tiles, why_none = self._tiles(name, truth, predictions)
         tracks = [
@@ -108,11 +103,9 @@ class StripMaker:
         Raises:
             OSError, ValueError: they are in neither place.
         """
-        for root in self._roots:
-            try:
-                return open_dataset(self._dataset, root).load(name)
-            except (OSError, ValueError):
-                continue
+        if self._root is not None:
+            with contextlib.suppress(OSError, ValueError):
+                return open_dataset(self._dataset, self._root).load(name)
         return open_dataset(self._dataset).load(name)
 
 
@@ -125,13 +118,6 @@ def worst_sequences(evaluations: Sequence[Evaluation], count: int = MAX_SEQUENCE
     return sorted(common_sequences(evaluations), key=lambda name: (mean_auc(name), name))[:count]
 
 
-def _visible_boxes(truth: Truth) -> np.ndarray:
-    """Annotation (n, 4), NaN where the target is not visible."""
-    if truth.visible is None:
-        return truth.boxes_xywh
-    return np.where(truth.visible[:, None], truth.boxes_xywh, np.nan)
-
-
 def _tile(index: int, rgb: np.ndarray, truth: np.ndarray, predictions: list[np.ndarray]) -> Tile:
     """Shrink a frame and look its boxes up."""
     height, width = rgb.shape[:2]
@@ -140,9 +126,8 @@ def _tile(index: int, rgb: np.ndarray, truth: np.ndarray, predictions: list[np.n
     bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     picture = "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
-    boxes = [(run, _box(item, index)) for run, item in enumerate(predictions)]
-    drawn = [(run, box) for run, box in boxes if box is not None]
-    return Tile(index, picture, width, height, _box(truth, index), drawn)
+    boxes = [(run, box) for run, item in enumerate(predictions) if (box := _box(item, index))]
+    return Tile(index, picture, width, height, _box(truth, index), boxes)
 
 
 def _box(boxes_xywh: np.ndarray, index: int) -> BoxXywh | None:

@@ -58,7 +58,6 @@ class Part(NamedTuple):
     title: str  # of the data set
     protocol: str
     evaluations: list[Evaluation]
-    sequences: int  # scored by all runs
     figures: list[str]  # those that the protocol defines
     overall: list[tables.Row]
     groups: list[tables.Row]
@@ -99,16 +98,14 @@ def make_part(report: Report, protocol: str, maker: StripMaker, figure: str) -> 
     """Gather what the page says of one data set under one protocol."""
     evaluations = report.of_protocol(protocol)
     overall = tables.overall_rows(evaluations)
-    rows = tables.sequence_rows(evaluations)
     return Part(
         title=tables.dataset_title(report.dataset),
         protocol=protocol,
         evaluations=evaluations,
-        sequences=overall[0].sequences,
         figures=list(overall[0].figures),
         overall=overall,
         groups=tables.group_rows(evaluations),
-        rows=sorted(rows, key=lambda row: row.figures["AUC"]),
+        rows=sorted(tables.sequence_rows(evaluations), key=lambda row: row.figures["AUC"]),
         charts=[_chart(plot, evaluations) for plot in defined_plots(evaluations)],
         comparisons=[_comparison(*pair, figure) for pair in combinations(evaluations, 2)],
         strips=[maker.strip(name, evaluations) for name in worst_sequences(evaluations)],
@@ -145,5 +142,5 @@ def _comparison(before: Evaluation, after: Evaluation, figure: str) -> Compariso
     changes = compare_runs(before, after, figure)
     changes.sort(key=lambda change: (-abs(change.difference), change.sequence))
     differences = [change.difference for change in changes]
-    largest = max(1.0, *map(abs, differences))
+    largest = max(1.0, abs(differences[0]))
     return Comparison(before.run, after.run, changes, largest, float(np.mean(differences)))

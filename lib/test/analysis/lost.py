@@ -5,7 +5,7 @@ less. The best threshold has the greatest balanced accuracy: the mean of the sha
 that are below it and of the share of followed frames that are not.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,9 +46,7 @@ def label_frames(truth: Truth, boxes_xywh: np.ndarray, scores: np.ndarray) -> Fr
     """Say of each frame after the first whether the target was lost there.
 
     Frames whose annotation has no box, though the target is not marked hidden, are left out.
-
-    Args:
-        boxes_xywh: (n, 4) pixels. scores: (n,).
+    `boxes_xywh` is (n, 4) in pixels of the image, `scores` (n,).
 
     Raises:
         ValueError: not as many boxes or scores as annotated frames.
@@ -101,9 +99,8 @@ def evaluate_thresholds(frames: Frames, values: Iterable[float] = THRESHOLDS) ->
     ]
 
 
-def best_threshold(thresholds: Iterable[Threshold]) -> Threshold:
+def best_threshold(thresholds: Sequence[Threshold]) -> Threshold:
     """The one of the greatest balanced accuracy; of equals, the middle one."""
-    thresholds = list(thresholds)
     top = max(item.balanced for item in thresholds)
     equals = [item for item in thresholds if item.balanced >= top - 1e-12]
     return equals[len(equals) // 2]

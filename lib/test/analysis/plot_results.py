@@ -12,8 +12,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lib.test.analysis import metrics
 from lib.test.analysis.extract_results import Evaluation, common_sequences, figures, mean_curve
+from lib.test.analysis.metrics import (
+    NORMALISED_THRESHOLDS,
+    PRECISION_THRESHOLDS,
+    SUCCESS_THRESHOLDS,
+)
 from lib.test.analysis.tables import dataset_title
 from lib.utils.files import atomic_path
 
@@ -34,30 +38,27 @@ class Plot(NamedTuple):
     """What distinguishes the three plots."""
 
     curve: str  # field of SequenceScore; stem of the file name
-    title: str
-    x_label: str
-    thresholds: np.ndarray
     figure: str  # the figure that orders the legend
     read_at: float | None  # threshold that the figure is read at; None: area under the curve
+    thresholds: np.ndarray
+    x_label: str
+
+    @property
+    def title(self) -> str:
+        """E.g. "Normalised precision"."""
+        return self.curve.replace("_", " ").capitalize()
 
 
+ERROR_LABEL = "Location error threshold"
 PLOTS = (
-    Plot("success", "Success", "Overlap threshold", metrics.SUCCESS_THRESHOLDS, "AUC", None),
-    Plot(
-        "precision",
-        "Precision",
-        "Location error threshold (pixels)",
-        metrics.PRECISION_THRESHOLDS,
-        "P",
-        20.0,
-    ),
+    Plot("success", "AUC", None, SUCCESS_THRESHOLDS, "Overlap threshold"),
+    Plot("precision", "P", 20.0, PRECISION_THRESHOLDS, f"{ERROR_LABEL} (pixels)"),
     Plot(
         "normalised_precision",
-        "Normalised precision",
-        "Location error threshold (fraction of target size)",
-        metrics.NORMALISED_THRESHOLDS,
         "NormP",
         0.2,
+        NORMALISED_THRESHOLDS,
+        f"{ERROR_LABEL} (fraction of target size)",
     ),
 )
 
@@ -72,12 +73,7 @@ class RankedCurve(NamedTuple):
 
 
 def rank_curves(plot: Plot, evaluations: Sequence[Evaluation]) -> list[RankedCurve]:
-    """Curves over the sequences that all runs have, the best first.
-
-    Args:
-        plot: one of `defined_plots`.
-        evaluations: runs on one data set under one protocol.
-    """
+    """Curves of runs under one protocol over the sequences that all have, the best first."""
     names = common_sequences(evaluations)
     curves = []
     for index, evaluation in enumerate(evaluations):
@@ -97,12 +93,8 @@ def defined_plots(evaluations: Sequence[Evaluation]) -> list[Plot]:
 def plot_all(evaluations: Sequence[Evaluation], folder: Path) -> list[Path]:
     """Draw the plots that the protocol defines, over the sequences that all runs have.
 
-    Args:
-        evaluations: runs on one data set under one protocol.
-        folder: made if missing; files are `<plot>_<protocol>.png` and `.pdf`.
-
     Returns:
-        The files written.
+        The files written: `<plot>_<protocol>.png` and `.pdf`; the folder is made if missing.
     """
     written = []
     for plot in defined_plots(evaluations):
@@ -131,19 +123,16 @@ def draw(plot: Plot, evaluations: Sequence[Evaluation]) -> Figure:
             zorder=3 - rank / len(curves),  # the best lies on top
             label=f"{curve.run} [{curve.score:.1f}]",
         )
-    axes.set_title(f"{plot.title} on {dataset_title(evaluations[0].dataset)}")
     # The kept quirk of `otb` can pass 100.
     axes.set_ylim(0, max(100, *(max(curve.shares) for curve in curves)))
-    _finish(axes, plot)
+    _finish(axes, plot, dataset_title(evaluations[0].dataset))
     return figure
 
 
-def _finish(axes: Axes, plot: Plot) -> None:
+def _finish(axes: Axes, plot: Plot, dataset: str) -> None:
     """Labels, ticks, grid and legend."""
-    axes.set_xlabel(plot.x_label)
-    axes.set_ylabel(f"{plot.title} (%)")
-    axes.set_xlim(plot.thresholds[0], plot.thresholds[-1])
-    axes.set_yticks(range(0, 101, 20))
+    axes.set(title=f"{plot.title} on {dataset}", xlabel=plot.x_label, ylabel=f"{plot.title} (%)")
+    axes.set(xlim=(plot.thresholds[0], plot.thresholds[-1]), yticks=range(0, 101, 20))
     axes.grid(True, color="0.85", linewidth=0.6)
     axes.set_axisbelow(True)
     if plot.read_at is not None:
