@@ -1,7 +1,7 @@
 """Loads the built kernels of precise RoI pooling and tells PyTorch their gradients and shapes.
 
-Importing this file does nothing, and nothing here compiles: setup.py does. The operators and their
-checks are in prroi_pool_ops.cpp; the pooling that needs no build is
+Importing this file does nothing, and nothing here compiles: setup.py does that. The operators and
+their checks are in prroi_pool_ops.cpp; the pooling that needs no build is
 lib/models/aiatrack/prroi_pool.py, and gives the same numbers.
 """
 
@@ -53,7 +53,7 @@ def load_library(path: Path) -> None:
         if str(path) in torch.ops.loaded_libraries:
             return
         raise RuntimeError(
-            f"prroi_pool: cannot load {path}: another build is loaded; allowed: one a process"
+            f"prroi_pool: cannot load {path}: another build is loaded; allowed: one per process"
         )
     torch.ops.load_library(path)
     torch.library.register_fake("aiatrack::prroi_pool_forward", _forward_shape)
@@ -65,17 +65,10 @@ def load_library(path: Path) -> None:
 
 
 def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0) -> Tensor:
-    """Pool each box into size x size bins by the loaded kernels; lib's `prroi_pool` in all else.
+    """Pool (B, C, H, W) features in (B, P, 4) boxes by the loaded kernels.
 
-    Args:
-        features: (B, C, H, W); cell i lies at coordinate i, and the map is 0 outside.
-        box_xyxy: (B, P, 4).
-        size: bins per axis.
-        scale: multiplies the boxes to give cells.
-
-    Returns:
-        (B, P, C, size, size) float32 (float64 for float64 features). A box with x2 <= x1 or y2 <=
-        y1 gives zeros.
+    The same as `prroi_pool` of lib/models/aiatrack/prroi_pool.py, which says more of each argument;
+    returns (B, P, C, size, size) float32 (float64 for float64 features).
 
     Raises:
         ValueError: a shape, size or scale that is not allowed, or two devices.

@@ -16,7 +16,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 SOURCES = ("prroi_pool_ops.cpp", "prroi_pool_cuda.cu")
 HEADERS = ("prroi_pool.h", "prroi_pool_cuda.h")
-# For GPUs that are not here to be asked: code for A100 and H100, and PTX for what came after.
+# Where no GPU can be asked: code for A100 and H100, and PTX for what came after.
 ARCHITECTURES_WITHOUT_GPU = "8.0;9.0+PTX"
 NOT_NEEDED = "Nothing else needs this build: without it the pooling runs in plain PyTorch."
 
@@ -28,11 +28,11 @@ def find_cuda_home() -> Path:
         SystemExit: no nvcc there.
     """
     for variable in ("CUDA_HOME", "CUDA_PATH"):
-        if given := os.environ.get(variable):
-            if _is_toolkit(Path(given)):
-                return Path(given)
+        if value := os.environ.get(variable):
+            if _is_toolkit(Path(value)):
+                return Path(value)
             raise SystemExit(
-                f"error: {variable} is {given}, which does not hold bin/nvcc and "
+                f"error: {variable} is {value}, which does not hold bin/nvcc and "
                 f"include/cuda_runtime.h; allowed: the folder of a CUDA toolkit. {NOT_NEEDED}"
             )
     on_path = shutil.which("nvcc")
@@ -55,15 +55,15 @@ def nvcc_version(cuda_home: Path) -> str:
     """Version of the toolkit's compiler, such as "13.0".
 
     Raises:
-        SystemExit: nvcc does not run or does not tell.
+        SystemExit: nvcc does not run or names no release.
     """
     nvcc = cuda_home / "bin/nvcc"
     done = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"release (\d+\.\d+)", done.stdout)
-    if done.returncode != 0 or not found:
-        said = (done.stdout + done.stderr).strip()
-        raise SystemExit(f"error: {nvcc} --version says {said!r}, not a release")
-    return found.group(1)
+    release = re.search(r"release (\d+\.\d+)", done.stdout)
+    if done.returncode != 0 or not release:
+        output = (done.stdout + done.stderr).strip()
+        raise SystemExit(f"error: {nvcc} --version says {output!r}, not a release")
+    return release.group(1)
 
 
 def check_versions(nvcc: str, torch_cuda: str | None) -> None:

@@ -40,7 +40,7 @@ def compare_runs(before: Evaluation, after: Evaluation, figure: str = "AUC") -> 
 
 
 def runs_text(before: Evaluation, after: Evaluation, figure: str = "AUC") -> str:
-    """What got better and what got worse, in words and numbers."""
+    """Which sequences got better and which got worse, by how much."""
     changes = compare_runs(before, after, figure)
     better = [change for change in changes if change.difference > 0]
     worse = [change for change in reversed(changes) if change.difference < 0]

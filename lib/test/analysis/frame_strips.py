@@ -1,6 +1,6 @@
 """A sequence as pictures for the HTML report: some of its frames with boxes, and its overlap.
 
-Frames are read only here, where they are at hand; scoring needs none.
+Frames are read only here, where they exist; scoring needs none.
 """
 
 import base64
@@ -93,7 +93,7 @@ class StripMaker:
             for index in np.linspace(0, len(frames) - 1, min(MAX_TILES, len(frames))).astype(int):
                 tiles.append(_tile(int(index), read_frame(frames[index]), truth, predictions))
         except (OSError, ValueError) as error:
-            return [], f"the frames are not at hand: {error}"
+            return [], f"the frames cannot be read: {error}"
         self.budget -= sum(len(tile.picture) for tile in tiles)
         return tiles, ""
 

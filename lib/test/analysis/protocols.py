@@ -155,7 +155,7 @@ def _prepare(
     notes = {
         f"{m} boxes for {n} frames: padded with empty boxes": m < n,
         f"{m} boxes for {n} frames: the rest is cut off": m > n,
-        f"{carried} boxes without a size take the box before": carried,
+        f"{carried} boxes without a size are replaced by the box before": carried,
         f"{nan_rows} boxes hold NaN and count as misses": nan_rows,
     }
     return boxes, tuple(note for note, applies in notes.items() if applies)

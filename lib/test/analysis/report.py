@@ -30,11 +30,6 @@ class Report(NamedTuple):
         """One run under all protocols."""
         return [item for item in self.evaluations if item.run == run]
 
-    @property
-    def runs(self) -> list[str]:
-        """Names of the runs, in order."""
-        return [item.run for item in self.of_protocol(self.protocols[0])]
-
 
 def make_report(
     dataset: str, runs: Sequence[Run], protocols: Sequence[str] = (), root: Path | None = None
@@ -88,8 +83,7 @@ def select_rows(
 def missing_text(report: Report) -> str:
     """Which sequences of which run could not be scored, and why; empty if none."""
     blocks = []
-    for run in report.runs:
-        evaluation = report.of_run(run)[0]
+    for evaluation in report.of_protocol(report.protocols[0]):
         total = len(evaluation.scores) + len(evaluation.missing)
         kinds: dict[str, list[str]] = {}
         for name, reason in evaluation.missing.items():
@@ -97,14 +91,14 @@ def missing_text(report: Report) -> str:
         for kind, names in kinds.items():
             example = evaluation.missing[names[0]].partition(": ")[2] or evaluation.folder
             blocks.append(
-                f"{run} on {report.dataset}: {kind} for {len(names)} of {total} sequences"
-                f"{f' ({example})' if example else ''}: {', '.join(names)}"
+                f"{evaluation.run} on {report.dataset}: {kind} for {len(names)} of {total} "
+                f"sequences{f' ({example})' if example else ''}: {', '.join(names)}"
             )
     return "\n".join(blocks)
 
 
 def notes_text(report: Report) -> str:
-    """What was mended in results before scoring; empty if nothing."""
+    """What was fixed in results before scoring; empty if nothing."""
     lines = [
         f"{item.run} on {report.dataset}, {name} ({item.protocol}): {note}"
         for item in report.evaluations
@@ -116,7 +110,8 @@ def notes_text(report: Report) -> str:
 
 def differences_text(report: Report) -> str:
     """Where several protocols disagree, run by run; empty for one protocol."""
-    return "\n".join(filter(None, (protocols_text(report.of_run(run)) for run in report.runs)))
+    runs = dict.fromkeys(item.run for item in report.evaluations)
+    return "\n".join(filter(None, (protocols_text(report.of_run(run)) for run in runs)))
 
 
 def comparison_text(report: Report, figure: str) -> str:

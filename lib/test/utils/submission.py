@@ -119,7 +119,7 @@ def _test_set(layout: Layout, data: Path | None) -> dict[str, int] | None:
 
 def _official_names(layout: Layout, folder: Path) -> dict[str, None]:
     """Sequences when the test set is not on disk, with unknown lengths."""
-    logger.warning(f"no {layout.title} test images here: lengths are checked in sum only")
+    logger.warning(f"no {layout.title} test images found: only the official counts are checked")
     if layout is GOT10K:
         return {f"GOT-10k_Test_{n:06d}": None for n in range(1, layout.sequences + 1)}
     names = sorted(path.stem for path in folder.glob("*.txt"))

@@ -82,7 +82,7 @@ def test_figures_and_differences(two_runs: Report, tmp_path: Path) -> None:
     assert [chart.plot.figure for chart in first.charts] == ["AUC", "P", "NormP"]
     assert any("no result for 278 of 280 sequences" in text for text in page.texts)
     assert page.texts.count("LaSOT") == 2  # a part each protocol
-    assert any("frames are not at hand: test set lasot: no folder" in t for t in page.texts)
+    assert any("frames cannot be read: test set lasot: no folder" in t for t in page.texts)
 
 
 def test_figures_that_a_protocol_does_not_define(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_pictures(own: Report, tmp_path: Path) -> None:
         blue, _, red = picture[2, 2]
         assert red > 150 and blue < 80  # RGB as it was
     page = write(own, tmp_path / "report.html", root=tmp_path / "own")
-    assert page.tags.count("image") == 12 and "frame 2, not to be seen" in page.texts
+    assert page.tags.count("image") == 12 and "frame 2, target not visible" in page.texts
 
 
 def test_a_page_that_would_grow_too_large(
@@ -142,7 +142,7 @@ def test_a_page_that_would_grow_too_large(
     assert any("the page would grow too large" in text for text in page.texts)
 
 
-def test_unreadable_frames_are_said(own: Report, tmp_path: Path) -> None:
+def test_unreadable_frames_are_named(own: Report, tmp_path: Path) -> None:
     (tmp_path / "own" / "walk" / "4.jpg").write_bytes(b"")
     page = write(own, tmp_path / "report.html", root=tmp_path / "own")
     assert page.tags.count("image") == 6
