@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,7 +28,7 @@ from lib.test.evaluation.datasets import SCORED
 from lib.test.evaluation.environment import results_root
 from lib.utils.files import atomic_write_text
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import run_program
+from lib.utils.program import make_parser, run_program
 
 TRACKER, PARAM = "aiatrack", "baseline"
 FORMATS = ("json", "csv", "latex")
@@ -36,34 +37,35 @@ PLOTS = PROJECT_ROOT / "test" / "result_plots"
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
-    add("--dataset", "--dataset_name", nargs="+", default=["otb", "nfs", "uav"], metavar="NAME",
-        choices=list(SCORED), help=f"of {', '.join(SCORED)} (default: otb nfs uav)")  # fmt: skip
-    add("--tracker", "--tracker_name", nargs="+", metavar="NAME", help="default: aiatrack")
-    add("--param", "--tracker_param", nargs="+", metavar="NAME",
-        help="recipes, one a run (default: baseline)")  # fmt: skip
-    add("--display", nargs="+", metavar="NAME", help="names for tables and plots, one a run")
-    add("--results", nargs="+", type=Path, metavar="DIR",
-        help="folders of result files, one a run; or, with --tracker or --param, the folder of "
-        "all results (default: test/tracking_results)")  # fmt: skip
-    add("--annotations", type=Path, metavar="DIR",
-        help="the data set's folder, images not needed; LaSOT's toolkit files too")  # fmt: skip
-    add("--protocol", nargs="+", default=[], choices=list(PROTOCOLS), metavar="NAME",
-        help=f"of {', '.join(PROTOCOLS)}; several are printed side by side (default: the paper's "
-        "for each data set)")  # fmt: skip
+    add_names = partial(add, nargs="+", metavar="NAME")
+    add_folder = partial(add, metavar="DIR", type=Path)
+    sets = f"of {', '.join(SCORED)} (default: otb nfs uav)"
+    default = ["otb", "nfs", "uav"]
+    add_names("--dataset", "--dataset_name", default=default, choices=SCORED, help=sets)
+    add_names("--tracker", "--tracker_name", help="default: aiatrack")
+    recipes = "recipes, one per run (default: baseline)"
+    add_names("--param", "--tracker_param", help=recipes)
+    add_names("--display", help="names for tables and plots, one per run")
+    protocols = f"of {', '.join(PROTOCOLS)}; several are printed side by side"
+    protocols += " (default: the paper's for each data set)"
+    add_names("--protocol", default=[], choices=PROTOCOLS, help=protocols)
+    results = "folders of result files, one per run; or, with --tracker or --param, the folder of"
+    results += " all results (default: test/tracking_results)"
+    add_folder("--results", nargs="+", help=results)
+    annotations = "the data set's folder, images not needed; LaSOT's toolkit files too"
+    add_folder("--annotations", help=annotations)
+    add_folder("--plots", default=PLOTS, help="default: test/result_plots")
     for kind in FORMATS:
-        add(f"--{kind}", nargs="?", const="-", metavar="FILE",
-            help=f"write {kind.upper()} to a file, or instead of the tables")  # fmt: skip
-    add("--html", type=Path, metavar="FILE",
-        help="write one page with all of this, and with frames of the worst sequences")  # fmt: skip
+        target = f"write {kind.upper()} to a file, or instead of the tables"
+        add(f"--{kind}", nargs="?", const="-", metavar="FILE", help=target)
+    page = "write one page with all of this, and with frames of the worst sequences"
+    add("--html", type=Path, metavar="FILE", help=page)
     add("--per-sequence", action="store_true", help="add a row for each sequence")
     add("--per-attribute", action="store_true", help="add a row for each attribute or class")
-    add("--compare", nargs="?", const="AUC", choices=FIGURES, metavar="FIGURE",
-        help="list what got better and worse from the first run on (default: AUC)")  # fmt: skip
-    add("--plots", type=Path, default=PLOTS, metavar="DIR", help="default: test/result_plots")
+    changes = "list what got better and worse from the first run on (default: AUC)"
+    add("--compare", nargs="?", const="AUC", choices=FIGURES, metavar="FIGURE", help=changes)
     add("--no-plots", action="store_true", help="draw nothing")
     add("--digits", type=int, default=2, help="decimals of the tables (default: 2)")
     add("--allow-missing", action="store_true", help="missing sequences are no failure")

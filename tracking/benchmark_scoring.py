@@ -7,7 +7,6 @@ and scored by the code that tracking/analysis_results.py uses. Exit status 1 if 
 than --limit seconds.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import score
 from lib.test.evaluation.data import Truth
 from lib.test.evaluation.datasets import open_annotations
+from lib.utils.program import make_parser
 
 FRAMES = 685_360  # of LaSOT's test set
 SIZE = (1280, 720)
@@ -54,9 +54,7 @@ def read_set(root: Path) -> list[tuple[np.ndarray, Truth]]:
 
 def main() -> int:
     """Measure and print; return the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="the quickest counts (default: 3)")
     parser.add_argument("--limit", type=float, default=2.0, help="seconds allowed (default: 2)")
     args = parser.parse_args()

@@ -20,23 +20,21 @@ from lib.test.analysis.report import annotation_root
 from lib.test.evaluation.datasets import SCORED, open_annotations
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.results import find_results
-from lib.utils.program import run_program
+from lib.utils.program import make_parser, run_program
 
 PRINTED = [k / 20 for k in range(2, 19)]
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     add = parser.add_argument
-    add("--dataset", required=True, choices=list(SCORED), metavar="NAME",
-        help=f"of {', '.join(SCORED)}")  # fmt: skip
+    sets = f"of {', '.join(SCORED)}"
+    add("--dataset", required=True, choices=SCORED, metavar="NAME", help=sets)
     add("--tracker", default="aiatrack", help="(default: aiatrack)")
     add("--param", default="baseline", help="recipe (default: baseline)")
-    add("--results", type=Path, metavar="DIR",
-        help="the folder of all results (default: test/tracking_results)")  # fmt: skip
+    results = "the folder of all results (default: test/tracking_results)"
+    add("--results", type=Path, metavar="DIR", help=results)
     add("--annotations", type=Path, metavar="DIR", help="the data set's folder")
     return parser.parse_args()
 
