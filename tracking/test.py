@@ -12,7 +12,7 @@ Exit status 1 if a sequence failed or is missing.
 With --batch N each network tracks N sequences in lock-step. Boxes agree with those one by one
 within rounding, so that a whole number of the exchanged files can differ by one here and there; the
 results are marked, and those made one by one do not count as finished for such a run, nor the other
-way round. The time of a frame is its share of the step. Frames are remembered for N sequences.
+way round. The time of a frame is its share of the step. Memory holds frames of N sequences.
 """
 
 import argparse
@@ -63,10 +63,12 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def load_sequences(test_set: TestSet, wanted: str | None) -> tuple[list[Sequence], list[Failure]]:
+def load_sequences(
+    test_set: TestSet, selection: str | None
+) -> tuple[list[Sequence], list[Failure]]:
     """Load this process's share of the chosen sequences, and say which cannot be run."""
     sequences, missing = [], []
-    for name in my_share(select_names(test_set, wanted)):
+    for name in my_share(select_names(test_set, selection)):
         try:
             sequences.append(test_set.load(name))
         except (OSError, ValueError, RuntimeError) as error:

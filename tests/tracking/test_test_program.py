@@ -20,7 +20,7 @@ NAMES = {"Deer": 71, "Football1": 74, "Skiing": 81}  # sequences of OTB100 and t
 
 @pytest.fixture(scope="module")
 def otb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three made-up sequences with the names and lengths of real ones."""
+    """Three synthetic sequences with the names and lengths of real ones."""
     root = tmp_path_factory.mktemp("otb")
     for name, frames in NAMES.items():
         (root / name / "img").mkdir(parents=True)

@@ -53,19 +53,19 @@ def open_annotations(dataset: str, root: str | Path) -> TestSet:
     return open_dataset(dataset, Path(root))
 
 
-def select_names(test_set: TestSet, wanted: str | None) -> tuple[str, ...]:
+def select_names(test_set: TestSet, selection: str | None) -> tuple[str, ...]:
     """Choose sequences by name, with or without the set's prefix ("Crossing", "otb_Crossing").
 
     Args:
-        wanted: one name, several separated by commas, an index from 0, or None for all.
+        selection: one name, several separated by commas, an index from 0, or None for all.
 
     Raises:
         ValueError: no such sequence; the message lists similar names.
     """
-    if wanted is None:
+    if selection is None:
         return test_set.names
     chosen = []
-    for name in wanted.split(","):
+    for name in selection.split(","):
         name = name.strip()
         matches = [n for n in test_set.names if name in (n, n.removeprefix(f"{test_set.dataset}_"))]
         if not matches and name.isdigit() and int(name) < len(test_set.names):

@@ -3,14 +3,14 @@
 Source: the result files' formats in protocols. Under <results>/<tracker>/<config>/<data set>/ a
 sequence has:
 
-    <sequence>.txt        x,y,w,h a frame, integers cut toward zero: what the field exchanges
+    <sequence>.txt        x,y,w,h per frame, integers cut toward zero: what the field exchanges
     <sequence>_box.txt    the same boxes as floats
-    <sequence>_score.txt  predicted IoU in [0, 1], one a frame
-    <sequence>_time.txt   seconds, one a frame
+    <sequence>_score.txt  predicted IoU in [0, 1], one per frame
+    <sequence>_time.txt   seconds, one per frame
     <sequence>_run.json   provenance and digests of the four; written last
 
-A sequence counts as finished only if its _run.json has the wanted provenance and the digests of the
-files that lie there, so files of two runs mixed together, or cut short, never count.
+A sequence counts as finished only if its _run.json has the run's provenance and the digests of the
+files beside it, so files of two runs mixed together, or cut short, never count.
 """
 
 import hashlib
@@ -25,14 +25,21 @@ from lib.utils.files import atomic_write_text, locked_folder
 
 Provenance = dict[str, Any]
 
+SUFFIXES = (
+    ".txt",
+    "_box.txt",
+    "_score.txt",
+    "_time.txt",
+)  # without them no result counts
+
 # The official results have no folder for a test set whose files name it (otb_*, airplane-1, ...).
 OFFICIAL_FOLDERS = {"trackingnet": "trackingnet", "got10k_val": "got10k", "got10k_test": "got10k"}
 
 
 class SequenceResult(NamedTuple):
-    """What a tracker said about one sequence of n frames."""
+    """Boxes and scores of one sequence of n frames."""
 
-    boxes_xywh: np.ndarray  # (n, 4) float64 image pixels; row 0 is the given box
+    boxes_xywh: np.ndarray  # (n, 4) float64 image pixels; row 0 is the initial box
     scores: np.ndarray  # (n,) predicted IoU in [0, 1]
     seconds: np.ndarray  # (n,) time the tracker took for each frame, reading left out
 
@@ -74,7 +81,7 @@ class ResultFolder:
                 return (
                     run["frames"] == frames
                     and run["provenance"] == provenance
-                    and set(digests) == set(_file_names(name))
+                    and set(digests) == {f"{name}{suffix}" for suffix in SUFFIXES}
                     and all(self._digest(file) == digest for file, digest in digests.items())
                 )
         except (OSError, ValueError, KeyError, TypeError):
@@ -109,26 +116,24 @@ def box_file(folder: Path, name: str) -> Path:
 
 
 def time_file(folder: Path, name: str) -> Path:
-    """Seconds of a sequence, one a frame."""
+    """Seconds of a sequence, one per frame."""
     return folder / f"{name}_time.txt"
 
 
 def score_file(folder: Path, name: str) -> Path:
-    """Predicted IoU of a sequence, one a frame; results of others have none."""
+    """Predicted IoU of a sequence, one per frame; results of other trackers have none."""
     return folder / f"{name}_score.txt"
 
 
-def _file_names(name: str) -> list[str]:
-    """The files whose digests make a result count."""
-    return [f"{name}.txt", f"{name}_box.txt", f"{name}_score.txt", f"{name}_time.txt"]
-
-
 def _texts(name: str, result: SequenceResult) -> dict[str, str]:
-    """Content of each of a sequence's files."""
-    rows = {
-        f"{name}.txt": [",".join(str(int(v)) for v in box) for box in result.boxes_xywh],
-        f"{name}_box.txt": [",".join(f"{v:.4f}" for v in box) for box in result.boxes_xywh],
-        f"{name}_score.txt": [f"{v:.6f}" for v in result.scores],
-        f"{name}_time.txt": [f"{v:f}" for v in result.seconds],
+    """Content of each of a sequence's files, in the order of SUFFIXES."""
+    lines_of_files = (
+        [",".join(str(int(v)) for v in box) for box in result.boxes_xywh],
+        [",".join(f"{v:.4f}" for v in box) for box in result.boxes_xywh],
+        [f"{v:.6f}" for v in result.scores],
+        [f"{v:f}" for v in result.seconds],
+    )
+    return {
+        f"{name}{suffix}": "".join(f"{line}\n" for line in lines)
+        for suffix, lines in zip(SUFFIXES, lines_of_files, strict=True)
     }
-    return {file: "".join(f"{line}\n" for line in lines) for file, lines in rows.items()}

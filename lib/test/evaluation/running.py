@@ -35,7 +35,7 @@ def run_sequences(
 
     Args:
         sequences: of one test set.
-        job: with how many each network tracks in lock-step; fewer where there are not as many.
+        job: its batch is made smaller where there are not as many sequences.
         workers: processes; 0 tracks in this one.
         on_frame: called with image, box, score after each frame; needs `workers` = 0.
     """

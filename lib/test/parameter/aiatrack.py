@@ -1,6 +1,6 @@
 """From a recipe and a benchmark's name to what the tracker needs, frozen.
 
-Source: spec section 3. Neighbours: lib/config reads recipes, lib/test/tracker uses the result.
+Source: docs/method.md, section 3. Neighbours: lib/config reads recipes, lib/test/tracker uses this.
 """
 
 from dataclasses import dataclass
@@ -81,9 +81,9 @@ def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Pa
     for candidate in (path, shipped):
         if candidate.is_file():
             return candidate
-    there = ", ".join(p.name for p in checkpoints_newest_first(folder)[:5]) or "no checkpoint"
+    existing = ", ".join(p.name for p in checkpoints_newest_first(folder)[:5]) or "no checkpoint"
     raise FileNotFoundError(
-        f"no checkpoint {path}; that folder has {there}. Unpack the released Trained_Models.zip in "
-        f"{root}, train with `python tracking/train.py --config {config}`, or name a file with "
+        f"no checkpoint {path}; that folder has {existing}. Unpack the released Trained_Models.zip "
+        f"in {root}, train with `python tracking/train.py --config {config}`, or name a file with "
         f"--checkpoint (TEST.EPOCH in the recipe chooses the epoch)."
     )

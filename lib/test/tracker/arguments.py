@@ -5,6 +5,7 @@ options = tracker_options(parser.parse_args(), "otb")
 """
 
 import argparse
+from dataclasses import fields
 
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.options import BACKENDS, POOLINGS, PRECISIONS, TrackerOptions
@@ -52,17 +53,7 @@ def tracker_options(args: argparse.Namespace, dataset: str) -> TrackerOptions:
     Raises:
         ValueError: --hyper is not three numbers; options that do not go together.
     """
-    return TrackerOptions(
-        config=args.param,
-        checkpoint=args.checkpoint,
-        dataset=dataset,
-        device=args.device,
-        hyper=parse_hyper(args.hyper),
-        pooling=args.pooling,
-        plain=args.plain,
-        precision=args.precision,
-        compile=args.compile,
-        calibration=args.calibration,
-        backend=args.backend,
-        onnx=args.onnx,
-    )
+    names = {field.name for field in fields(TrackerOptions)}
+    options = {name: value for name, value in vars(args).items() if name in names}
+    options |= {"config": args.param, "dataset": dataset, "hyper": parse_hyper(args.hyper)}
+    return TrackerOptions(**options)

@@ -78,7 +78,5 @@ def _map(function: Callable[[list[Tensor]], Tensor], items: Sequence[References]
         return KeyValue(function([p.key for p in pairs]), function([p.value for p in pairs]))
 
     long = [item.long for item in items if item.long is not None]
-    short = pair([item.short for item in items])
-    return References(
-        pair(long) if long else None, short, function([item.inner_pos for item in items])
-    )
+    inner_pos = function([item.inner_pos for item in items])
+    return References(pair(long) if long else None, pair([i.short for i in items]), inner_pos)

@@ -64,7 +64,7 @@ class VotSession:
     def run(self) -> int:
         """Answer until the toolkit quits; return the number of frames answered.
 
-        An exception is told to the toolkit as the reason of the end, and goes on to the caller.
+        The toolkit is sent an exception's text as the reason of the end; it goes on to the caller.
         """
         frames = 0
         status, images = self.trax.TraxStatus, [self.trax.Image.PATH]

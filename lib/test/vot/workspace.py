@@ -41,7 +41,7 @@ def write_registry(folder: Path, command: Sequence[str], label: str = "AiATrack"
         The file trackers.ini.
 
     Raises:
-        ValueError: trackers.ini is there and is no such file.
+        ValueError: an existing trackers.ini is no such file.
     """
     path = Path(folder) / "trackers.ini"
     parser = configparser.ConfigParser()
@@ -74,7 +74,7 @@ def write_local_stack(folder: Path, clips: int = 2, options: ClipOptions = CLIPS
         options: what the clips are like.
 
     Raises:
-        FileExistsError: there is a workspace already.
+        FileExistsError: the folder is a workspace already.
     """
     folder = Path(folder)
     if (folder / "config.yaml").exists():
