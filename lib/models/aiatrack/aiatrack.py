@@ -37,9 +37,6 @@ class Prediction(NamedTuple):
 class AiATrack(nn.Module):
     """The whole network. `forward` is for training; tracking calls encode, memorize and decode."""
 
-    mean: Tensor  # (3, 1, 1)
-    std: Tensor
-
     def __init__(
         self,
         backbone: Backbone,
@@ -59,8 +56,8 @@ class AiATrack(nn.Module):
         self.iou_head = IoUHead(options.dim)
         self.positions = PositionEncodings(options.dim, options.match_dim)
         self.grid = round(options.tokens**0.5)  # H
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.mean = nn.Buffer(torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.std = nn.Buffer(torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def encode(self, image: Tensor, mask: Tensor) -> Encoded:
         """Encode crops on their own: (B, 3, S, S) and (B, S, S) -> tokens and inner positions."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_flop_count
 
+from lib.models.aiatrack.fast import support
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.utils.device import synchronize
 
@@ -106,12 +107,14 @@ def _uncounted_operators() -> dict[Any, Callable[..., int]]:
     operators: dict[Any, Callable[..., int]] = {
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops
     }
-    if torch.backends.mkldnn.is_available():  # or there are no such operators
-        operators |= {
-            torch.ops.mkldnn._convolution_pointwise: _packed_convolution_flops,
-            torch.ops.mkldnn._convolution_pointwise_: _adding_convolution_flops,
-            torch.ops.mkldnn._linear_pointwise: _packed_linear_flops,
-        }
+    prepacked: dict[str, Callable[..., int]] = {
+        "_convolution_pointwise": _packed_convolution_flops,
+        "_convolution_pointwise_": _adding_convolution_flops,
+        "_linear_pointwise": _packed_linear_flops,
+    }
+    for name, count in prepacked.items():
+        if (operator := support.onednn(name)) is not None:
+            operators[operator] = count
     return operators
 
 

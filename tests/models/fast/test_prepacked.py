@@ -12,12 +12,13 @@ from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack, concat_references
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.fast.factored import optimize_network, trace_backbone
 from lib.models.aiatrack.fast.precision import computes_bf16_natively
 from lib.models.aiatrack.fast.prepacked import (
     PrepackedConv2d,
     PrepackedLinear,
-    fits,
+    can_prepack,
     prepack,
     prepack_graph,
 )
@@ -96,7 +97,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_it_does_not_fit(name: str) -> None:
-    assert not fits(REFUSED[name])
+    assert not can_prepack(REFUSED[name])
 
 
 class Shared(nn.Module):
@@ -206,9 +207,9 @@ def test_plain_attention_is_traced_too(aia: dict) -> None:
 
 
 def test_bf16_is_left_to_torch_where_onednn_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    assert not fits(nn.Linear(8, 8).bfloat16()) and not fits(nn.Conv2d(8, 8, 1).bfloat16())
-    assert fits(nn.Linear(8, 8)) and fits(nn.Conv2d(8, 8, 1))
+    monkeypatch.setattr(support, "has_instructions", lambda name: name != "avx512_bf16")
+    for layer in (nn.Linear(8, 8), nn.Conv2d(8, 8, 1)):
+        assert can_prepack(layer) and not can_prepack(layer.bfloat16())
 
 
 def test_without_onednn_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:

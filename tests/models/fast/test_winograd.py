@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lib.models.aiatrack.fast.winograd import FEWEST_TILES, WinogradConv2d, fits
+from lib.models.aiatrack.fast.winograd import MIN_TILES, WinogradConv2d, suits_winograd
 
 SHAPES = [  # batch, channels in and out, height, width
     (1, 128, 64, 20, 20),  # whole tiles
@@ -46,7 +46,7 @@ def test_few_tiles_are_computed_directly() -> None:
     plain = nn.Conv2d(128, 8, 3, padding=1)
     direct = nn.Sequential(copy.deepcopy(plain), nn.ReLU())
     fast = WinogradConv2d(plain, direct, relu=True)
-    few, enough = (torch.randn(1, 128, 4, 4 * tiles) for tiles in (FEWEST_TILES - 1, FEWEST_TILES))
+    few, enough = (torch.randn(1, 128, 4, 4 * tiles) for tiles in (MIN_TILES - 1, MIN_TILES))
     assert torch.equal(fast(few), direct(few))
     assert not torch.equal(fast(enough), direct(enough))  # other last bits
 
@@ -66,4 +66,4 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_it_does_not_fit(name: str) -> None:
-    assert not fits(REFUSED[name])
+    assert not suits_winograd(REFUSED[name])

@@ -22,7 +22,7 @@ from torch import Tensor
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack, concat_references
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.fast import compiled, quantized
+from lib.models.aiatrack.fast import compiled, quantized, support
 from lib.test.parameter.aiatrack import TrackerParams, make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
@@ -34,7 +34,8 @@ from lib.utils.crop import Crop
 from tests.conftest import TINY
 
 CPU = torch.device("cpu")
-INT8 = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="this CPU has no VNNI")
+HAS_VNNI = support.has_instructions("vnni")
+INT8 = pytest.mark.skipif(not HAS_VNNI, reason="this CPU has no VNNI")
 
 
 @torch.inference_mode()
@@ -111,7 +112,7 @@ def test_no_mode_changes_the_default(
     expected, threads = boxes(old), torch.get_num_threads()
     settings = (torch.backends.quantized.engine, torch.get_float32_matmul_precision())
     others = [{"plain": True}, {"precision": "bf16"}, {"compile": True}]
-    if torch.cpu._is_vnni_supported():
+    if HAS_VNNI:
         others.append({"precision": "int8"})
     for options in others:
         np.testing.assert_allclose(boxes(load(**options))[0], expected[0], atol=2.0)
@@ -208,11 +209,11 @@ def test_options_reach_a_worker_unchanged() -> None:
 
 
 def test_what_int8_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True)
+    monkeypatch.setattr(support, "has_instructions", lambda name: True)
     monkeypatch.setattr(quantized, "ENGINE", "abacus")
     with pytest.raises(RuntimeError, match="int8 needs a torch with 'abacus'; this one has"):
         TrackerOptions(precision="int8").check_device(CPU)
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
+    monkeypatch.setattr(support, "has_instructions", lambda name: False)
     with pytest.raises(RuntimeError, match="int8 needs a CPU with VNNI"):
         TrackerOptions(precision="int8").check_device(CPU)
 
@@ -220,7 +221,7 @@ def test_what_int8_needs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_emulated_bf16_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(support, "has_instructions", lambda name: False)
     with caplog.at_level(logging.WARNING):
         TrackerOptions(precision="bf16").check_device(CPU)
     assert "cpu computes bf16 by way of fp32" in caplog.text

@@ -1,8 +1,8 @@
 """The network through torch.compile: its parts, as many graphs of static shapes.
 
 What branches on data, whether a crop has padding, stays between the graphs. On a GPU each part is a
-CUDA graph; what is remembered is made outside of them, because their outputs are overwritten with
-the next frame.
+CUDA graph; references are made outside of them, because their outputs are overwritten with the next
+frame.
 """
 
 import logging
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ WARM_UPS = 3  # frames: the first compiles, the next ones record CUDA graphs
 
 
 def compile_network(model: AiATrack, device: torch.device, ensemble: int) -> AiATrack:
-    """Compile a rearranged network on its device, in place, and run it until it is warm.
+    """Compile an optimized network on its device, in place, and run it until it is warm.
 
     Without a compiler that works, the network is as before, and a warning says why.
 
@@ -44,9 +45,9 @@ def compile_network(model: AiATrack, device: torch.device, ensemble: int) -> AiA
     )
     start = time.perf_counter()
     parts = _parts(model)
-    options = {"triton.cudagraphs": True} if device.type == "cuda" else {"freezing": True}
+    option = "triton.cudagraphs" if device.type == "cuda" else "freezing"
     for part in parts:
-        part.forward = torch.compile(part.forward, dynamic=False, options=options)
+        part.forward = torch.compile(part.forward, dynamic=False, options={option: True})
     if device.type == "cuda":
         parts[0].forward = _marking_steps(parts[0].forward)
     try:
@@ -63,17 +64,17 @@ def compile_network(model: AiATrack, device: torch.device, ensemble: int) -> AiA
 
 
 def use_cache() -> Path:
-    """Choose where compiled code is kept across runs, unless TORCHINDUCTOR_CACHE_DIR does.
+    """Choose where compiled code is kept across runs, unless the user did.
 
-    torch 2.14 sets that variable itself when timm is imported, to a folder for temporary files,
-    which does not last: that counts as nothing said.
+    torch 2.14 sets the variable itself when timm is imported, to a temporary folder that does not
+    last; that is not the user's choice and is replaced.
     """
-    temporary = Path(tempfile.gettempdir()) / "torchinductor_"
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    said = os.environ.get(CACHE_VARIABLE, "")
-    if not said or said.startswith(str(temporary)):
-        os.environ[CACHE_VARIABLE] = str(base / "aiatrack" / "inductor")
-    return Path(os.environ[CACHE_VARIABLE])
+    temporary = str(Path(tempfile.gettempdir()) / "torchinductor_")
+    chosen = os.environ.get(CACHE_VARIABLE, "")
+    if not chosen or chosen.startswith(temporary):
+        chosen = str(platformdirs.user_cache_path("aiatrack", appauthor=False) / "inductor")
+        os.environ[CACHE_VARIABLE] = chosen
+    return Path(chosen)
 
 
 @torch.inference_mode()
@@ -94,8 +95,8 @@ def run_once(model: AiATrack, device: torch.device, ensemble: int) -> Tensor:
 
 def _parts(model: AiATrack) -> list[nn.Module]:
     """What is compiled, in the order of a frame; each is one graph."""
-    parts = [model.backbone, model.transformer.encoder, model.transformer.decoder]
-    return [*parts, model.box_head, model.iou_head]
+    encoder, decoder = model.transformer.encoder, model.transformer.decoder
+    return [model.backbone, encoder, decoder, model.box_head, model.iou_head]
 
 
 def _marking_steps(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,6 @@
-"""The network rearranged for tracking: same weights, same boxes, far less work.
+"""The network optimized for tracking: same weights, same boxes, far less work.
 
-Source: algebra on attention.py and head.py, which stay the plain path.
+Source: algebra on attention.py and head.py, which stay the eager network.
 
 Batch norm, a fixed scale and shift outside training, is folded into the layer before it.
 
@@ -28,30 +28,30 @@ import torch
 import torch.nn.functional as F
 from timm.layers import BatchNormAct2d, unfreeze_batch_norm_2d
 from torch import Tensor, nn
-from torch.fx import GraphModule
-from torch.fx.experimental.optimization import fuse
-from torch.nn.utils.fusion import fuse_linear_bn_eval
+from torch.fx import GraphModule, Node, symbolic_trace
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.prroi_pool import prroi_pool, prroi_pool_in_one_product
 
-FUSES_BF16 = torch.cpu._is_amx_tile_supported()
-
 
 def optimize_network(model: AiATrack) -> AiATrack:
-    """Return a rearranged copy of a network, in evaluation mode; the original stays as it is."""
+    """Return an optimized copy of a network, in evaluation mode; the original stays as it is."""
     model = copy.deepcopy(model).eval().requires_grad_(False)
-    model.backbone[0].body = trace_backbone(model.backbone[0].body)
+    body = trace_backbone(model.backbone.get_submodule("0.body"))
+    model.backbone.set_submodule("0.body", body)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, AiAAttention) and child.inner_attn is not None:
                 setattr(module, name, FactoredAiAAttention(child))
             elif module in (model.box_head, model.iou_head) and isinstance(child, nn.Sequential):
                 setattr(module, name, trace(child))
-    pooled = model.iou_head.fc
-    pooled.linear, pooled.bn = fuse_linear_bn_eval(pooled.linear, pooled.bn), nn.Identity()
+    fc = model.iou_head.fc
+    if isinstance(fc.bn, nn.BatchNorm1d):
+        fc.linear, fc.bn = fuse_linear_bn_eval(fc.linear, fc.bn), nn.Identity()
     if model.iou_head.pool is prroi_pool:
         model.iou_head.pool = prroi_pool_in_one_product
     model.positions = CachedPositions(model.positions, model.grid)
@@ -72,19 +72,37 @@ def trace_backbone(body: nn.Module) -> GraphModule:
 
 def trace(module: nn.Module) -> GraphModule:
     """Trace layers into a graph, batch norm folded, without what does nothing in evaluation."""
-    traced = fuse(module.eval())
+    traced = symbolic_trace(module.eval())
     for node in list(traced.graph.nodes):
-        if node.op == "call_module" and isinstance(
-            traced.get_submodule(node.target), nn.Identity | nn.Dropout
-        ):
+        if node.op != "call_module":
+            continue
+        layer = traced.get_submodule(node.target)
+        if isinstance(layer, nn.Identity | nn.Dropout) or _fold(traced, node, layer):
             node.replace_all_uses_with(node.args[0])
             traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
     traced.recompile()
     return traced
 
 
+def _fold(traced: GraphModule, node: Node, norm: nn.Module) -> bool:
+    """Fold a batch norm into the convolution that is its input, if this is the only use of it."""
+    if type(norm) is not nn.BatchNorm2d or not norm.track_running_stats:
+        return False
+    before = node.all_input_nodes[0]
+    conv = traced.get_submodule(str(before.target)) if before.op == "call_module" else None
+    if type(conv) is not nn.Conv2d or len(before.users) > 1:
+        return False
+    traced.set_submodule(str(before.target), fuse_conv_bn_eval(conv, norm))
+    return True
+
+
+def _buffer(value: Tensor) -> nn.Buffer:
+    return nn.Buffer(value.detach().clone(), persistent=False)
+
+
 @torch.fx.wrap
-def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, fuses_bf16: bool) -> Tensor:
     """Attention without a scale; (..., N, e), (..., M, e), (..., M, d) -> (..., N, d), d <= e.
 
     The CPU's fused kernel wants widths that agree, at which two products of fp32 are faster. In
@@ -93,7 +111,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     width = value.shape[-1]
     if query.device.type == "cpu":
         exact = query.dtype == torch.float32
-        if (exact and width < query.shape[-1]) or (not exact and not FUSES_BF16):
+        if (exact and width < query.shape[-1]) or (not exact and not fuses_bf16):
             return (query @ key.transpose(-2, -1)).softmax(-1) @ value
         if width < query.shape[-1]:
             value = F.pad(value, (0, query.shape[-1] - width))
@@ -103,38 +121,38 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 class FactoredAiAAttention(nn.Module):
     """AiA attention on factors of the correlation map; takes and gives what `AiAAttention` does."""
 
-    def __init__(self, plain: AiAAttention) -> None:
-        """Take the weights of a plain attention, which has an inner one."""
+    def __init__(self, attention: AiAAttention) -> None:
+        """Take the weights of an attention.
+
+        Raises:
+            ValueError: it has no inner one.
+        """
         super().__init__()
-        self.heads, self.tokens = plain.heads, plain.tokens
-        inner, projection = plain.inner_attn, plain.inner_attn.corr_attn
-        scale = 1 / math.sqrt(plain.in_proj_weight.shape[1] // plain.heads)
-        inner_scale = 1 / math.sqrt(projection.q_proj_weight.shape[0])
-        q_weight, k_weight, v_weight = plain.in_proj_weight.chunk(3)
-        q_bias, k_bias, v_bias = plain.in_proj_bias.chunk(3)
+        if attention.inner_attn is None:
+            raise ValueError("attention without an inner one has no correlation map to refine")
+        self.heads, self.tokens = attention.heads, attention.tokens
+        self.fuses_bf16 = support.has_instructions("amx_tile")
+        # Keys and values as they are, queries with their scale.
+        q_weight, k_weight, v_weight = attention.in_proj_weight.chunk(3)
+        q_bias, k_bias, v_bias = attention.in_proj_bias.chunk(3)
+        scale = 1 / math.sqrt(len(q_bias) // attention.heads)
+        self.q_weight, self.q_bias = _buffer(q_weight * scale), _buffer(q_bias * scale)
+        self.k_weight, self.k_bias = _buffer(k_weight), _buffer(k_bias)
+        self.v_weight, self.v_bias = _buffer(v_weight), _buffer(v_bias)
+        # (2D, D): inner queries, scaled, and inner keys in one product.
+        inner, projection = attention.inner_attn, attention.inner_attn.corr_attn
+        scale = 1 / math.sqrt(len(projection.q_proj_bias))
+        weights = [projection.q_proj_weight * scale, projection.k_proj_weight]
+        self.inner_weight = _buffer(torch.cat(weights))
+        biases = [projection.q_proj_bias * scale, projection.k_proj_bias]
+        self.inner_bias = _buffer(torch.cat(biases))
+        # (N + D, N): it meets queries without their mean, and values that are short of sqrt(N).
         mix = (torch.eye(self.tokens) + projection.out_proj.weight) * inner.feat_norm2.weight
-        # It meets queries without their mean, and values that are short of sqrt(N).
-        mix = (mix - mix.mean(1, keepdim=True)) * math.sqrt(self.tokens)  # (N, N)
-        buffers = {
-            "q_weight": q_weight * scale,
-            "q_bias": q_bias * scale,
-            "k_weight": k_weight,
-            "k_bias": k_bias,
-            "v_weight": v_weight,
-            "v_bias": v_bias,
-            "corr_bias": inner.corr_proj.bias,
-            # (2D, D): inner queries, scaled, and inner keys in one product
-            "inner_weight": torch.cat(
-                [projection.q_proj_weight * inner_scale, projection.k_proj_weight]
-            ),
-            "inner_bias": torch.cat([projection.q_proj_bias * inner_scale, projection.k_proj_bias]),
-            "query_weight": torch.cat([mix, inner.corr_proj.weight]),  # (N + D, N)
-        }
-        for name, value in buffers.items():
-            self.register_buffer(name, value.detach().clone(), persistent=False)
-        self.norm = inner.feat_norm1
-        self.eps = inner.feat_norm2.eps
-        self.out_proj = plain.out_proj
+        mix = (mix - mix.mean(1, keepdim=True)) * math.sqrt(self.tokens)
+        self.query_weight = _buffer(torch.cat([mix, inner.corr_proj.weight]))
+        self.corr_bias = _buffer(inner.corr_proj.bias)
+        self.norm, self.eps = inner.feat_norm1, inner.feat_norm2.eps
+        self.out_proj = attention.out_proj
 
     def project(self, key: Tensor, value: Tensor) -> KeyValue:
         """As `AiAAttention.project`."""
@@ -149,9 +167,8 @@ class FactoredAiAAttention(nn.Module):
         t, projection = (self.query_weight @ q).tensor_split([self.tokens], -2)  # over all queries
         u = self._attend_inside(q, projection, memory.key, inner_pos)  # (B, h, R*N, d)
         # The refined map is [K U] [Q T]^T.
-        attended = _attend(
-            torch.cat([q, t], -1), torch.cat([memory.key, u], -1), memory.value
-        )  # (B, h, N, d)
+        query, key = torch.cat([q, t], -1), torch.cat([memory.key, u], -1)
+        attended = _attend(query, key, memory.value, self.fuses_bf16)  # (B, h, N, d)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
     def _attend_inside(
@@ -168,8 +185,8 @@ class FactoredAiAAttention(nn.Module):
         projected = key @ projection.transpose(-2, -1) + self.corr_bias  # (B, h, R*N, D)
         z = self.norm(projected) + inner_pos[:, None]
         inner_q, inner_k = F.linear(z, self.inner_weight, self.inner_bias).chunk(2, -1)
-        frames = [self._split_frames(x) for x in (inner_q, inner_k, values)]
-        attended = _attend(*frames)  # (B, h*R, N, d)
+        inner_q, inner_k, values = (self._split_frames(x) for x in (inner_q, inner_k, values))
+        attended = _attend(inner_q, inner_k, values, self.fuses_bf16)  # (B, h*R, N, d)
         return attended.reshape(key.shape)
 
     def _split_heads(self, x: Tensor) -> Tensor:
@@ -181,21 +198,19 @@ class FactoredAiAAttention(nn.Module):
         return x.reshape(x.shape[0], -1, self.tokens, x.shape[-1])
 
 
-class CachedPositions(nn.Module):
+class CachedPositions(PositionEncodings):
     """Position encodings, those of crops without padding computed once."""
 
     def __init__(self, positions: PositionEncodings, grid: int) -> None:
         """Compute them for an unpadded crop of grid x grid cells."""
-        super().__init__()
-        self.positions = positions
+        super().__init__(positions.dim, positions.match_dim)
         outer, inner = positions(torch.zeros(1, grid, grid, dtype=torch.bool))
-        self.register_buffer("outer", outer, persistent=False)
-        self.register_buffer("inner", inner, persistent=False)
+        self.outer, self.inner = _buffer(outer), _buffer(inner)
 
     def forward(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As `PositionEncodings.forward`, in the type of the buffers."""
         if mask.is_cuda or mask.any():  # to ask a GPU would be to wait for it
-            outer, inner = self.positions(mask)
+            outer, inner = super().forward(mask)
             return outer.to(self.outer.dtype), inner.to(self.inner.dtype)
         batch = len(mask)
         return self.outer.expand(batch, -1, -1), self.inner.expand(batch, -1, -1)

@@ -1,7 +1,7 @@
 """The network in bf16 or fp16: everything between the crop's pixels and the heads' last layers.
 
 Pixels are normalised in fp32 and then cast. Boxes, pooling and the IoU head's linear layers stay in
-fp32, as do the sums inside normalisations and softmaxes. Neighbours: inference.py rearranges first,
+fp32, as do the sums inside normalisations and softmaxes. Neighbours: factored.py optimizes first,
 quantized.py is int8.
 """
 
@@ -9,25 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.fast import support
 
 
 class Cast(nn.Module):
-    """Changes a tensor's type."""
+    """Converts a tensor to a type."""
 
     def __init__(self, dtype: torch.dtype) -> None:
-        """Keep the type."""
         super().__init__()
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any tensor -> the same in the type."""
         return x.to(self.dtype)
 
 
 def cast_network(model: AiATrack, dtype: torch.dtype) -> AiATrack:
-    """Cast a rearranged network, in place; returns it.
+    """Cast an optimized network, in place; returns it.
 
-    Remembered keys, values and encodings are then of that type as well, and half the size.
+    Memorized keys, values and encodings are then of that type as well, and half the size.
     """
     model.backbone.to(dtype)
     model.backbone.insert(0, Cast(dtype))
@@ -36,11 +35,11 @@ def cast_network(model: AiATrack, dtype: torch.dtype) -> AiATrack:
 
 def cast_behind_backbone(model: AiATrack, dtype: torch.dtype) -> AiATrack:
     """Cast what follows a backbone that gives features of the type, in place; returns it."""
-    head = model.iou_head
-    for part in (
-        *(model.bottleneck, model.transformer, model.positions, model.box_head),
-        *(head.conv1, head.conv2, head.conv3, model.foreground_embed, model.background_embed),
-    ):
+    iou_head = model.iou_head
+    parts: list[nn.Module] = [model.bottleneck, model.transformer, model.positions, model.box_head]
+    parts += [iou_head.conv1, iou_head.conv2, iou_head.conv3]
+    parts += [model.foreground_embed, model.background_embed]
+    for part in parts:
         part.to(dtype)
     return model
 
@@ -49,4 +48,4 @@ def computes_bf16_natively(device: torch.device) -> bool:
     """Whether bf16 is faster there than fp32, rather than emulated."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return torch.cpu._is_avx512_bf16_supported()
+    return support.has_instructions("avx512_bf16")

@@ -1,12 +1,15 @@
-"""Layers as CPUs run them fastest: packed weights, fused neighbours, Winograd's convolutions.
+"""Layers as CPUs run them fastest: prepacked weights, fused neighbours, Winograd's convolutions.
 
 PyTorch's own calls bring weights into oneDNN's order anew for each frame, and write a map three
 times where a layer is followed by an addition and a ReLU. The operators here are those that
 torch.compile uses on CPUs, called without compiling anything; results agree to rounding.
-Neighbours: inference.py traces what is replaced here, winograd.py takes 3x3 convolutions in fp32.
+Neighbours: factored.py traces what is replaced here, support.py looks the operators up, winograd.py
+takes 3x3 convolutions in fp32.
 """
 
 import operator
+from collections.abc import Callable
+from typing import TypeGuard, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,22 +17,22 @@ from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
 from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.fast.factored import trace
 from lib.models.aiatrack.fast.precision import computes_bf16_natively
-from lib.models.aiatrack.fast.winograd import WinogradConv2d
-from lib.models.aiatrack.fast.winograd import fits as fits_winograd
+from lib.models.aiatrack.fast.winograd import WinogradConv2d, suits_winograd
 from lib.models.aiatrack.transformer import DecoderLayer, References
 
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 RELUS = (F.relu, torch.relu, "relu", "relu_")
 
 
-class _Packed(nn.Module):
+class _Prepacked(nn.Module):
     """A layer whose weights are kept in the order that suits one shape of input."""
 
-    def __init__(self, plain: nn.Conv2d | nn.Linear) -> None:
+    def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
         super().__init__()
-        self.weight, self.bias = plain.weight, plain.bias
+        self.weight, self.bias = layer.weight, layer.bias
         self._last: tuple[torch.Size, Tensor] | None = None
 
     def _pack(self, shape: torch.Size) -> Tensor:
@@ -42,64 +45,63 @@ class _Packed(nn.Module):
         raise NotImplementedError
 
 
-class PrepackedConv2d(_Packed):
+class PrepackedConv2d(_Prepacked):
     """A convolution, then an addition and a ReLU where they follow it."""
 
-    def __init__(self, plain: nn.Conv2d, *, relu: bool = False, overwrites: bool = False) -> None:
-        """Take a convolution that `fits` accepts.
+    def __init__(self, conv: nn.Conv2d, *, relu: bool = False, overwrites: bool = False) -> None:
+        """Take a convolution that `can_prepack` accepts.
 
         Args:
             overwrites: the sum is written where the addend was, which nothing else needs any more.
         """
-        super().__init__(plain)
-        self.geometry = (plain.padding, plain.stride, plain.dilation, plain.groups)
-        self.after = ("relu" if relu else None, [], None)
+        super().__init__(conv)
+        self.geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        self.relu = relu
         self.overwrites = overwrites
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """(B, C_in, H, W) -> (B, C_out, H', W'); `other` of that shape is added before the ReLU."""
         weights = (self._pack(x.shape), self.bias, *self.geometry)
         if other is None:
-            name, scalars, algorithm = self.after
-            name = name or "none"
-            return torch.ops.mkldnn._convolution_pointwise(x, *weights, name, scalars, algorithm)
-        added = ("add", 1.0, *self.after)
-        if self.overwrites:
-            return torch.ops.mkldnn._convolution_pointwise_.binary(other, x, *weights, *added)
-        return torch.ops.mkldnn._convolution_pointwise.binary(x, other, *weights, *added)
+            convolve = support.onednn("_convolution_pointwise")
+            return convolve(x, *weights, "relu" if self.relu else "none", [], None)
+        inputs = (other, x) if self.overwrites else (x, other)
+        suffix = "_.binary" if self.overwrites else ".binary"
+        convolve = support.onednn("_convolution_pointwise" + suffix)
+        return convolve(*inputs, *weights, "add", 1.0, "relu" if self.relu else None, [], None)
 
     def _reorder(self, shape: torch.Size) -> Tensor:
-        return torch.ops.mkldnn._reorder_convolution_weight(
-            self.weight, *self.geometry, list(shape)
-        )
+        reorder = support.onednn("_reorder_convolution_weight")
+        return reorder(self.weight, *self.geometry, list(shape))
 
 
-class PrepackedLinear(_Packed):
+class PrepackedLinear(_Prepacked):
     """A linear layer, then an addition or a ReLU where one follows it."""
 
-    def __init__(self, plain: nn.Linear, *, relu: bool = False) -> None:
-        """Take a linear layer that `fits` accepts."""
-        super().__init__(plain)
-        self.after = "relu" if relu else "none"
+    def __init__(self, linear: nn.Linear, *, relu: bool = False) -> None:
+        """Take a linear layer that `can_prepack` accepts."""
+        super().__init__(linear)
+        self.relu = relu
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """(..., C_in) -> (..., C_out), to which `other` of that shape is added."""
         weights = (self._pack(x.shape), self.bias)
         if other is None:
-            return torch.ops.mkldnn._linear_pointwise(x, *weights, self.after, [], None)
-        return torch.ops.mkldnn._linear_pointwise.binary(x, other, *weights, "add")
+            multiply = support.onednn("_linear_pointwise")
+            return multiply(x, *weights, "relu" if self.relu else "none", [], None)
+        return support.onednn("_linear_pointwise.binary")(x, other, *weights, "add")
 
     def _reorder(self, shape: torch.Size) -> Tensor:
-        return torch.ops.mkldnn._reorder_linear_weight(self.weight, shape[:-1].numel())
+        return support.onednn("_reorder_linear_weight")(self.weight, shape[:-1].numel())
 
 
-class TracedDecoderLayer(nn.Module):
+class TracedDecoderLayer(DecoderLayer):
     """A decoder layer whose `forward` is a traced graph."""
 
     def __init__(self, layer: DecoderLayer) -> None:
-        """Trace a layer."""
-        super().__init__()
-        self.project = layer.project
+        """Trace a layer; the projections of references stay as they are."""
+        nn.Module.__init__(self)
+        self.long_term_attn, self.short_term_attn = layer.long_term_attn, layer.short_term_attn
         self.graph = trace(layer)
 
     def forward(self, x: Tensor, first: References, recent: References) -> Tensor:
@@ -107,23 +109,26 @@ class TracedDecoderLayer(nn.Module):
         return self.graph(x, first, recent)
 
 
-PACKED = {nn.Conv2d: PrepackedConv2d, nn.Linear: PrepackedLinear}
+PREPACKED: dict[type, Callable[..., nn.Module]] = {
+    nn.Conv2d: PrepackedConv2d,
+    nn.Linear: PrepackedLinear,
+}
 
 
 def prepack(model: AiATrack, *, winograd: bool) -> None:
-    """Replace, in place, layers of a rearranged network on the CPU.
+    """Replace, in place, layers of an optimized network on the CPU.
 
     Args:
         winograd: for fp32 only.
     """
-    model.transformer.encoder = trace(model.transformer.encoder)
+    model.transformer.set_submodule("encoder", trace(model.transformer.encoder))
     layers = model.transformer.decoder.layers
-    layers[0] = TracedDecoderLayer(layers[0])
+    layers[0] = TracedDecoderLayer(cast(DecoderLayer, layers[0]))
     for module in list(model.modules()):
         if isinstance(module, GraphModule):
             prepack_graph(module, winograd=winograd)
-    if fits(model.bottleneck):
-        model.bottleneck = PrepackedConv2d(model.bottleneck)
+    if can_prepack(model.bottleneck):
+        model.set_submodule("bottleneck", PrepackedConv2d(model.bottleneck))
 
 
 def prepack_graph(graph: GraphModule, *, winograd: bool) -> None:
@@ -134,58 +139,63 @@ def prepack_graph(graph: GraphModule, *, winograd: bool) -> None:
     for node in list(graph.graph.nodes):
         if node.op == "call_module":
             layer = graph.get_submodule(node.target)
-            if fits(layer):
+            if can_prepack(layer):
                 _replace(graph, node, layer, winograd=winograd)
     graph.graph.lint()
     graph.recompile()
 
 
-def fits(module: nn.Module) -> bool:
-    """Whether a module is a layer that there is a packed one of, here."""
-    if type(module) not in PACKED or not _computes(module.weight.dtype):
+def can_prepack(layer: nn.Module) -> TypeGuard[nn.Conv2d | nn.Linear]:
+    """Whether a layer has a prepacked version that oneDNN computes on this CPU."""
+    if type(layer) is nn.Conv2d:
+        operators = support.CONVOLUTION
+        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+            return False
+    elif type(layer) is nn.Linear:
+        operators = support.LINEAR
+    else:
         return False
-    if isinstance(module, nn.Conv2d) and (
-        module.padding_mode != "zeros" or isinstance(module.padding, str)
-    ):
-        return False
-    return torch.backends.mkldnn.is_available()
+    dtype = layer.weight.dtype
+    known = dtype == torch.float32
+    if dtype == torch.bfloat16:  # without instructions for it oneDNN refuses
+        known = computes_bf16_natively(torch.device("cpu"))
+    return known and all(support.onednn(name) is not None for name in operators)
 
 
-def _computes(dtype: torch.dtype) -> bool:
-    """Whether oneDNN computes in a type on this CPU; without instructions for bf16 it refuses."""
-    if dtype == torch.bfloat16:
-        return computes_bf16_natively(torch.device("cpu"))
-    return dtype == torch.float32
-
-
-def _replace(graph: GraphModule, node: Node, layer: nn.Module, *, winograd: bool) -> None:
+def _replace(
+    graph: GraphModule, node: Node, layer: nn.Conv2d | nn.Linear, *, winograd: bool
+) -> None:
     """Replace a layer, and what only its result goes into, by one module."""
-    replaced, inputs, options = [node], list(node.args), {}
+    replaced, inputs, options = [node], list(node.args), dict[str, bool]()
+    is_conv = type(layer) is nn.Conv2d
+    # An addition that follows, then a ReLU, are part of it.
     follower = _only_user(node)
-    if added := follower is not None and _is_addition(follower):
-        other = next(a for a in follower.args if a is not node)
-        if type(layer) is nn.Conv2d:
+    added = follower is not None and _is_addition(follower)
+    if follower is not None and added:
+        other = next(n for n in follower.all_input_nodes if n is not node)
+        if is_conv:
             options["overwrites"] = _is_done_with(graph, other, follower)
         inputs.append(other)
         replaced.append(follower)
         follower = _only_user(follower)
-    takes_relu = type(layer) is nn.Conv2d or not added
-    if takes_relu and follower is not None and _is_relu(graph, follower):
+    if (is_conv or not added) and follower is not None and _is_relu(graph, follower):
         options["relu"] = True
         replaced.append(follower)
-    fused = PACKED[type(layer)](layer, **options)
-    if winograd and fits_winograd(layer) and not added:
+    fused = PREPACKED[type(layer)](layer, **options)
+    if winograd and not added and suits_winograd(layer):
         fused = WinogradConv2d(layer, fused, **options)
-    graph.set_submodule(node.target, fused)
+    # Put it in the place of the last of them.
+    target = str(node.target)
+    graph.set_submodule(target, fused)
     with graph.graph.inserting_after(replaced[-1]):
-        call = graph.graph.call_module(node.target, tuple(inputs))
+        call = graph.graph.call_module(target, tuple(inputs))
     replaced[-1].replace_all_uses_with(call)
     for old in reversed(replaced):
         graph.graph.erase_node(old)
 
 
 def _only_user(node: Node) -> Node | None:
-    """What takes a node's result, if that is one node."""
+    """The node that takes another's result, if it is one."""
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 
@@ -200,7 +210,9 @@ def _is_done_with(graph: GraphModule, addend: Node, addition: Node) -> bool:
 def _is_convolution(graph: GraphModule, node: Node) -> bool:
     """Whether a node is a convolution, whose result shares no memory with its input."""
     convolutions = nn.Conv2d | PrepackedConv2d | WinogradConv2d
-    return node.op == "call_module" and isinstance(graph.get_submodule(node.target), convolutions)
+    return node.op == "call_module" and isinstance(
+        graph.get_submodule(str(node.target)), convolutions
+    )
 
 
 def _is_addition(node: Node) -> bool:
@@ -213,5 +225,5 @@ def _is_addition(node: Node) -> bool:
 def _is_relu(graph: GraphModule, node: Node) -> bool:
     """Whether a node is a ReLU, as a module, a function or a method."""
     if node.op == "call_module":
-        return type(graph.get_submodule(node.target)) is nn.ReLU
+        return type(graph.get_submodule(str(node.target))) is nn.ReLU
     return node.op in ("call_function", "call_method") and node.target in RELUS

@@ -6,42 +6,38 @@ Barabasz et al. 2020 found to round least; the result is as near to the exact on
 kernel's, within a factor of 2.
 """
 
-from fractions import Fraction
+from typing import TypeGuard
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 OUT, KERNEL = 4, 3
 TILE = OUT + KERNEL - 1
-POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))  # and infinity
+POINTS = np.array([0, 1, -1, 0.5, -2])  # and infinity
 # With fewer, transforms cost what products save, or reading the weights does, four times as many.
-FEWEST_CHANNELS = 128  # of the input
-FEWEST_TILES = 20  # of the whole batch
+MIN_CHANNELS = 128  # of the input
+MIN_TILES = 20  # of the whole batch
 
 
 class WinogradConv2d(nn.Module):
     """A 3x3 convolution of stride 1 and padding 1, with bias, then a ReLU where one follows."""
 
-    def __init__(self, plain: nn.Conv2d, direct: nn.Module, *, relu: bool = False) -> None:
-        """Take the weights of a convolution that `fits` accepts.
+    def __init__(self, conv: nn.Conv2d, direct: nn.Module, *, relu: bool = False) -> None:
+        """Take the weights of a convolution that `suits_winograd` accepts.
 
         Args:
             direct: what computes small maps, ReLU included.
         """
         super().__init__()
         kernel, data, result = _transforms()
-        weight = torch.einsum("ij,ocjk,lk->ilco", kernel, plain.weight.double(), kernel)
-        bias = torch.zeros(plain.out_channels) if plain.bias is None else plain.bias
-        buffers = {
-            "weight": weight.flatten(0, 1),  # (36, C_in, C_out)
-            "bias": bias,
-            "data": torch.kron(data, data),  # (36, 36)
-            "result": torch.kron(result, result),  # (16, 36)
-        }
-        for name, value in buffers.items():
-            value = value.detach().float().contiguous()
-            self.register_buffer(name, value, persistent=False)
+        weight = torch.einsum("ij,ocjk,lk->ilco", kernel, conv.weight.double(), kernel)
+        bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
+        self.weight = _buffer(weight.flatten(0, 1))  # (36, C_in, C_out)
+        self.bias = _buffer(bias)
+        self.data = _buffer(torch.kron(data, data))  # (36, 36)
+        self.result = _buffer(torch.kron(result, result))  # (16, 36)
         self.relu = relu
         self.direct = direct
 
@@ -49,7 +45,7 @@ class WinogradConv2d(nn.Module):
         """(B, C_in, H, W) -> (B, C_out, H, W), channels last."""
         batch, channels, height, width = x.shape
         rows, columns = -(-height // OUT), -(-width // OUT)
-        if batch * rows * columns < FEWEST_TILES:
+        if batch * rows * columns < MIN_TILES:
             return self.direct(x)
         below, right = rows * OUT - height, columns * OUT - width
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, right + 1, 1, below + 1))
@@ -66,7 +62,7 @@ class WinogradConv2d(nn.Module):
         return out[:, :height, :width].permute(0, 3, 1, 2)
 
 
-def fits(module: nn.Module) -> bool:
+def suits_winograd(module: nn.Module) -> TypeGuard[nn.Conv2d]:
     """Whether a module is a convolution that `WinogradConv2d` computes, and faster."""
     return (
         type(module) is nn.Conv2d
@@ -75,37 +71,25 @@ def fits(module: nn.Module) -> bool:
         and module.padding == (1, 1)
         and module.padding_mode == "zeros"
         and module.groups == 1
-        and module.in_channels >= FEWEST_CHANNELS
+        and module.in_channels >= MIN_CHANNELS
     )
+
+
+def _buffer(value: Tensor) -> nn.Buffer:
+    return nn.Buffer(value.detach().float().contiguous(), persistent=False)
 
 
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:
     """Matrices of kernel (6, 3), data (6, 6) and result (4, 6), float64, by Toom and Cook.
 
     Row i belongs to point i, the last to infinity. The kernel is evaluated at the points, divided
-    by Lagrange's denominators; the data are weighed with Lagrange's numerators.
+    by Lagrange's denominators; the data are weighted with Lagrange's numerators, polynomials whose
+    coefficients `np.poly` gives from their roots, the constant last. All but quotients is exact.
     """
-    kernel, data = [], []
-    for point in POINTS:
-        others = [p for p in POINTS if p != point]
-        denominator = Fraction(1)
-        for other in others:
-            denominator *= point - other
-        kernel.append([point**k / denominator for k in range(KERNEL)])
-        data.append([*_polynomial(others), Fraction(0)])
-    kernel.append([Fraction(0)] * (KERNEL - 1) + [Fraction(1)])
-    data.append(_polynomial(POINTS))
-    result = [[*(p**k for p in POINTS), Fraction(k == OUT - 1)] for k in range(OUT)]
-    as_tensor = [[[float(v) for v in row] for row in matrix] for matrix in (kernel, data, result)]
-    kernel, data, result = (torch.tensor(m, dtype=torch.float64) for m in as_tensor)
-    return kernel, data, result
-
-
-def _polynomial(roots: tuple[Fraction, ...] | list[Fraction]) -> list[Fraction]:
-    """Coefficients, the constant first, of the monic polynomial with these roots."""
-    coefficients = [Fraction(1)]
-    for root in roots:
-        shifted = [Fraction(0), *coefficients]
-        scaled = [*(-root * c for c in coefficients), Fraction(0)]
-        coefficients = [a + b for a, b in zip(shifted, scaled, strict=True)]
-    return coefficients
+    others = [np.delete(POINTS, i) for i in range(len(POINTS))]
+    denominators = [np.prod(point - roots) for point, roots in zip(POINTS, others, strict=True)]
+    kernel = np.vander(POINTS, KERNEL, increasing=True) / np.array(denominators)[:, None]
+    kernel = np.vstack([kernel, np.eye(KERNEL)[-1]])
+    data = [[*np.poly(roots)[::-1], 0] for roots in others] + [np.poly(POINTS)[::-1]]
+    result = np.hstack([np.vander(POINTS, OUT, increasing=True).T, np.eye(OUT)[:, -1:]])
+    return torch.from_numpy(kernel), torch.from_numpy(np.vstack(data)), torch.from_numpy(result)

@@ -1,7 +1,7 @@
-"""Write the graphs of onnx_graphs.py as ONNX files.
+"""Write the graphs of graphs.py as ONNX files.
 
-The network is the one rearranged for speed (inference.py), which ONNX Runtime too runs faster than
-the plain one. Its position encodings are computed in the graph, so that padded crops need no other.
+The network is the optimized one (fast/factored.py), which ONNX Runtime too runs faster than the
+eager one. Its position encodings are computed in the graph, so that padded crops need no other.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ def example_inputs(
     """Make inputs of both graphs: random crops, padded on the left where the seed is odd.
 
     Args:
-        model: plain; its own keys and values of a random frame are the references.
+        model: eager; its own keys and values of a random frame are the references.
         size: S. ensemble: R.
 
     Returns:
@@ -49,10 +49,10 @@ def example_inputs(
 
 
 def optimize_for_export(model: AiATrack) -> AiATrack:
-    """Rearrange a plain network, without the short cut for unpadded crops, which is a branch."""
-    fast = optimize_network(model)
-    fast.positions = model.positions
-    return fast.to(memory_format=torch.contiguous_format)
+    """Optimize an eager network, but without the short cut for unpadded crops, a branch."""
+    optimized = optimize_network(model)
+    optimized.positions = model.positions
+    return optimized.to(memory_format=torch.contiguous_format)
 
 
 def require_packages() -> None:
@@ -74,7 +74,7 @@ def export_graph(model: AiATrack, inputs: dict[str, Tensor], facts: GraphFacts, 
         inputs: of this graph, from `example_inputs`; their shapes are the file's.
 
     Raises:
-        RuntimeError: see `require_packages`. OSError: cannot write.
+        RuntimeError: cannot be exported here. OSError: cannot write.
     """
     require_packages()
     import onnx  # only this file needs it
@@ -90,6 +90,8 @@ def export_graph(model: AiATrack, inputs: dict[str, Tensor], facts: GraphFacts, 
             input_names=INPUTS[facts.graph],
             output_names=OUTPUTS[facts.graph],
         )
+    if program is None:
+        raise RuntimeError("torch.onnx.export gave no program")
     program.model.metadata_props[METADATA] = facts.to_text()
     program.save(path, external_data=False)
     onnx.checker.check_model(path, full_check=True)

@@ -1,11 +1,11 @@
 """The tracker's two steps as graphs of static shapes, and what an ONNX file of one says of itself.
 
-    remember   image, mask, box           -> the frame's keys and values
+    memorize   image, mask, box           -> the frame's keys and values
     track      image, mask, references    -> box, score, the frame's keys and values
 
-Source: aiatrack.py. Tracking gives the frame's own keys and values for the box found as well: two
-small projections, half a percent of a frame, so that a frame is remembered without a second pass
-of the backbone. onnx_export.py writes the graphs; lib/models/aiatrack/onnx/session.py runs them.
+Source: aiatrack.py. Tracking gives the frame's own keys and values for the predicted box as well:
+two small projections, half a percent of a frame, so that a frame is memorized without a second pass
+of the backbone. export.py writes the graphs, session.py runs them.
 """
 
 import json
@@ -77,21 +77,21 @@ class MemorizeGraph(nn.Module):
     """A frame and its box in, its keys and values out; B = 1."""
 
     def __init__(self, model: AiATrack) -> None:
-        """Take a network, plain or rearranged."""
+        """Take a network, eager or optimized."""
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor, mask: Tensor, box: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, S, S) RGB in [0, 1], (1, S, S) bool, (1, 4) xywh -> OUTPUTS["memorize"]."""
         first = self.model.memorize(self.model.encode(image, mask), box)
-        return *first.long, *first.short, first.inner_pos
+        return *first.long_term, *first.short, first.inner_pos
 
 
 class TrackGraph(nn.Module):
     """A frame and references in; box, score and the frame's keys and values out; B = 1."""
 
     def __init__(self, model: AiATrack) -> None:
-        """Take a network, plain or rearranged."""
+        """Take a network, eager or optimized."""
         super().__init__()
         self.model = model
 
@@ -108,9 +108,9 @@ class TrackGraph(nn.Module):
             this frame as a recent one, inner encodings (1, N, D).
         """
         long_key, long_value, long_pos, short_key, short_value, short_pos = references
-        # Each attention reads its own part alone.
-        first = References(KeyValue(long_key, long_value), None, long_pos)
-        recent = References(None, KeyValue(short_key, short_value), short_pos)
+        long, short = KeyValue(long_key, long_value), KeyValue(short_key, short_value)
+        first = References(long, long, long_pos)  # its short-term part is not read
+        recent = References(None, short, short_pos)
         encoded = self.model.encode(image, mask)
         features = self.model.decode(encoded, first, recent)
         box = xyxy_to_xywh(self.model.box_head(features))

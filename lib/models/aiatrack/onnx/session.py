@@ -23,7 +23,7 @@ class OnnxError(ValueError):
 
 
 class OnnxNetwork(nn.Module):
-    """Remembers and tracks frames as the PyTorch network does; tensors stay on the CPU."""
+    """Memorizes and tracks frames as the PyTorch network does; tensors stay on the CPU."""
 
     def __init__(self, folder: str | Path, device: str = "auto") -> None:
         """Read both files.
@@ -93,7 +93,7 @@ class OnnxNetwork(nn.Module):
             The (1, 4) xywh box in fractions of the crop, the (1, 1) score, and the frame as a
             recent reference with that box.
         """
-        references = (*first.long, first.inner_pos, *recent.short, recent.inner_pos)
+        references = (*first.long_term, first.inner_pos, *recent.short, recent.inner_pos)
         box, score, key, value, pos = self.run("track", image, mask, *references)
         return box, score, References(None, KeyValue(key, value), pos)
 
