@@ -37,7 +37,7 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
     """Train in this process.
 
     Args:
-        build_samplers: what samples are drawn from; the recipe's data sets unless told otherwise.
+        build_samplers: what samples are drawn from; the recipe's data sets by default.
 
     Returns:
         Means of the last validation, or of the last epoch; empty if there was nothing to do.

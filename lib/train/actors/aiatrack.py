@@ -1,8 +1,7 @@
 """One call of the network and the three losses of the paper, computed in fp32.
 
-Source: the paper, section 3.4; docs/method.md, section 4. Called by
-trainers/step.py; knows the network and a batch, nothing of files, devices or steps. B targets,
-R references, P proposals.
+Source: the paper, section 3.4; docs/method.md, section 4. Called by trainers/step.py;
+knows the network and a batch, nothing of files, devices or steps. B targets, R references.
 """
 
 from typing import NamedTuple

@@ -18,6 +18,6 @@ FOLDERS = {  # setting: folder under the common root
 
 def find_data(setting: str) -> DataPath:
     """Find the folder of a setting in FOLDERS, or the LMDB file beside where it would be."""
-    found = data_path(setting, FOLDERS[setting], local)
-    packed = packed_path(found.path)
-    return found._replace(path=packed) if packed.exists() and not found.path.exists() else found
+    folder = data_path(setting, FOLDERS[setting], local)
+    packed = packed_path(folder.path)
+    return folder._replace(path=packed) if packed.exists() and not folder.path.exists() else folder

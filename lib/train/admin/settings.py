@@ -1,4 +1,4 @@
-"""What one run is told beside its recipe: where to save, on what device, with which overrides.
+"""The settings of one run beside its recipe: where to save, on what device, with which overrides.
 
 Made by tracking/train.py, handed to every process; the recipe itself is lib/config's.
 """
