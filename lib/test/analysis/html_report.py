@@ -72,12 +72,10 @@ class Part(NamedTuple):
 def write_html(
     path: Path, reports: Sequence[Report], root: Path | None = None, figure: str = "AUC"
 ) -> None:
-    """Write a page about all reports; it appears whole or not at all.
+    """Write a page about all reports of which something was scored, whole or not at all.
 
-    Args:
-        reports: data sets of which nothing could be scored are left out.
-        root: folder of the annotation, as for `make_report`; frames are looked for there too.
-        figure: what runs are compared by.
+    `root` is as for `make_report`, and frames are looked for there too; runs are compared by
+    `figure`.
 
     Raises:
         ValueError: nothing was scored at all. OSError: `path` cannot be written.

@@ -72,14 +72,10 @@ def read_frames(annotations: TestSet, folder: Path) -> Frames:
     names = [name for name in annotations.names if box_file(folder, name).is_file()]
     if not names:
         raise FileNotFoundError(f"{folder}: no result of any sequence of {annotations.dataset}")
-    sequences = [
-        label_frames(
-            annotations.truth(name),
-            load_boxes(box_file(folder, name)),
-            load_column(score_file(folder, name)),
-        )
-        for name in names
-    ]
+    sequences = []
+    for name in names:
+        boxes, scores = load_boxes(box_file(folder, name)), load_column(score_file(folder, name))
+        sequences.append(label_frames(annotations.truth(name), boxes, scores))
     return Frames(*map(np.concatenate, zip(*sequences, strict=True)))
 
 

@@ -12,12 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lib.test.analysis import metrics
 from lib.test.analysis.extract_results import Evaluation, common_sequences, figures, mean_curve
-from lib.test.analysis.metrics import (
-    NORMALISED_THRESHOLDS,
-    PRECISION_THRESHOLDS,
-    SUCCESS_THRESHOLDS,
-)
 from lib.test.analysis.tables import dataset_title
 from lib.utils.files import atomic_path
 
@@ -51,13 +47,13 @@ class Plot(NamedTuple):
 
 ERROR_LABEL = "Location error threshold"
 PLOTS = (
-    Plot("success", "AUC", None, SUCCESS_THRESHOLDS, "Overlap threshold"),
-    Plot("precision", "P", 20.0, PRECISION_THRESHOLDS, f"{ERROR_LABEL} (pixels)"),
+    Plot("success", "AUC", None, metrics.SUCCESS_THRESHOLDS, "Overlap threshold"),
+    Plot("precision", "P", 20.0, metrics.PRECISION_THRESHOLDS, f"{ERROR_LABEL} (pixels)"),
     Plot(
         "normalised_precision",
         "NormP",
         0.2,
-        NORMALISED_THRESHOLDS,
+        metrics.NORMALISED_THRESHOLDS,
         f"{ERROR_LABEL} (fraction of target size)",
     ),
 )

@@ -173,9 +173,8 @@ def _has_zero_side(boxes_xywh: np.ndarray) -> np.ndarray:
 
 def _visible(truth: Truth) -> np.ndarray:
     """(n,) bool, a new array; all True when the benchmark has no flags."""
-    if truth.visible is None:
-        return np.ones(len(truth.boxes_xywh), dtype=bool)
-    return np.array(truth.visible, dtype=bool)
+    n = len(truth.boxes_xywh)
+    return np.ones(n, bool) if truth.visible is None else np.array(truth.visible, bool)
 
 
 def _compare(boxes: np.ndarray, annotated: np.ndarray) -> np.ndarray:

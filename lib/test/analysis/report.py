@@ -26,10 +26,6 @@ class Report(NamedTuple):
         """The runs under one protocol."""
         return [item for item in self.evaluations if item.protocol == protocol]
 
-    def of_run(self, run: str) -> list[Evaluation]:
-        """One run under all protocols."""
-        return [item for item in self.evaluations if item.run == run]
-
 
 def make_report(
     dataset: str, runs: Sequence[Run], protocols: Sequence[str] = (), root: Path | None = None
@@ -110,8 +106,10 @@ def notes_text(report: Report) -> str:
 
 def differences_text(report: Report) -> str:
     """Where several protocols disagree, run by run; empty for one protocol."""
-    runs = dict.fromkeys(item.run for item in report.evaluations)
-    return "\n".join(filter(None, (protocols_text(report.of_run(run)) for run in runs)))
+    runs: dict[str, list[Evaluation]] = {}
+    for item in report.evaluations:
+        runs.setdefault(item.run, []).append(item)
+    return "\n".join(text for items in runs.values() if (text := protocols_text(items)))
 
 
 def comparison_text(report: Report, figure: str) -> str:

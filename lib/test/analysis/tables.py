@@ -48,7 +48,7 @@ def overall_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
 def sequence_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
     """One row for each sequence, run and protocol; runs and protocols of a sequence together."""
     names = common_sequences(evaluations)
-    return [_row(evaluation, name, [name]) for name in names for evaluation in evaluations]
+    return [_row(item, name, [name]) for name in names for item in evaluations]
 
 
 def group_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
@@ -57,11 +57,8 @@ def group_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
     for name in common_sequences(evaluations):
         for group in evaluations[0].truths[name].groups:
             members.setdefault(group, []).append(name)
-    return [
-        _row(evaluation, group, names)
-        for group, names in sorted(members.items())
-        for evaluation in evaluations
-    ]
+    groups = sorted(members.items())
+    return [_row(item, group, names) for group, names in groups for item in evaluations]
 
 
 def records(rows: Iterable[Row]) -> list[dict[str, object]]:
@@ -117,7 +114,7 @@ def to_latex(rows: Sequence[Row], digits: int = 1) -> str:
     header, *body = _cells(rows, digits)
     lines = [
         rf"\begin{{tabular}}{{{'l' * (len(header) - len(FIGURES))}{'c' * len(FIGURES)}}}",
-        rf"\toprule % {_escape(title(rows))}",
+        rf"\toprule % {_escape_latex(title(rows))}",
         " & ".join(header) + r" \\",
         r"\midrule",
     ]
@@ -129,7 +126,7 @@ def to_latex(rows: Sequence[Row], digits: int = 1) -> str:
             if len(rivals) > 1 and value == max(rival.figures[name] for rival in rivals)
         }
         texts = [
-            rf"\textbf{{{cell}}}" if name in best else _escape(cell)
+            rf"\textbf{{{cell}}}" if name in best else _escape_latex(cell)
             for name, cell in zip(header, cells, strict=True)
         ]
         lines.append(" & ".join(texts) + r" \\")
@@ -164,6 +161,5 @@ def _cells(rows: Sequence[Row], digits: int) -> list[list[str]]:
     return lines
 
 
-def _escape(text: str) -> str:
-    """Text for LaTeX."""
+def _escape_latex(text: str) -> str:
     return "".join(f"\\{c}" if c in "_&%#$" else c for c in text)

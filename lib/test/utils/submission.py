@@ -33,8 +33,7 @@ def main(layout: Layout, arguments: Sequence[str] | None = None) -> int:
     try:
         frames = _test_set(layout, args.data)
         if args.check:
-            boxes = check(layout, args.check, frames)
-            logger.info("%s is right: %d boxes", args.check, boxes)
+            logger.info("%s is right: %d boxes", args.check, check(layout, args.check, frames))
         else:
             run = (args.results or results_root()) / args.tracker_name / args.cfg_name
             logger.info("%s is written and checked", write_archive(layout, run, frames))

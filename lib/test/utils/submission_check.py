@@ -61,10 +61,7 @@ def check(layout: Layout, archive: Path, frames: Mapping[str, int] | None = None
     lengths = _check_boxes(layout, members, problems)
     _check_times(layout, members, lengths, problems)
     problems += [f"{name}: does not belong there" for name in members]
-    if frames is None:
-        problems += _official_count_problems(layout, lengths)
-    else:
-        problems += _length_problems(lengths, frames)
+    problems += _wrong_counts(layout, lengths) if frames is None else _mismatches(lengths, frames)
     if problems:
         raise SubmissionError("\n".join(problems))
     return sum(lengths.values())
@@ -123,7 +120,8 @@ def _check_lines(member: str, content: bytes, line: re.Pattern[bytes], problems:
     return len(lines)
 
 
-def _official_count_problems(layout: Layout, lengths: Mapping[str, int]) -> list[str]:
+def _wrong_counts(layout: Layout, lengths: Mapping[str, int]) -> list[str]:
+    """Where the totals are not those of the official test set."""
     problems, boxes = [], sum(lengths.values())
     if len(lengths) != layout.sequences:
         problems.append(f"{len(lengths)} sequences, the test set has {layout.sequences}")
@@ -132,7 +130,8 @@ def _official_count_problems(layout: Layout, lengths: Mapping[str, int]) -> list
     return problems
 
 
-def _length_problems(lengths: Mapping[str, int], frames: Mapping[str, int]) -> list[str]:
+def _mismatches(lengths: Mapping[str, int], frames: Mapping[str, int]) -> list[str]:
+    """Where sequences or lengths are not those of the test set on disk."""
     problems = [f"{name}: missing" for name in frames if name not in lengths]
     problems += [f"{name}: not in the test set" for name in lengths if name not in frames]
     return problems + [
