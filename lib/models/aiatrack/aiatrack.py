@@ -45,14 +45,19 @@ class AiATrack(nn.Module):
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
     ) -> None:
-        """Put the parts together. mean, std: per RGB channel, of images in [0,1]."""
+        """Put the parts together, in the order of the reference's optimizer.
+
+        Args:
+            mean, std: per RGB channel, of images in [0, 1].
+        """
         super().__init__()
-        self.backbone = nn.Sequential(backbone)  # of one: the released names say backbone.0.body
-        self.bottleneck = nn.Conv2d(backbone.channels, options.dim, 1)
         self.transformer = Transformer(encoder_layers, options)
+        self.box_head = CornerHead(options.dim, STRIDE)
         self.foreground_embed = nn.Embedding(1, options.dim)
         self.background_embed = nn.Embedding(1, options.dim)
-        self.box_head = CornerHead(options.dim, STRIDE)
+        self.bottleneck = nn.Conv2d(backbone.channels, options.dim, 1)
+        # A sequence of one: the released names say backbone.0.body.
+        self.backbone = nn.Sequential(backbone)
         self.iou_head = IoUHead(options.dim)
         self.positions = PositionEncodings(options.dim, options.match_dim)
         self.grid = round(options.tokens**0.5)  # H

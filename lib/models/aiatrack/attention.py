@@ -43,9 +43,8 @@ class AiAAttention(nn.Module):
         self.dropout = dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
-        self.out_proj = nn.Linear(dim, dim)
         self.inner_attn = InnerAttention(tokens, match_dim, dropout) if use_aia else None
-        nn.init.xavier_uniform_(self.in_proj_weight)
+        self.out_proj = nn.Linear(dim, dim)
         nn.init.zeros_(self.out_proj.bias)
 
     def project(self, key: Tensor, value: Tensor) -> KeyValue:
@@ -133,8 +132,6 @@ class CorrelationAttention(nn.Module):
         self.q_proj_bias = nn.Parameter(torch.zeros(match_dim))
         self.k_proj_bias = nn.Parameter(torch.zeros(match_dim))
         self.out_proj = nn.Linear(tokens, tokens)
-        nn.init.xavier_uniform_(self.q_proj_weight)
-        nn.init.xavier_uniform_(self.k_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, z: Tensor, values: Tensor) -> Tensor:

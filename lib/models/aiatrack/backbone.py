@@ -12,6 +12,7 @@ from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from lib.config.aiatrack.config import STRIDE
+from lib.models.aiatrack.initialization import init_backbone
 
 # The published recipe's names, and whose ImageNet weights they mean.
 PRETRAINED = {"resnet50": "resnet50.tv_in1k"}
@@ -47,6 +48,8 @@ class Backbone(nn.Module):
         body: Any = timm.create_model(
             timm_name, features_only=True, out_indices=(index,), pretrained=pretrained
         )
+        if not pretrained:
+            init_backbone(body)
         self.channels: int = body.feature_info.channels()[-1]
         self.body = freeze_batch_norm_2d(body) if freeze_bn else body
         for module in frozen:

@@ -4,6 +4,7 @@ from easydict import EasyDict
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.backbone import Backbone
+from lib.models.aiatrack.initialization import init_iou_head, init_transformer
 from lib.models.aiatrack.transformer import LayerOptions
 
 
@@ -31,10 +32,13 @@ def build_aiatrack(cfg: EasyDict, *, pretrained_backbone: bool = False) -> AiATr
         aia_self=aia.USE_AIA and aia.WHERE != "cross",
         aia_cross=aia.USE_AIA and aia.WHERE != "self",
     )
-    return AiATrack(
+    model = AiATrack(
         backbone,
         cfg.MODEL.TRANSFORMER.ENC_LAYERS,
         options,
         tuple(cfg.DATA.MEAN),
         tuple(cfg.DATA.STD),
     )
+    init_transformer(model.transformer)
+    init_iou_head(model.iou_head)
+    return model

@@ -88,8 +88,6 @@ class IoUHead(nn.Module):
         self.conv3 = conv_bn_relu(dim, dim)
         self.fc = PooledLinear(dim * self.POOL**2, dim)
         self.iou_predictor = nn.Linear(dim, 1)
-        nn.init.kaiming_normal_(self.fc.linear.weight)
-        nn.init.zeros_(self.fc.linear.bias)
 
     def forward(self, features: Tensor, box_xywh_crop: Tensor) -> Tensor:
         """Score boxes.

@@ -48,15 +48,20 @@ class References(NamedTuple):
 class _Layer(nn.Module):
     """What encoder and decoder layers share; names are those of the released state dict."""
 
-    def __init__(self, options: LayerOptions) -> None:
+    def __init__(self, options: LayerOptions, **use_aia: bool) -> None:
+        """Register the attentions, by name, before the rest: the reference's optimizer does.
+
+        Args:
+            use_aia: attention's name -> whether it has an inner one.
+        """
         super().__init__()
+        for name, flag in use_aia.items():
+            self.add_module(name, options.attention(use_aia=flag))
         self.linear1 = nn.Linear(options.dim, options.feedforward)
         self.linear2 = nn.Linear(options.feedforward, options.dim)
         self.norm1 = nn.LayerNorm(options.dim)
         self.norm2 = nn.LayerNorm(options.dim)
         self.dropout = nn.Dropout(options.dropout)
-        for linear in (self.linear1, self.linear2):
-            nn.init.xavier_uniform_(linear.weight)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         """(B, N, C) -> (B, N, C), with residual and norm."""
@@ -67,9 +72,10 @@ class _Layer(nn.Module):
 class EncoderLayer(_Layer):
     """Self-attention within one frame, then the feed-forward network."""
 
+    self_attn: AiAAttention
+
     def __init__(self, options: LayerOptions) -> None:
-        super().__init__(options)
-        self.self_attn = options.attention(use_aia=options.aia_self)
+        super().__init__(options, self_attn=options.aia_self)
 
     def forward(self, x: Tensor, pos: Tensor, inner_pos: Tensor) -> Tensor:
         """(B, N, C) tokens, (B, N, C) and (B, N, D) encodings -> (B, N, C)."""
@@ -94,10 +100,12 @@ class Encoder(nn.Module):
 class DecoderLayer(_Layer):
     """Two attentions in parallel, to the first frame and to recent ones, then the feed-forward."""
 
+    long_term_attn: AiAAttention
+    short_term_attn: AiAAttention
+
     def __init__(self, options: LayerOptions) -> None:
-        super().__init__(options)
-        self.long_term_attn = options.attention(use_aia=options.aia_cross)
-        self.short_term_attn = options.attention(use_aia=options.aia_cross)
+        aia = options.aia_cross
+        super().__init__(options, long_term_attn=aia, short_term_attn=aia)
 
     def project(
         self, memory: Tensor, value: Tensor, *, long_term: bool
