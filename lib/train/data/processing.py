@@ -103,10 +103,12 @@ def _make_crop(
     except ValueError as error:
         raise UnusableSample(str(error)) from None
     cropped = cut_transformed(window, frame, transform)
+    crop_transform = draw_crop_transform(generator, config.flip)
+    crop = transform_crop(cropped, window.to_crop(box), crop_transform)
     # The network sees the mask at its stride; where that is all padding, the whole mask may not be.
-    if cropped.mask[::STRIDE, ::STRIDE].all():
+    if crop.mask[::STRIDE, ::STRIDE].all():
         raise UnusableSample(f"the window {window} of box {box.tolist()} shows padding only")
-    return transform_crop(cropped, window.to_crop(box), draw_crop_transform(generator, config.flip))
+    return crop
 
 
 def _to_tensor(values: np.ndarray) -> torch.Tensor:

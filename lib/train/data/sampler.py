@@ -160,23 +160,22 @@ def draw_causal_frames(
 ) -> tuple[int, int, int]:
     """Draw two references and a search frame, all visible, in temporal order.
 
-    The later reference, the base, is drawn first, from the visible frames that have one before and
-    one after. The others are within `max_gap` frames of it, or within the next multiple of GAP_STEP
-    more where there are none.
+    The later reference, the base, is drawn first: any visible frame but the first and the last of
+    the video. The earlier one is at most `max_gap` frames before it, the search frame less than
+    `max_gap` after it. Where one of them is missing, the gap grows by GAP_STEP and the base frame is
+    drawn anew.
 
     Args:
         visible: (T,) bool, True for three frames or more.
     """
-    candidates = np.flatnonzero(visible)
-    # The base: a visible frame with others on both sides.
-    at = int(generator.integers(1, len(candidates) - 1))
-    base = candidates[at]
-    # The gap: wide enough for the nearest on either side.
-    nearest = int(max(base - candidates[at - 1], candidates[at + 1] - base))
-    gap = max_gap + max(0, -(-(nearest - max_gap) // GAP_STEP)) * GAP_STEP
-    # One frame before and one after within it.
-    begin = np.searchsorted(candidates, base - gap, side="left")
-    end = np.searchsorted(candidates, base + gap, side="right")
-    earlier = candidates[generator.integers(begin, at)]
-    search = candidates[generator.integers(at + 1, end)]
-    return int(earlier), int(base), int(search)
+    frames = np.flatnonzero(visible)
+    bases = frames[(frames > 0) & (frames < len(visible) - 1)]
+    gap = max_gap
+    while True:
+        # The base, then what lies within the gap on either side of it.
+        base = int(generator.choice(bases))
+        earlier = frames[(frames >= base - gap) & (frames < base)]
+        later = frames[(frames > base) & (frames < base + gap)]
+        if len(earlier) and len(later):
+            return int(generator.choice(earlier)), base, int(generator.choice(later))
+        gap += GAP_STEP

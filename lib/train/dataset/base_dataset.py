@@ -17,7 +17,7 @@ from lib.io.store import Store
 
 logger = logging.getLogger(__name__)
 
-INDEX_VERSION = 1  # of the cached file; raise it when the meaning of the arrays changes
+INDEX_VERSION = 2  # of the cached file; raise it when the meaning of the arrays changes
 
 
 class DatasetError(ValueError):

@@ -65,7 +65,8 @@ def test_frames_are_causal_visible_and_near() -> None:
     drawn = np.array([draw_causal_frames(visible, 200, generator) for _ in range(DRAWS)])
     assert (np.diff(drawn, axis=1) > 0).all()
     assert visible[drawn].all()
-    assert np.diff(drawn, axis=1).max() == 200 or np.diff(drawn, axis=1).max() in range(190, 200)
+    # A base after the last visible frame but one makes the gap grow, by 5 or 10 at most here.
+    assert 190 <= np.diff(drawn, axis=1).max() <= 210
     shown = np.flatnonzero(visible)
     assert set(drawn[:, 1]) <= set(shown[1:-1])
 
@@ -79,32 +80,67 @@ def test_base_is_uniform_and_never_first_or_last() -> None:
 
 
 def test_others_are_uniform_within_the_gap() -> None:
+    """The earlier frame is 1 to 10 before the base, the search frame 1 to 9 after it."""
     generator = np.random.default_rng(3)
     drawn = [draw_causal_frames(np.ones(41, bool), 10, generator) for _ in range(DRAWS)]
     middle = np.array([draw for draw in drawn if 10 <= draw[1] <= 30])
-    for offsets in (middle[:, 1] - middle[:, 0], middle[:, 2] - middle[:, 1]):
+    gaps = ((middle[:, 1] - middle[:, 0], 10), (middle[:, 2] - middle[:, 1], 9))
+    for offsets, count in gaps:
         values, counts = np.unique(offsets, return_counts=True)
-        assert values.tolist() == list(range(1, 11))
-        assert np.abs(counts - len(middle) / 10).max() < 4 * np.sqrt(len(middle) * 0.09)
+        assert values.tolist() == list(range(1, count + 1))
+        assert np.abs(counts - len(middle) / count).max() < 4 * np.sqrt(len(middle) / count)
 
 
-def test_gap_widens_by_five_until_frames_are_found() -> None:
+def test_the_base_is_drawn_anew_when_the_gap_grows() -> None:
+    """Frames 100, 104, 410, 412, 717: only wide gaps join them."""
     visible = np.zeros(1000, bool)
     visible[[100, 104, 410, 412, 717]] = True
     generator = np.random.default_rng(4)
     drawn = {draw_causal_frames(visible, 200, generator) for _ in range(2000)}
-    # Base 104: the later ones are 306 and 308 away: 200 + 22 * 5 = 310 reaches both.
-    # Base 410: before it 306 and 310, after it 2 and 307: 310 reaches all.
-    # Base 412: before it 2, 308 and 312, after it 305: 305 reaches 410 and 717 alone.
-    assert drawn == {
-        (100, 104, 410),
-        (100, 104, 412),
-        (100, 410, 412),
-        (104, 410, 412),
-        (100, 410, 717),
-        (104, 410, 717),
-        (410, 412, 717),
+    # The first gap that joins any three is 310: base 412, 308 after 104 and 305 before 717, needs
+    # 310 as a multiple of 5 above 200; base 104 and 410 need 310 too (306 and 307 away).
+    assert drawn <= {
+        *((100, 104, 410), (100, 104, 412), (104, 410, 412), (100, 410, 412)),
+        *((104, 410, 717), (100, 410, 717), (410, 412, 717), (104, 412, 717), (100, 412, 717)),
     }
+    assert {(100, 104, 410), (104, 410, 412), (410, 412, 717)} <= drawn
+
+
+def trackingnet_visible(length: int) -> np.ndarray:
+    """Every 30th frame and the last, as TrackingNet's frames count."""
+    visible = np.arange(length) % 30 == 0
+    visible[-1] = True
+    return visible
+
+
+@pytest.mark.parametrize(("length", "share"), [(300, 0.2722), (180, 0.4567), (480, 0.1633)])
+def test_share_of_last_frames(length: int, share: float) -> None:
+    """How often TrackingNet's last frame is the search frame, by the rule's arithmetic.
+
+    The base is uniform among the visible frames but the first and the last, the search frame among
+    the later ones less than 200 away.
+    """
+    frames = np.flatnonzero(trackingnet_visible(length))
+    later = [[f for f in frames if base < f < base + 200] for base in frames[1:-1]]
+    expected = np.mean([1 / len(found) if length - 1 in found else 0.0 for found in later])
+    assert expected == pytest.approx(share, abs=1e-4)
+    generator = np.random.default_rng(length)
+    drawn = np.array(
+        [draw_causal_frames(trackingnet_visible(length), 200, generator) for _ in range(DRAWS)]
+    )
+    measured = np.mean(drawn[:, 2] == length - 1)
+    assert abs(measured - expected) < 4 * np.sqrt(expected * (1 - expected) / DRAWS)
+
+
+def test_gaps_stay_close_to_their_limit() -> None:
+    """Over videos of many lengths with few visible frames, as TrackingNet's are."""
+    generator = np.random.default_rng(5)
+    drawn = [
+        draw_causal_frames(trackingnet_visible(int(length)), 200, generator)
+        for length in generator.integers(152, 2000, 4000)
+    ]
+    gaps = np.diff(drawn, axis=1)
+    assert gaps[:, 0].max() <= 200 and gaps[:, 1].max() <= 199
 
 
 def test_sets_are_drawn_by_ratio_and_sequences_uniformly() -> None:

@@ -43,7 +43,7 @@ def _write_own_images(root: Path) -> None:
 
 def _write_trackingnet(root: Path) -> None:
     for number in range(12):
-        clip = make_clip(61, number, hidden=(30,) if number == 2 else ())
+        clip = make_clip(64, number, hidden=(30,) if number == 2 else ())
         write_trackingnet(root, {f"id{number}": clip}, split=f"TRAIN_{number}")
 
 
@@ -123,13 +123,13 @@ def test_got10k_labels_hide_frames_that_have_a_box(tmp_path: Path) -> None:
     assert np.flatnonzero(~dataset.visible(sequence)).tolist() == [1, 2]
 
 
-def test_trackingnet_shows_every_30th_frame(tmp_path: Path) -> None:
+def test_trackingnet_shows_every_30th_frame_and_the_last(tmp_path: Path) -> None:
     _write_trackingnet(tmp_path)
     dataset = build_dataset("TRACKINGNET", lambda setting: found_at(tmp_path))
     names = [dataset.sequence_name(i) for i in range(len(dataset))]
     assert names == [f"TRAIN_{number}/id{number}" for number in range(12)]
-    assert np.flatnonzero(dataset.visible(0)).tolist() == [0, 30, 60]
-    assert np.flatnonzero(dataset.visible(2)).tolist() == [0, 60]
+    assert np.flatnonzero(dataset.visible(0)).tolist() == [0, 30, 60, 63]
+    assert np.flatnonzero(dataset.visible(2)).tolist() == [0, 60, 63]
     assert dataset.frame_path(3, 60) == "TRAIN_3/frames/id3/60.jpg"
 
 
