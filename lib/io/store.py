@@ -49,9 +49,13 @@ class Store(Protocol):
         """Return a text file (UTF-8); ValueError names a file that is not text."""
         return decode_text(self.read_bytes(path), self.root / path)
 
-    def read_image(self, path: str) -> np.ndarray:
-        """Return an image, (H, W, 3) uint8 RGB; ImageError names one that cannot be decoded."""
-        return decode_rgb(self.read_bytes(path), self.root / path)
+    def read_image(self, path: str, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Return an image, (H, W, 3) uint8 RGB; ImageError names one that cannot be decoded.
+
+        Args:
+            size: width and height that the data set states; see `lib.utils.image.read_rgb`.
+        """
+        return decode_rgb(self.read_bytes(path), self.root / path, size)
 
 
 class FolderStore(Store):

@@ -5,17 +5,33 @@ All frames of folders are read here: by jpeg4py (libturbojpeg) where it works, b
 
 import ctypes.util
 import functools
+import io
 import logging
 import re
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import cv2
 import numpy as np
+from PIL import ExifTags, Image
 
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+NO_EXIF = (OSError, ValueError, SyntaxError, KeyError, struct.error)  # what Pillow raises
+EXIF_MARKS = (b"Exif", b"eXIf", b"EXIF")  # of JPEG, PNG and WebP
+TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # by orientation tag
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: np.rot90(image),
+}
 
 
 class ImageError(ValueError):
@@ -39,26 +55,56 @@ def check_rgb(image: np.ndarray) -> np.ndarray:
     return image
 
 
-def read_rgb(path: str | Path) -> np.ndarray:
+def read_rgb(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB.
 
-    8-bit grey files (OTB100 has many) are repeated to three channels. Orientation tags are ignored:
-    annotations are made on the stored pixels.
+    8-bit grey files (OTB100 has many) are repeated to three channels. A photograph with an
+    orientation tag is turned as the tag says, as cv2.imread does.
+
+    Args:
+        size: width and height that the data set states. Where they fit the stored pixels and not
+            the turned ones, the boxes are of the stored pixels, and the tag is ignored.
 
     Raises:
         FileNotFoundError: no such file.
         ImageError: empty, truncated, not an image, over 8 bits per channel, or with alpha.
     """
     path = Path(path)
-    return decode_rgb(path.read_bytes(), path)
+    return decode_rgb(path.read_bytes(), path, size)
 
 
-def decode_rgb(data: bytes, path: str | Path) -> np.ndarray:
-    """Decode the bytes of an image file as `read_rgb` does; ImageError names `path`."""
+def decode_rgb(data: bytes, path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Decode the bytes of an image file as `read_rgb` does; `path` is named in errors.
+
+    Raises:
+        ImageError: see `read_rgb`.
+    """
     if not data:
         raise ImageError(f"{path}: the file is empty")
-    if data[:2] == b"\xff\xd8":
-        return _decode_jpeg(path, data)
+    is_jpeg = data[:2] == b"\xff\xd8"
+    stored = _decode_jpeg(path, data) if is_jpeg else _decode_other(path, data)
+    turned = TURNS.get(_orientation(data), lambda image: image)(stored)
+    if size is not None and stored.shape[1::-1] == size != turned.shape[1::-1]:
+        return stored
+    return np.ascontiguousarray(turned)
+
+
+def _orientation(data: bytes) -> int:
+    """Orientation tag of a JPEG, PNG or WebP file; 1, upright, where there is none.
+
+    TIFF files are turned by OpenCV itself.
+    """
+    if data[:2] in (b"II", b"MM") or not any(mark in data for mark in EXIF_MARKS):
+        return 1
+    try:
+        with Image.open(io.BytesIO(data)) as file:
+            return file.getexif().get(ExifTags.Base.Orientation, 1)
+    except (*NO_EXIF, Image.DecompressionBombError):  # pixels without a readable tag
+        return 1
+
+
+def _decode_other(path: str | Path, data: bytes) -> np.ndarray:
+    """Decode anything but a JPEG, as it is stored."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         decoder = f"OpenCV {cv2.__version__}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image, ImageOps
 
 from lib.utils import image as image_module
 from lib.utils.image import (
@@ -143,3 +144,49 @@ def test_order() -> None:
         "b2.jpg",
         "b10.jpg",
     ]
+
+
+def write_turned(path: Path, tag: int) -> Path:
+    """Write PICTURE with an orientation tag."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = tag
+    Image.fromarray(PICTURE).save(
+        path, exif=exif, **({"quality": 95} if ".jp" in path.name else {})
+    )
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_orientation_tags_turn_the_image(
+    tag: int, suffix: str, decoder: str, tmp_path: Path
+) -> None:
+    path = write_turned(tmp_path / f"turned{suffix}", tag)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+    image = read_rgb(path)
+    assert image.shape == expected.shape and image.flags.c_contiguous
+    assert np.abs(image.astype(int) - expected).max() < 8  # decoders of JPEG differ a little
+    if suffix == ".jpg":
+        by_opencv = cv2.imread(str(path))[..., ::-1]
+        assert np.abs(image.astype(int) - by_opencv).max() < 8
+
+
+def test_the_stated_size_decides_whether_an_image_is_turned(tmp_path: Path) -> None:
+    path = write_turned(tmp_path / "turned.jpg", 6)
+    height, width = PICTURE.shape[:2]
+    sizes = {
+        None: (width, height),
+        (height, width): (width, height),
+        (width, height): (height, width),
+    }
+    for stated, shape in sizes.items():
+        assert read_rgb(path, stated).shape[:2] == shape, stated
+    assert read_rgb(path, (5, 5)).shape[:2] == (width, height)  # fits neither: as the tag says
+
+
+def test_a_broken_tag_leaves_the_image_as_it_is(tmp_path: Path) -> None:
+    data = bytearray(write_turned(tmp_path / "turned.jpg", 6).read_bytes())
+    start = data.index(b"Exif") + 6
+    data[start : start + 8] = b"\xff" * 8
+    (tmp_path / "broken.jpg").write_bytes(data)
+    assert read_rgb(tmp_path / "broken.jpg").shape == PICTURE.shape

@@ -32,6 +32,7 @@ class SequenceIndex(NamedTuple):
     boxes_xywh: np.ndarray  # (T, 4) float32 pixels of the image; may hold NaN where not visible
     visible: np.ndarray  # (T,) bool: can be trained on
     paths: np.ndarray  # (T,) bytes, frames in the store; (0,) where they follow from their number
+    sizes: np.ndarray  # (T, 2) int32 width and height of frames; (0, 2) where the set states none
 
 
 class BaseDataset(abc.ABC):

@@ -119,6 +119,7 @@ class BaseVideoDataset(BaseDataset):
             boxes_xywh=np.concatenate([a.boxes_xywh for a in annotations]).astype(np.float32),
             visible=np.concatenate([a.visible for a in annotations]),
             paths=np.array(paths, np.bytes_),
+            sizes=np.zeros((0, 2), np.int32),
         )
 
     def _load_flags(self, path: str, length: int) -> np.ndarray:

@@ -33,6 +33,12 @@ class CocoSeq(BaseDataset):
         self._image_folder = image_folder
         super().__init__(name, store)
 
+    def read_frame(self, sequence: int, frame: int) -> np.ndarray:
+        """See `BaseDataset`; the stated size says whether boxes are of the turned image."""
+        width, height = self._index.sizes[self._index.first[sequence] + frame].tolist()
+        size = (width, height) if width and height else None
+        return self.store.read_image(self.frame_path(sequence, frame), size)
+
     def _annotation_files(self) -> Iterable[str]:
         return (self._annotation_file,)
 
@@ -42,16 +48,17 @@ class CocoSeq(BaseDataset):
         objects = coco.loadAnns(coco.getAnnIds(iscrowd=False))
         if not objects:
             raise DatasetError(f"{self.name}: no objects in {source}")
-        file_names = {image["id"]: image["file_name"] for image in coco.dataset["images"]}
-        images = [file_names[entry["image_id"]] for entry in objects]
-        self._check_images(set(images))
+        by_id = {image["id"]: image for image in coco.dataset["images"]}
+        images = [by_id[entry["image_id"]] for entry in objects]
+        self._check_images({image["file_name"] for image in images})
         boxes = np.array([entry["bbox"] for entry in objects], np.float64).reshape(-1, 4)
         return SequenceIndex(
             names=np.array([f"object {entry['id']}".encode() for entry in objects]),
             first=np.arange(len(objects) + 1, dtype=np.int64),
             boxes_xywh=boxes.astype(np.float32),
             visible=has_area(boxes),
-            paths=np.array([f"{self._image_folder}/{image}".encode() for image in images]),
+            paths=np.array([f"{self._image_folder}/{i['file_name']}".encode() for i in images]),
+            sizes=np.array([(i.get("width", 0), i.get("height", 0)) for i in images], np.int32),
         )
 
     def _check_images(self, needed: set[str]) -> None:

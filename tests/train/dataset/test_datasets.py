@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from layouts import write_coco, write_lasot, write_trackingnet
+from PIL import ExifTags, Image
 
 from lib.io.store import open_store, pack_lmdb
 from lib.synthetic.clip_options import ClipOptions
@@ -148,6 +149,23 @@ def test_coco_objects_without_crowds(tmp_path: Path) -> None:
     box = content["annotations"][2]["bbox"]
     assert dataset.boxes(1).tolist() == [box]
     assert dataset.read_frame(1, 0).shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize("stated", ["stored", "turned"])
+def test_coco_boxes_are_of_the_image_of_the_stated_size(stated: str, tmp_path: Path) -> None:
+    write_coco(tmp_path, CLIPS)
+    path = tmp_path / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    image = content["images"][0]
+    if stated == "turned":
+        image["width"], image["height"] = HEIGHT, WIDTH
+    path.write_text(json.dumps(content))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = tmp_path / "images" / "train2017" / image["file_name"]
+    Image.open(file).copy().save(file, exif=exif)
+    dataset = build_dataset("COCO17", lambda setting: found_at(tmp_path))
+    assert dataset.read_frame(0, 0).shape[:2] == (image["height"], image["width"])
 
 
 def test_demo_is_made_once_and_follows_from_its_seeds(tmp_path: Path) -> None:
