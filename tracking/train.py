@@ -52,6 +52,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=42, help="of everything random")
     add("--keep", type=int, default=3, help="newest checkpoints kept, beside every 100th")
     add("--init-from", type=Path, help="fine-tune: start from this checkpoint's weights")
+    add("--continue-from", type=Path, help="go on from a released checkpoint, moments included")
     add("--backbone-weights", type=Path, help="ImageNet weights of the backbone")
     parsed = parser.parse_args(arguments)
     if parsed.nnodes > 1 and not (parsed.rdzv_endpoint and parsed.mode == "multiple"):

@@ -6,6 +6,7 @@ Source: docs/method.md, section 4. Used by run_training.py.
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from easydict import EasyDict
@@ -22,7 +23,7 @@ from lib.train.backbone_weights import load_backbone_weights
 from lib.train.data.loader import Loader, Sampler, build_loader
 from lib.train.data.processing import read_search_config
 from lib.train.data.sampler import TrackingSampler
-from lib.train.dataset import build_dataset
+from lib.train.dataset import BaseDataset, SyntheticClips, build_dataset
 from lib.train.optimizer import build_optimizer
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ def build_network(
     """Make the network with the weights that training starts from.
 
     Args:
-        init_from: a checkpoint of the whole network, for fine-tuning; then nothing else is read.
+        init_from: a checkpoint of the whole network, to fine-tune or to continue from; then nothing
+            else is read.
         backbone_weights: ImageNet weights of the backbone; without it they are looked for in the
             local caches and fetched if missing, unless MODEL.BACKBONE.PRETRAINED is False.
 
@@ -50,7 +52,7 @@ def build_network(
     model = build_aiatrack(cfg)
     if init_from is not None:
         load_weights(model, init_from)
-        logger.info("fine-tuning: all weights from %s", init_from)
+        logger.info("all weights from %s", init_from)
     elif cfg.MODEL.BACKBONE.PRETRAINED or backbone_weights is not None:
         if distributed.is_main():  # the others receive them when the network is wrapped
             body = model.get_submodule("backbone.0.body")
@@ -69,23 +71,62 @@ def build_network(
 def recipe_samplers(cfg: EasyDict) -> tuple[Sampler, Sampler | None]:
     """Open the data sets of a recipe: its training sets and its held-out ones, if it names any.
 
+    A sequence that is trained on is left out of validation.
+
     Raises:
         ValueError, FileNotFoundError, DatasetError: see `build_dataset` and `TrackingSampler`.
     """
-    train_sampler = _split_sampler(cfg, "TRAIN")
-    return train_sampler, _split_sampler(cfg, "VAL") if cfg.DATA.VAL.DATASETS_NAME else None
+    train = _open_split(cfg, "TRAIN")
+    val = [part for part in _open_split(cfg, "VAL") if _hold_out(part.dataset, train)]
+    if cfg.DATA.VAL.DATASETS_NAME and not val:
+        logger.warning("no validation: all sequences of DATA.VAL.DATASETS_NAME are trained on")
+    return _sampler(cfg, train), _sampler(cfg, val) if val else None
 
 
-def _split_sampler(cfg: EasyDict, split: str) -> TrackingSampler:
-    """Sampler of DATA.TRAIN or DATA.VAL; sets of ratio 0 are not opened."""
+class _Part(NamedTuple):
+    """A data set of a split, and how often it is drawn, in proportion."""
+
+    dataset: BaseDataset | SyntheticClips
+    ratio: float
+
+
+def _sampler(cfg: EasyDict, parts: list[_Part]) -> TrackingSampler:
+    datasets, ratios = [part.dataset for part in parts], [part.ratio for part in parts]
+    return TrackingSampler(datasets, ratios, read_search_config(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL)
+
+
+def _hold_out(dataset: BaseDataset | SyntheticClips, train: list[_Part]) -> bool:
+    """Leave out of a validation set what is trained on; returns whether anything is left."""
+    if isinstance(dataset, SyntheticClips):  # clips of other seeds and photographs
+        return True
+    trained = {
+        part.dataset.sequence_name(i)
+        for part in train
+        if isinstance(part.dataset, BaseDataset) and part.dataset.store.root == dataset.store.root
+        for i in range(len(part.dataset))
+    }
+    if count := dataset.leave_out(trained):
+        logger.warning(
+            "%s: %d of %d sequences are trained on, and left out of validation",
+            dataset.name,
+            count,
+            len(dataset),
+        )
+    return count < len(dataset)
+
+
+def _open_split(cfg: EasyDict, split: str) -> list[_Part]:
+    """Data sets of DATA.TRAIN or DATA.VAL; those of ratio 0 are not opened."""
     names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
     if len(names) != len(ratios):
         raise ValueError(
             f"DATA.{split}.DATASETS_RATIO {list(ratios)} needs a number for each of {list(names)}"
         )
-    datasets = [build_dataset(n, find_data) for n, r in zip(names, ratios, strict=True) if r]
-    ratios = [ratio for ratio in ratios if ratio]
-    return TrackingSampler(datasets, ratios, read_search_config(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL)
+    return [
+        _Part(build_dataset(name, find_data), ratio)
+        for name, ratio in zip(names, ratios, strict=True)
+        if ratio
+    ]
 
 
 def build_loaders(
@@ -110,7 +151,7 @@ def build_loaders(
     batch_size, epoch_length = cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH
     train_loader = loader(train_sampler, settings.seed, epoch_length, batch_size)
     if val_sampler is None:
-        logger.info("no validation: DATA.VAL.DATASETS_NAME is empty")
+        logger.info("no validation: no held-out data")
         return train_loader, None
     epoch_length = cfg.DATA.VAL.SAMPLE_PER_EPOCH
     batch_size = max(1, min(batch_size, epoch_length // distributed.world_size()))

@@ -16,17 +16,57 @@ def build_optimizer(model: nn.Module, cfg: EasyDict, *, fused: bool = False) -> 
     Args:
         fused: one kernel for all parameters; its last bits differ.
     """
-    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups[name.startswith("backbone.")].append(parameter)
-    rates = learning_rates(cfg, epoch=1)
+    groups, rates = trained_parameters(model), learning_rates(cfg, epoch=1)
     return torch.optim.AdamW(
-        [{"params": groups[i], "lr": rate} for i, rate in zip((False, True), rates, strict=True)],
+        [{"params": list(g.values()), "lr": r} for g, r in zip(groups, rates, strict=True)],
         lr=cfg.TRAIN.LR,
         weight_decay=cfg.TRAIN.WEIGHT_DECAY,
         fused=fused or None,  # None leaves the choice among the other kinds to PyTorch
     )
+
+
+def trained_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], ...]:
+    """The optimizer's groups, the rest and the backbone: parameters by name, in its order.
+
+    The order is that of the reference's optimizer: a saved state is a list without names.
+    """
+    groups: tuple[dict[str, nn.Parameter], ...] = ({}, {})
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[name.startswith("backbone.")][name] = parameter
+    return groups
+
+
+def restore_moments(optimizer: torch.optim.Optimizer, model: nn.Module, saved: dict) -> int:
+    """Take over the moments of a saved optimizer; rates and decay stay those of the recipe.
+
+    Args:
+        saved: its state dict, of this project or of the reference's code.
+
+    Returns:
+        For how many parameters there are moments.
+
+    Raises:
+        ValueError: it is of other parameters; names the first that does not fit.
+    """
+    groups = trained_parameters(model)
+    sizes = [len(group["params"]) for group in saved["param_groups"]]
+    if sizes != [len(group) for group in groups]:
+        raise ValueError(
+            f"its optimizer has groups of {sizes} parameters, this one of "
+            f"{[len(group) for group in groups]}"
+        )
+    parameters = {name: p for group in groups for name, p in group.items()}
+    for number, (name, parameter) in enumerate(parameters.items()):
+        for key, value in saved["state"].get(number, {}).items():
+            if key != "step" and value.shape != parameter.shape:
+                raise ValueError(
+                    f"its optimizer keeps {key} of {tuple(value.shape)} for {name}, which has "
+                    f"{tuple(parameter.shape)}: its parameters are in another order"
+                )
+    current = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": saved["state"], "param_groups": current})
+    return len(saved["state"])
 
 
 def learning_rates(cfg: EasyDict, epoch: int) -> list[float]:

@@ -66,7 +66,8 @@ def train(
     if device.type == "cpu":
         _share_cores(cfg.TRAIN.NUM_WORKER)
     torch.manual_seed(settings.seed)
-    model = build_network(cfg, settings.init_from, settings.backbone_weights).to(device)
+    start = settings.continue_from or settings.init_from
+    model = build_network(cfg, start, settings.backbone_weights).to(device)
     _log_plan(cfg, settings, model, device)
     train_loader, val_loader = build_loaders(cfg, settings, device, build_samplers)
     actor, optimizer = build_actor_and_optimizer(model, cfg, settings, device)

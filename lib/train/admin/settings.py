@@ -40,6 +40,7 @@ class Settings:
     seed: int = 42
     keep: int = 3  # newest checkpoints kept, beside every 100th
     init_from: Path | None = None
+    continue_from: Path | None = None  # a released checkpoint: weights, moments and epoch
     backbone_weights: Path | None = None
 
     def __post_init__(self) -> None:
@@ -52,6 +53,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < minimum:
                 raise ValueError(f"{name} must be at least {minimum}; given: {value}")
+        if self.init_from and self.continue_from:
+            raise ValueError("init_from and continue_from are two starts; give one of them")
         for name, allowed in (("precision", PRECISIONS), ("device", DEVICES)):
             if (value := getattr(self, name)) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}; given: {value!r}")

@@ -162,8 +162,8 @@ def draw_causal_frames(
 
     The later reference, the base, is drawn first: any visible frame but the first and the last of
     the video. The earlier one is at most `max_gap` frames before it, the search frame less than
-    `max_gap` after it. Where one of them is missing, the gap grows by GAP_STEP and the base frame is
-    drawn anew.
+    `max_gap` after it. Where one of them is missing, the gap grows by GAP_STEP, and the base
+    frame is drawn anew.
 
     Args:
         visible: (T,) bool, True for three frames or more.

@@ -17,7 +17,15 @@ from lib.train.dataset.splits import got10k_names, read_split, trackingnet_names
 from lib.train.dataset.synthetic import HARD, IN_PLACE, SyntheticClips
 from lib.utils.paths import DataPath
 
-__all__ = ["DATASETS", "SETTINGS", "SYNTHETIC", "BaseDataset", "DatasetError", "build_dataset"]
+__all__ = [
+    "DATASETS",
+    "SETTINGS",
+    "SYNTHETIC",
+    "BaseDataset",
+    "DatasetError",
+    "SyntheticClips",
+    "build_dataset",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +91,20 @@ SYNTHETIC: dict[str, SyntheticEntry] = {
     "SYNTHETIC_PROCEDURAL": SyntheticEntry("train", seed=3, procedural=True),
     "SYNTHETIC_PROCEDURAL_VAL": SyntheticEntry("val", seed=4, procedural=True),
 }
+# Other spellings: of the released recipes, of STARK's, and of earlier versions of this project.
+ALIASES = {
+    "GOT10K_vot_train": "GOT10K_vottrain",
+    "GOT10K_train": "GOT10K_train_full",
+    "GOT10K_vot_val": "GOT10K_votval",
+    "GOT10K_official_val": "GOT10K_val",
+    "COMPOSED": "SYNTHETIC",
+    "COMPOSED_VAL": "SYNTHETIC_VAL",
+    "COMPOSED_IN_PLACE": "SYNTHETIC_IN_PLACE",
+    "COMPOSED_PARTS": "SYNTHETIC_PARTS",
+    "COMPOSED_MADE_UP": "SYNTHETIC_PROCEDURAL",
+    "COMPOSED_MADE_UP_VAL": "SYNTHETIC_PROCEDURAL_VAL",
+}
+
 # Which path each name is read from; the missing ones need none.
 SETTINGS = {name: entry.setting for name, entry in DATASETS.items()} | {
     name: "photographs" for name, entry in SYNTHETIC.items() if not entry.procedural
@@ -93,7 +115,7 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
     """Open a data set by its name in a recipe. Missing demo data are made.
 
     Args:
-        name: a key of DATASETS or SYNTHETIC.
+        name: a key of DATASETS, SYNTHETIC or ALIASES.
         find: gives the path for a setting, such as `lib.train.admin.environment.find_data`.
 
     Raises:
@@ -101,6 +123,7 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
         FileNotFoundError: the data, or a part of them, are not where the settings say.
         DatasetError: annotations and frames do not fit together.
     """
+    name = ALIASES.get(name, name)
     if name in SYNTHETIC:
         return _build_synthetic(name, find)
     if name not in DATASETS:

@@ -7,7 +7,7 @@ know boxes and the store that they read from, nothing of sampling.
 
 import abc
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -71,6 +71,12 @@ class BaseDataset(abc.ABC):
         """Name of a sequence."""
         name = self._index.names[sequence]
         return name.decode() if isinstance(name, bytes) else str(name)
+
+    def leave_out(self, names: Collection[str]) -> int:
+        """Let no frame of the named sequences count as visible; returns how many there are."""
+        found = [i for i in range(len(self)) if self.sequence_name(i) in names]
+        self.visible_counts[found] = 0
+        return len(found)
 
     def boxes(self, sequence: int) -> np.ndarray:
         """Boxes of a sequence, (T, 4) float64 xywh in pixels of the image."""

@@ -21,8 +21,13 @@ from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.data.loader import Loader
-from lib.train.optimizer import set_learning_rates
-from lib.train.trainers.checkpoints import CheckpointFolder, check_resumable, to_builtins
+from lib.train.optimizer import restore_moments, set_learning_rates
+from lib.train.trainers.checkpoints import (
+    CheckpointFolder,
+    check_resumable,
+    read_released,
+    to_builtins,
+)
 from lib.utils.checkpoint import CheckpointError
 from lib.utils.stopping import Stopped, StopRequest
 
@@ -109,14 +114,23 @@ class BaseTrainer(abc.ABC):
             self.history = contents["history"]
             return
         self.parts.model.load_state_dict(contents["net"])
-        self._restore_optimizer(path, contents["optimizer"])
+        try:
+            moments = restore_moments(self.parts.optimizer, self.parts.model, contents["optimizer"])
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}; --init-from takes its weights alone") from None
         if contents["scaler"]:
             self.scaler.load_state_dict(contents["scaler"])
         self.batches_done = contents["batches_done"]
         self.stats = Stats(contents["stats"]["under way"])
         self.history = contents["stats"]["history"]
         within = f" and {self.batches_done} batches" if self.batches_done else ""
-        logger.info("resuming after epoch %d%s from %s", self.epoch, within, path)
+        logger.info(
+            "resuming after epoch %d%s from %s: weights, and moments of %d parameters",
+            self.epoch,
+            within,
+            path,
+            moments,
+        )
 
     def check_stop(self) -> None:
         """Save and leave if any process was told to stop; every process must call this.
@@ -134,6 +148,9 @@ class BaseTrainer(abc.ABC):
     def _find_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
         """Main process: the checkpoint to go on from, checked; of a finished run its history."""
         newest = self.folder.newest()
+        source = self.settings.continue_from
+        if source is not None and (newest is None or "batches_done" not in newest[1]):
+            return source, read_released(source, self.cfg.TRAIN.EPOCH)
         if newest is None:
             logger.info("no checkpoint in %s: starting at epoch 1", self.folder.folder)
             return None
@@ -166,16 +183,6 @@ class BaseTrainer(abc.ABC):
                 f"is {now}. Keep the product of processes, --batch-size and --accumulate, or move "
                 f"that file away to go on from the epoch before"
             )
-
-    def _restore_optimizer(self, path: Path, saved: dict[str, Any]) -> None:
-        """Take over the moments; rates and decay stay those of the recipe."""
-        groups = self.parts.optimizer.state_dict()["param_groups"]
-        sizes = [[len(group["params"]) for group in g] for g in (saved["param_groups"], groups)]
-        if sizes[0] != sizes[1]:
-            raise CheckpointError(
-                f"{path}: its optimizer has groups of {sizes[0]} parameters, this one of {sizes[1]}"
-            )
-        self.parts.optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
 
     def _contents(self) -> dict[str, Any]:
         """What is saved: the released format, and what resuming needs."""

@@ -104,6 +104,34 @@ class CheckpointFolder:
             self.written.remove(epoch)
 
 
+def read_released(path: Path, last_epoch: int) -> dict[str, Any]:
+    """Read a released checkpoint as one to go on from: its weights, moments and epoch.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: it lacks one of these, or is of the last epoch already.
+    """
+    contents = read_checkpoint(path)
+    optimizer, epoch = contents.get("optimizer"), contents.get("epoch")
+    if not isinstance(optimizer, dict) or not optimizer.get("state") or not isinstance(epoch, int):
+        raise CheckpointError(
+            f"{path}: has no optimizer state and epoch to continue from; --init-from takes its "
+            f"weights alone"
+        )
+    if epoch >= last_epoch:
+        raise CheckpointError(
+            f"{path}: is of epoch {epoch}, and TRAIN.EPOCH is {last_epoch}; raise --epochs"
+        )
+    return {
+        "epoch": epoch,
+        "net": contents["net"],
+        "optimizer": optimizer,
+        "scaler": {},
+        "batches_done": 0,
+        "stats": {"under way": {}, "history": {}},
+    }
+
+
 def _epoch_of(path: Path) -> int:
     """Number in the name of a whole epoch's checkpoint."""
     return int(path.name.removeprefix("AIATRACK_ep").split(".")[0])

@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from lib.config.aiatrack.config import load_config
+from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.weights import released_contents
 from lib.train.admin.settings import Settings
+from lib.train.optimizer import build_optimizer, trained_parameters
 from lib.train.run_training import train
 from lib.train.trainers.checkpoints import INTERRUPTED, CheckpointFolder
-from lib.utils.checkpoint import CheckpointError, read_checkpoint
+from lib.utils.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from tests.train.tiny import tiny_samplers, write_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -234,6 +239,92 @@ def test_fine_tuning_starts_from_given_weights(tmp_path):
     after = read_checkpoint(checkpoint(tmp_path / "tuned", 1))["net"]
     names = [name for name in before if name.endswith("weight")]
     assert_same({n: after[n] for n in names}, {n: before[n] for n in names})
+
+
+def released(folder, recipe, epoch=5):
+    """A checkpoint of the released format with made-up moments."""
+    model = build_aiatrack(load_config(recipe))
+    optimizer = build_optimizer(model, load_config(recipe))
+    generator = torch.Generator().manual_seed(3)
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            optimizer.state[p] = {
+                "step": torch.tensor(40.0),
+                "exp_avg": torch.randn(p.shape, generator=generator) * 0.01,
+                "exp_avg_sq": torch.rand(p.shape, generator=generator) * 0.01,
+            }
+    contents = {**released_contents(model, epoch), "optimizer": optimizer.state_dict()}
+    save_checkpoint(folder / "RELEASED.pth.tar", contents)
+    return folder / "RELEASED.pth.tar", contents
+
+
+def adamw_by_hand(weight, gradient, state, rate, decay):
+    """One step of AdamW: Loshchilov and Hutter 2019, algorithm 2, betas 0.9 and 0.999."""
+    step = state["step"].item() + 1
+    mean = 0.9 * state["exp_avg"] + 0.1 * gradient
+    square = 0.999 * state["exp_avg_sq"] + 0.001 * gradient**2
+    ratio = (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
+    return weight * (1 - rate * decay) - rate * ratio
+
+
+def test_continues_from_released_weights_and_moments(tmp_path, caplog):
+    """Epoch 6 of 6 in one update; the same update by hand, from its gradients."""
+    caplog.set_level("INFO")
+    recipe = write_recipe(tmp_path, "TRAIN", EPOCH=6, BATCH_SIZE=8, LR_DROP_EPOCH=4)
+    path, contents = released(tmp_path, recipe)
+    gradients = {}
+
+    def note(optimizer, *_):
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients.update({i: p.grad.clone() for i, p in enumerate(parameters)})
+
+    hook = register_optimizer_step_pre_hook(note)
+    run_tiny(tmp_path / "run", recipe, continue_from=path)
+    hook.remove()
+    assert "resuming after epoch 5" in caplog.text and f"{len(gradients)} parameters" in caplog.text
+    saved = read_checkpoint(checkpoint(tmp_path / "run", 6))
+    cfg = load_config(recipe)
+    model = build_aiatrack(cfg)
+    names = [name for group in trained_parameters(model) for name in group]
+    for number, name in enumerate(names):
+        expected = adamw_by_hand(
+            contents["net"][name],
+            gradients[number],
+            contents["optimizer"]["state"][number],
+            rate=cfg.TRAIN.LR * cfg.TRAIN.SCHEDULER.DECAY_RATE,
+            decay=cfg.TRAIN.WEIGHT_DECAY,
+        )
+        torch.testing.assert_close(saved["net"][name], expected, rtol=1e-5, atol=1e-7, msg=name)
+
+
+def test_a_continued_training_resumes_from_its_own_checkpoint(tmp_path, caplog):
+    caplog.set_level("INFO")
+    recipe = write_recipe(tmp_path, "TRAIN", EPOCH=7)
+    path, _ = released(tmp_path, recipe)
+    run_tiny(tmp_path / "run", recipe, continue_from=path, until=6)
+    caplog.clear()
+    run_tiny(tmp_path / "run", recipe, continue_from=path)
+    assert "resuming after epoch 6" in caplog.text and checkpoint(tmp_path / "run", 7).is_file()
+
+
+def test_what_cannot_be_continued_from(tmp_path):
+    recipe = write_recipe(tmp_path, "TRAIN", EPOCH=6)
+    path, contents = released(tmp_path, recipe)
+    state = contents["optimizer"]["state"]
+    cases = {
+        r"of \(.*\) for .*parameters are in another order": {
+            "optimizer": contents["optimizer"] | {"state": {**state, 0: state[len(state) - 1]}}
+        },
+        "has groups of": {"optimizer": {"state": state, "param_groups": [{"params": [0]}]}},
+        "has no optimizer state and epoch": {"optimizer": {}},
+        "is of epoch 6, and TRAIN.EPOCH is 6; raise --epochs": {"epoch": 6},
+    }
+    for message, change in cases.items():
+        save_checkpoint(path, {**contents, **change})
+        with pytest.raises(CheckpointError, match=message):
+            run_tiny(tmp_path / "run", recipe, continue_from=path)
+    with pytest.raises(ValueError, match="give one of them"):
+        Settings(config=str(recipe), init_from=path, continue_from=path)
 
 
 def test_format_is_the_released_one_in_plain_types(tmp_path):
