@@ -114,25 +114,50 @@ def test_stop_signal_to_the_launcher_saves(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_machines_meet(tmp_path):
-    """Two launchers on this machine, one process each."""
+def start_machines(folders, *options):
+    """Start a launcher with one process on each of two "machines", both this one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    common = ("--mode", "multiple", "--nproc", "1", "--nnodes", "2")
-    endpoint = ("--rdzv-endpoint", f"127.0.0.1:{port}")
-    folders = [tmp_path / "a", tmp_path / "b"]
-    for folder in folders:
+    common = ("--mode", "multiple", "--nproc", "1", "--nnodes", "2", *options)
+    processes = []
+    for rank, folder in enumerate(folders):
         folder.mkdir()
-    processes = [
-        start("run_tiny", folder, *common, *endpoint, "--node-rank", str(rank))
-        for rank, folder in enumerate(folders)
-    ]
-    for process in processes:
+        endpoint = ("--rdzv-endpoint", f"127.0.0.1:{port}", "--node-rank", str(rank))
+        processes.append(start("run_tiny", folder, *common, *endpoint))
+    return processes
+
+
+def test_two_machines_compute_what_one_with_two_processes_does(tmp_path):
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for process in start_machines(folders):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-    assert read_checkpoint(saved(folders[0]))["settings"]["processes"] == 2
-    assert not saved(folders[1]).exists()
+    (tmp_path / "one").mkdir()
+    process = start("run_tiny", tmp_path / "one", "--mode", "multiple", "--nproc", "2")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    two, one = (read_checkpoint(saved(folder)) for folder in (folders[0], tmp_path / "one"))
+    assert two["settings"]["processes"] == 2 and not saved(folders[1]).exists()
+    assert two["stats"]["history"] == one["stats"]["history"]  # losses, to the bit
+    for name, value in one["net"].items():
+        assert torch.equal(value, two["net"][name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_machine_that_dies_ends_the_other_within_a_minute(killed, tmp_path):
+    processes = start_machines([tmp_path / "a", tmp_path / "b"], "--samples", "4000")
+    log = tmp_path / "a" / "logs" / "aiatrack-tiny.log"
+    end = time.monotonic() + 90
+    while not (log.exists() and "epoch 1 [4/" in log.read_text()):
+        assert all(process.poll() is None for process in processes) and time.monotonic() < end
+        time.sleep(0.05)
+    processes[killed].kill()
+    processes[killed].communicate(timeout=60)
+    other = processes[1 - killed]
+    _, errors = other.communicate(timeout=60)
+    assert other.returncode == 1, errors
 
 
 @pytest.mark.parametrize(
