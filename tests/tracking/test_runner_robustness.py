@@ -7,6 +7,7 @@ test writes the image.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -331,3 +332,25 @@ def test_torchrun_with_a_failure_in_one_process(run, held: HeldFrame, tmp_path: 
     status, out, err = finish(process)
     assert status == 1 and "1 without a result: b" in out and "0002.jpg" in err
     assert "2 sequences tracked" in out and counted(tmp_path) == {"a", "c"}
+
+
+def test_two_machines_share_the_sequences(expected: dict, run, tmp_path: Path) -> None:
+    """Two launchers that meet over the network, one process each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = ("--nnodes", "2", "--nproc_per_node", "1", "--master_addr", "127.0.0.1")
+    processes = [
+        run(
+            launcher=("-m", "torch.distributed.run", *meeting, "--master_port", port)
+            + ("--node_rank", rank)
+        )
+        for rank in ("0", "1")
+    ]
+    tracked = []
+    for process in processes:
+        status, out, err = finish(process)
+        assert status == 0, err
+        tracked.append(out)
+    assert "2 sequences tracked" in tracked[0] and "1 sequences tracked" in tracked[1]
+    assert boxes(tmp_path) == expected

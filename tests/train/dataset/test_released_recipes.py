@@ -37,7 +37,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Small sets in all four layouts, and tables that name their sequences."""
     root, tables = tmp_path / "data", tmp_path / "tables"
     write_lasot(root / "LaSOT", {"cat-1": make_clip(24, 1), "cat-2": make_clip(24, 2)})
-    write_got10k(root / "GOT10k", {name: make_clip(24, 3) for name in GOT_NAMES})
+    write_got10k(root / "GOT10k", [(name, make_clip(24, 3)) for name in GOT_NAMES])
     write_coco(root / "COCO", {"cat": make_clip(4, 4)})
     for number in range(12):
         clip = {f"id{number}": make_clip(160, number)}
@@ -85,7 +85,7 @@ def test_what_is_trained_on_is_left_out_of_validation(
 
 
 def test_got10k_validates_on_its_official_split(data: Path, tmp_path: Path) -> None:
-    write_got10k(data / "GOT10k", {"GOT-10k_Val_000001": make_clip(24, 9)}, split="val")
+    write_got10k(data / "GOT10k", [("GOT-10k_Val_000001", make_clip(24, 9))], split="val")
     official = recipe(tmp_path, GOT_ONLY.replace("VALIDATION", "GOT10K_official_val"))
     _, val = recipe_samplers(load_config(official))
     assert "GOT-10k_Val_000001" in val.draw(np.random.default_rng(0)).source
