@@ -340,13 +340,8 @@ def test_two_machines_share_the_sequences(expected: dict, run, tmp_path: Path) -
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     meeting = ("--nnodes", "2", "--nproc_per_node", "1", "--master_addr", "127.0.0.1")
-    processes = [
-        run(
-            launcher=("-m", "torch.distributed.run", *meeting, "--master_port", port)
-            + ("--node_rank", rank)
-        )
-        for rank in ("0", "1")
-    ]
+    launcher = ("-m", "torch.distributed.run", *meeting, "--master_port", port, "--node_rank")
+    processes = [run(launcher=(*launcher, rank)) for rank in ("0", "1")]
     tracked = []
     for process in processes:
         status, out, err = finish(process)
