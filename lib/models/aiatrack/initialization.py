@@ -28,6 +28,6 @@ def init_iou_head(head: nn.Module) -> None:
             nn.init.kaiming_normal_(module.weight, mode="fan_in")
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             nn.init.uniform_(module.weight)
-        else:
-            continue
-        nn.init.zeros_(module.bias)
+    for name, parameter in head.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)

@@ -11,7 +11,7 @@ from lib.config.aiatrack.config import load_config
 from lib.synthetic.layouts import write_got10k
 from lib.train.build import recipe_samplers
 from lib.train.dataset import ALIASES, DATASETS, SYNTHETIC, splits
-from tests.train.made import make_clip
+from tests.train.clips import make_clip
 
 BASELINE = """
 DATA:
