@@ -100,10 +100,10 @@ def _hold_out(dataset: BaseDataset | SyntheticClips, train: list[_Part]) -> bool
     if isinstance(dataset, SyntheticClips):  # clips of other seeds and photographs
         return True
     trained = {
-        part.dataset.sequence_name(i)
+        path
         for part in train
         if isinstance(part.dataset, BaseDataset) and part.dataset.store.root == dataset.store.root
-        for i in range(len(part.dataset))
+        for path in part.dataset.first_frames
     }
     if count := dataset.leave_out(trained):
         logger.warning(

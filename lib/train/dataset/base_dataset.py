@@ -72,9 +72,14 @@ class BaseDataset(abc.ABC):
         name = self._index.names[sequence]
         return name.decode() if isinstance(name, bytes) else str(name)
 
-    def leave_out(self, names: Collection[str]) -> int:
-        """Let no frame of the named sequences count as visible; returns how many there are."""
-        found = [i for i in range(len(self)) if self.sequence_name(i) in names]
+    @property
+    def first_frames(self) -> list[str]:
+        """Path of each sequence's first frame in the store: it tells sequences apart."""
+        return [self.frame_path(sequence, 0) for sequence in range(len(self))]
+
+    def leave_out(self, first_frames: Collection[str]) -> int:
+        """Let no frame of these sequences count as visible; returns how many there are."""
+        found = [i for i, path in enumerate(self.first_frames) if path in first_frames]
         self.visible_counts[found] = 0
         return len(found)
 

@@ -91,6 +91,17 @@ def test_got10k_validates_on_its_official_split(data: Path, tmp_path: Path) -> N
     assert "GOT-10k_Val_000001" in val.draw(np.random.default_rng(0)).source
 
 
+def test_sequences_of_one_name_in_two_splits_are_not_the_same(data: Path, tmp_path: Path) -> None:
+    """The demo clips of training and validation bear the same names in two folders."""
+    clips = [("Demo_000001", make_clip(24, 5)), ("Demo_000002", make_clip(24, 6))]
+    for split in ("train", "val"):
+        write_got10k(data / "demo", clips, split=split)
+    sets = GOT_ONLY.replace("GOT10K_train", "DEMO").replace("VALIDATION", "DEMO_VAL")
+    _, val = recipe_samplers(load_config(recipe(tmp_path, sets)))
+    drawn = {val.draw(np.random.default_rng(seed)).source.split()[1] for seed in range(20)}
+    assert drawn == {"Demo_000001", "Demo_000002"}
+
+
 def test_other_spellings_name_data_sets_there_are() -> None:
     assert set(ALIASES.values()) <= DATASETS.keys() | SYNTHETIC.keys()
     assert not ALIASES.keys() & (DATASETS.keys() | SYNTHETIC.keys())
