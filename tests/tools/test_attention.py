@@ -88,7 +88,7 @@ def test_maps_are_the_formulas(tracker: AiATrackTracker) -> None:
         cell = (1, 3)
         for (name, attention), references in zip(attentions.items(), (1, 1, 2), strict=True):
             maps = recorder.maps(name, cell)
-            given = recorder._inputs[name]
+            given = recorder._inputs[attention]
             expected = by_hand(attention, *given, token=3 * 4 + 1)
             for found, wanted in zip(maps, expected, strict=True):
                 assert found.shape == (2, references, 4, 4)
@@ -107,7 +107,7 @@ def test_the_map_after_is_what_the_network_used(tracker: AiATrackTracker) -> Non
         list(attention_views(tracker, recorder, FRAMES, seeded_box(0)))
         for name, attention in attentions.items():
             after = torch.from_numpy(recorder.maps(name, (2, 0)).after).flatten(1)  # (h, R*N)
-            value = recorder._inputs[name][1].value[0]  # (h, R*N, d)
+            value = recorder._inputs[attention][1].value[0]  # (h, R*N, d)
             mixed = (after[:, None] @ value).flatten()
             with torch.inference_mode():
                 torch.testing.assert_close(attention.out_proj(mixed), outputs[name][0, 2])

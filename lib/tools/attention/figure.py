@@ -1,8 +1,7 @@
-"""Draw what a cell attends to: one row per reference, with each head's map before and after the
-inner attention beside each other.
+"""Draw what a cell attends to: a row per reference, each head's map before and after the inner
+attention. Neighbour: maps.py computes the maps.
 
-Source: the paper's figure of correlation maps. Matplotlib's objects without `pyplot`, so that
-neither a screen nor global state is needed. Neighbour: maps.py computes the maps.
+Source: the paper's figure of correlation maps. Without `pyplot`, which may need a screen.
 """
 
 import numpy as np
@@ -80,9 +79,8 @@ def _draw_map(axis: Axes, window: np.ndarray, weights: np.ndarray) -> None:
     peak, share = float(weights.max()), float(weights.sum())
     extent = (-0.5, size - 0.5, size - 0.5, -0.5)
     relative = weights / max(peak, np.finfo(np.float32).tiny)
-    axis.imshow(
-        relative, COLOUR_MAP, vmin=0, vmax=1, alpha=MAX_OPACITY * relative**0.5, extent=extent
-    )
+    opacity = MAX_OPACITY * relative**0.5
+    axis.imshow(relative, COLOUR_MAP, vmin=0, vmax=1, alpha=opacity, extent=extent)
     text = f"max {peak:.1%}" + (f", sum {share:.0%}" if share < 0.995 else "")
     written = axis.text(0.03, 0.04, text, color="white", fontsize=7.5, transform=axis.transAxes)
     written.set_path_effects([withStroke(linewidth=2, foreground="black")])
@@ -96,7 +94,6 @@ def _mark_cell(axis: Axes, view: AttentionView, cells: int) -> None:
     corner = (x - side / 2, y - side / 2)
     axis.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=QUERY_COLOUR, linewidth=1))
     for draw, along, across in ((axis.hlines, x, y), (axis.vlines, y, x)):
-        draw(across, -0.5, max(-0.5, along - 2 * side), color=QUERY_COLOUR, linewidth=0.5)
-        draw(
-            across, min(along + 2 * side, size - 0.5), size - 0.5, color=QUERY_COLOUR, linewidth=0.5
-        )
+        starts = [-0.5, min(along + 2 * side, size - 0.5)]
+        ends = [max(-0.5, along - 2 * side), size - 0.5]
+        draw([across] * 2, starts, ends, color=QUERY_COLOUR, linewidth=0.5)

@@ -57,49 +57,42 @@ class AttentionRecorder:
     """Notes what attentions are called with, while it is entered."""
 
     def __init__(self, attentions: dict[str, AiAAttention]) -> None:
-        """Name the attentions to watch."""
         self.attentions = attentions
-        self._inputs: dict[str, tuple[Tensor, KeyValue, Tensor]] = {}
+        self._inputs: dict[nn.Module, tuple[Tensor, KeyValue, Tensor]] = {}
         self._hooks: list[RemovableHandle] = []
 
     def __enter__(self) -> "AttentionRecorder":
-        for name, attention in self.attentions.items():
-
-            def note(_: nn.Module, inputs: tuple, name: str = name) -> None:
-                self._inputs[name] = inputs
-
-            self._hooks.append(attention.register_forward_pre_hook(note))
+        watched = self.attentions.values()
+        self._hooks = [attention.register_forward_pre_hook(self._note) for attention in watched]
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the network as it was."""
         for hook in self._hooks:
             hook.remove()
+
+    def _note(self, attention: nn.Module, inputs: tuple) -> None:
+        self._inputs[attention] = inputs
 
     @torch.inference_mode()
     def maps(self, name: str, cell: tuple[int, int]) -> Maps:
         """Compute the maps of one cell (column, row) from the last call of an attention."""
         attention = self.attentions[name]
-        query, memory, inner_pos = self._inputs[name]
+        query, memory, inner_pos = self._inputs[attention]
         correlation = attention.correlate(query, memory)
         side = round(attention.tokens**0.5)
-        token = cell[1] * side + cell[0]
 
         def weights(columns: Tensor) -> np.ndarray:
-            column = columns[0, :, :, token].softmax(-1)  # (h, R*N)
+            column = columns[0, :, :, cell[1] * side + cell[0]].softmax(-1)  # (h, R*N)
             return column.unflatten(-1, (-1, side, side)).cpu().numpy()
 
         return Maps(weights(correlation), weights(attention.refine(correlation, inner_pos)))
 
 
 def watched_attentions(model: AiATrack, layer: int | None = None) -> dict[str, AiAAttention]:
-    """Choose one encoder layer's self-attention, and the decoder's two.
+    """Choose an encoder layer's self-attention, and the decoder's two, of a network as trained.
 
     Args:
-        model: as trained, not optimized. layer: of the encoder, from 1; None: the last.
-
-    Raises:
-        ValueError: no such layer.
+        layer: from 1; None: the last. ValueError where there is no such layer.
     """
     encoder, decoder = model.transformer.encoder, model.transformer.decoder
     layers = [m for m in encoder.layers if isinstance(m, EncoderLayer)]
@@ -107,15 +100,9 @@ def watched_attentions(model: AiATrack, layer: int | None = None) -> dict[str, A
     chosen = len(layers) if layer is None else layer
     if not 1 <= chosen <= len(layers):
         raise ValueError(f"the encoder has layers 1 to {len(layers)}; given: {layer}")
-    watched = {
-        f"self, layer {chosen}": layers[chosen - 1].self_attn,
-        "long-term": last.long_term_attn,
-        "short-term": last.short_term_attn,
-    }
-    return {
-        name if attention.inner_attn is not None else f"{name} (no AiA)": attention
-        for name, attention in watched.items()
-    }
+    watched = {f"self, layer {chosen}": layers[chosen - 1].self_attn}
+    watched |= {"long-term": last.long_term_attn, "short-term": last.short_term_attn}
+    return {name + " (no AiA)" * (a.inner_attn is None): a for name, a in watched.items()}
 
 
 def cell_of(crop: Crop, point: Sequence[float]) -> tuple[int, int]:
@@ -147,9 +134,7 @@ class WindowMemory:
 
     def __init__(self, memory: ReferenceMemory, first: FrameWindow) -> None:
         """memory: of a tracker that was just initialized on `first`."""
-        self._memory = memory
-        self._entries = [first]
-        self._recent = memory.recent
+        self._memory, self._recent, self._entries = memory, memory.recent, [first]
 
     def update(self, window: FrameWindow) -> None:
         """Keep the window of the frame just tracked, if the tracker has memorized that frame."""
@@ -173,17 +158,16 @@ def attention_views(
     point: Sequence[float] | None = None,
     since: int = 1,
 ) -> Iterator[AttentionView]:
-    """Track a target; yield a view of each frame but the first, in which no target is searched.
+    """Track a target; yield a view of each frame from `since` on.
 
     Args:
         tracker: of the network as trained, which `recorder` watches.
         box: x, y, w, h in the first frame, image pixels.
         point: x, y of the query in image pixels; None: the middle of the box found.
-        since: the first frame to view.
+        since: at least 1, as no target is searched in frame 0.
 
     Raises:
-        ValueError: a box that no tracker can start on; a point outside a search window, with the
-            frame.
+        ValueError: a box that no tracker can start on; a point outside a frame's search window.
     """
     for frame in frames:
         # Start on the first frame.
@@ -204,19 +188,13 @@ def attention_views(
             cell = cell_of(region.crop, point or _middle(box_xywh_image, region.crop))
         except ValueError as error:
             raise ValueError(f"frame {frame.number}: {error}") from error
-        rows: list[Row] = []
+        rows = []
         for name, windows in zip(recorder.attentions, ([window], [first], recent), strict=True):
-            rows += _rows(name, recorder.maps(name, cell), windows)
+            before, after = recorder.maps(name, cell)
+            for i, (t, image) in enumerate(windows):
+                rows.append(Row(f"{name}\nframe {t}", t, image, before[:, i], after[:, i]))
         box_xyxy_window = _in_window(box_xywh_image, region.crop)
         yield AttentionView(frame.number, box_xyxy_window, cell, window.image, rows)
-
-
-def _rows(name: str, maps: Maps, windows: list[FrameWindow]) -> list[Row]:
-    """One row per reference: its window, and its part of (h, R, H, W) maps."""
-    return [
-        Row(f"{name}\nframe {frame}", frame, image, maps.before[:, i], maps.after[:, i])
-        for i, (frame, image) in enumerate(windows)
-    ]
 
 
 def _middle(box_xywh_image: list[float], crop: Crop) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Where the time of loading goes, what a worker costs, and how fast a large set opens.
 
-Used by tracking/profile_model.py --data. Samples are drawn in this process on one core, as in one
-worker. Their time is that of the processor, which other programs disturb less than the clock's.
+Samples are drawn in this process on one core, as in one worker. Their time is that of the
+processor, which other programs disturb less than the clock's.
 """
 
 import time
@@ -56,11 +56,9 @@ class TimedDataset:
 def write_clips(root: Path, *, clips: int, length: int, height: int, width: int) -> None:
     """Write synthetic clips as GOT-10k's validation set."""
     options, textures = ClipOptions(length=length, height=height, width=width), ProceduralTextures()
-    composed = (
-        (f"clip{number}", render(plan_clip(np.random.default_rng(number), textures, options)))
-        for number in range(clips)
-    )
-    write_got10k(root, composed, split="val", quality=90)
+    plans = (plan_clip(np.random.default_rng(i), textures, options) for i in range(clips))
+    named = ((f"clip{i}", render(plan)) for i, plan in enumerate(plans))
+    write_got10k(root, named, split="val", quality=90)
 
 
 def profile_loading(
@@ -100,9 +98,8 @@ def profile_loading(
 
 def _time_worker(sampler: TrackingSampler, batch_size: int) -> list[float]:
     """Seconds until the first batch of two epochs arrives from one worker; the first starts it."""
-    loader = build_loader(
-        sampler, batch_size=batch_size, workers=1, seed=0, epoch_length=batch_size
-    )
+    size = batch_size
+    loader = build_loader(sampler, batch_size=size, workers=1, seed=0, epoch_length=size)
     seconds = []
     for epoch in range(2):
         loader.set_epoch(epoch)
@@ -119,7 +116,6 @@ class _WithoutFrames(TrackingNet):
     """TrackingNet's annotations alone: its frames would be millions of files."""
 
     def _find_frames(self, sequence: str, count: int) -> Sequence[str]:
-        """Find none, and check nothing."""
         return ()
 
 
@@ -135,10 +131,10 @@ def profile_opening(root: Path, sequences: int, length: int = 470) -> dict[str, 
         folder = root / f"TRAIN_{number % 12}" / "anno"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"id{number:06d}.txt").write_text(text)
-    report: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     for opening in ("first", "second"):
         start = time.perf_counter()
         store = FolderStore(root)
         dataset = _WithoutFrames("TRACKINGNET", store, trackingnet_names(store, range(12)))
-        report[opening] = time.perf_counter() - start
-    return {"sequences": len(dataset), "boxes": int(dataset.lengths.sum()), **report}
+        seconds[opening] = time.perf_counter() - start
+    return {"sequences": len(dataset), "boxes": int(dataset.lengths.sum()), **seconds}

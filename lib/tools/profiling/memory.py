@@ -32,10 +32,8 @@ def peak_rise(step: Callable[[], None], device: torch.device) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         step()
         return torch.cuda.max_memory_allocated(device) - before
-    if sys.platform == "linux":
-        give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
-        if give_back is not None:
-            give_back(0)
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc
+        libc.malloc_trim(0)
     done, sizes = threading.Event(), [resident_bytes()]
 
     def sample() -> None:

@@ -20,10 +20,9 @@ STAGES = ("crop", "backbone", "encoder", "decoder", "heads", "memory", "rest")
 
 
 class StageTimer:
-    """Times the stages of a tracker's frames by wrapping what they call."""
+    """Times the stages of a tracker's frames by wrapping what it and its network call."""
 
     def __init__(self, tracker: AiATrackTracker) -> None:
-        """Wrap a tracker and its network, which then belong to this timer."""
         self.tracker = tracker
         self.seconds: dict[str, array] = defaultdict(lambda: array("d"))
         self._frame: dict[str, float] = defaultdict(float)  # seconds of each stage of one frame
@@ -47,10 +46,9 @@ class StageTimer:
         self._wrap("memory", self.tracker.memory, "memorize")
 
     def frame(self, image: np.ndarray) -> float:
-        """Track a frame; returns its seconds and notes those of its stages.
+        """Track a frame; return its seconds and note those of its stages.
 
-        On a GPU the stages are measured on a frame of their own: to time one is to wait for it,
-        which the whole frame does not.
+        On a GPU the stages are measured on a frame of their own: to time one is to wait for it.
         """
         total = self._track(image)
         for stage in STAGES:
@@ -63,7 +61,6 @@ class StageTimer:
         return total
 
     def _track(self, image: np.ndarray) -> float:
-        """Track a frame and fill `_frame`; returns its seconds."""
         self._frame = defaultdict(float)
         synchronize(self.tracker.device)
         start = time.perf_counter()
@@ -72,6 +69,13 @@ class StageTimer:
         total = time.perf_counter() - start
         self._frame["rest"] = total - sum(self._frame.values())
         return total
+
+    def percentiles(self) -> dict[str, dict[str, float]]:
+        """Median and 95th percentile of each stage, milliseconds."""
+        return {
+            stage: {"p50": float(np.median(s)) * 1e3, "p95": float(np.percentile(s, 95)) * 1e3}
+            for stage, s in self.seconds.items()
+        }
 
     def operations(self, image: np.ndarray) -> dict[str, int]:
         """Floating-point operations of each stage of a frame."""
@@ -104,27 +108,19 @@ class StageTimer:
 
 def _uncounted_operators() -> dict[Any, Callable[..., int]]:
     """Operators that PyTorch's counter does not know -> their operations from their arguments."""
-    operators: dict[Any, Callable[..., int]] = {
-        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops
-    }
-    prepacked: dict[str, Callable[..., int]] = {
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    prepacked: dict[str, Callable[..., int]] = {  # see lib/models/aiatrack/fast/prepacked.py
         "_convolution_pointwise": _packed_convolution_flops,
         "_convolution_pointwise_": _adding_convolution_flops,
-        "_linear_pointwise": _packed_linear_flops,
+        "_linear_pointwise": lambda x, *_, out_shape: 2 * math.prod(x) * out_shape[-1],
     }
-    for name, count in prepacked.items():
-        if (operator := support.onednn(name)) is not None:
-            operators[operator] = count
-    return operators
-
-
-def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """Count the CPU's fused attention, from its arguments' shapes."""
-    return sdpa_flop_count(query, key, value)
+    known = {support.onednn(name): count for name, count in prepacked.items()}
+    known.pop(None, None)
+    return {attention: lambda q, k, v, *_, **__: sdpa_flop_count(q, k, v), **known}
 
 
 def _packed_convolution_flops(x: Any, second: Any, third: Any, *_: Any, out_shape: Any) -> int:
-    """Count a convolution of lib/models/aiatrack/fast/prepacked.py, from its arguments' shapes."""
+    """Count a convolution, from its arguments' shapes."""
     has_addend = third is not None and len(third) == 4  # input, addend, weight; or input, weight
     return conv_flop_count(x, third if has_addend else second, out_shape)
 
@@ -132,11 +128,6 @@ def _packed_convolution_flops(x: Any, second: Any, third: Any, *_: Any, out_shap
 def _adding_convolution_flops(_: Any, x: Any, weight: Any, *__: Any, out_shape: Any) -> int:
     """Count a convolution that overwrites its addend, the first argument."""
     return conv_flop_count(x, weight, out_shape)
-
-
-def _packed_linear_flops(x: Any, *_: Any, out_shape: Any) -> int:
-    """Count a linear layer of lib/models/aiatrack/fast/prepacked.py."""
-    return 2 * math.prod(x) * out_shape[-1]
 
 
 class MatrixProduct:
@@ -153,7 +144,7 @@ class MatrixProduct:
         self._seconds.clear()
 
     def seconds(self) -> float:
-        """Time that the operations take as one product."""
+        """Multiply once; the seconds that the operations would take."""
         synchronize(self._device)
         start = time.perf_counter()
         _ = self._a @ self._b

@@ -1,13 +1,12 @@
 """Where a frame's time goes: stages, operations, memory, beside the machine's own speed.
 
-Used by tracking/profile_model.py. Trackers that run the network in different modes take turns on
-the same frames in one process, and a plain matrix product of as many operations as those of the
-network as trained takes its turn with them, so that ratios hold on a noisy machine too.
+Trackers that run the network in different modes take turns on the same frames in one process with
+a matrix product of as many operations as the network as trained has, so that ratios hold on a noisy
+machine too.
 """
 
 import copy
 import statistics
-from array import array
 from collections import defaultdict
 from dataclasses import replace
 from typing import Any
@@ -46,11 +45,7 @@ MODES = {
 
 
 def parse_modes(text: str) -> dict[str, TrackerOptions]:
-    """Read names that are separated by commas.
-
-    Raises:
-        ValueError: a name that is not in MODES.
-    """
+    """Read names of MODES, separated by commas; ValueError for others."""
     names = text.split(",")
     if unknown := [name for name in names if name not in MODES]:
         raise ValueError(f"unknown modes {unknown}; there are {', '.join(MODES)}")
@@ -75,7 +70,7 @@ def profile_tracking(
         image_size: width and height of the video, pixels.
 
     Returns:
-        Plain values for JSON; times in milliseconds, operations in GFLOP, memory in bytes.
+        Plain values for JSON; memory in bytes.
 
     Raises:
         ValueError, RuntimeError: a mode that is not possible on the device.
@@ -93,12 +88,9 @@ def profile_tracking(
     timers = {}
     for name, mode in modes.items():
         network = prepare_network(copy.deepcopy(model), mode, params, device)
-        timers[name] = timer = StageTimer(AiATrackTracker(network, params, device))
-        timer.start(video[0], box_xywh)
-        for t in range(WARM_UP_FRAMES):
-            timer.tracker.track(video[t % len(video)])
+        timers[name] = _start_timer(AiATrackTracker(network, params, device), video, box_xywh)
         if not mode.compile and mode.precision != "int8":  # neither can be counted
-            operations[name] = timer.operations(video[0])
+            operations[name] = timers[name].operations(video[0])
     # Let them take turns.
     resident = resident_bytes()
     ratios = _take_turns(timers, product, video, frames)
@@ -112,16 +104,23 @@ def profile_tracking(
         "references": 1 + params.ensemble,
         "modes": list(modes),
         "GFLOP": {n: {k: v / 1e9 for k, v in o.items()} for n, o in operations.items()},
-        "milliseconds": {name: _summarize(timer.seconds) for name, timer in timers.items()},
-        "FPS": {n: 1 / statistics.median(t.seconds["frame"]) for n, t in timers.items()},
+        **_mode_figures(timers),
         "matrix product GFLOP/s": product.rate(),
         "median ratios": ratios,
-        "bytes per memorized frame": {
-            name: timer.tracker.memory.bytes_per_frame() for name, timer in timers.items()
-        },
         "resident memory": {"after warming up": resident, "at the end": resident_bytes()},
         "peak memory": peak_bytes(device),
     }
+
+
+def _start_timer(
+    tracker: AiATrackTracker, video: list[np.ndarray], box_xywh: list[float]
+) -> StageTimer:
+    """Start a tracker on a video and warm it up."""
+    timer = StageTimer(tracker)
+    timer.start(video[0], box_xywh)
+    for t in range(WARM_UP_FRAMES):
+        tracker.track(video[t % len(video)])
+    return timer
 
 
 def _take_turns(
@@ -152,9 +151,12 @@ def _make_video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
     return [*clip.frames, *clip.frames[-2:0:-1]], clip.boxes_xywh[0].tolist()
 
 
-def _summarize(seconds: dict[str, array]) -> dict[str, dict[str, float]]:
-    """Median and 95th percentile of each stage, milliseconds."""
+def _mode_figures(timers: dict[str, StageTimer]) -> dict[str, dict[str, Any]]:
+    """Of each mode: percentiles of each stage, frames a second, what a memorized frame takes."""
     return {
-        stage: {"p50": float(np.median(s)) * 1e3, "p95": float(np.percentile(s, 95)) * 1e3}
-        for stage, s in seconds.items()
+        "milliseconds": {name: timer.percentiles() for name, timer in timers.items()},
+        "FPS": {n: 1 / statistics.median(t.seconds["frame"]) for n, t in timers.items()},
+        "bytes per memorized frame": {
+            name: timer.tracker.memory.bytes_per_frame() for name, timer in timers.items()
+        },
     }

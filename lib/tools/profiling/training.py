@@ -1,8 +1,7 @@
 """How fast a training step is and what it holds: plain, and with every setting for speed.
 
-Used by tracking/profile_model.py --train. Both kinds of step take turns on one random batch in one
-process, so that their ratio holds on a noisy machine too. A step begins with the batch in the
-host's memory; loading it is measured by lib/tools/profiling/data.py.
+Both kinds of step take turns on one random batch in one process, so that their ratio holds on a
+noisy machine too. A step begins with the batch in the host's memory; data.py measures loading.
 """
 
 import logging
@@ -62,14 +61,11 @@ def profile_training(
     if device.type == "cuda":
         batch = CompactBatch._make(v.pin_memory() if isinstance(v, Tensor) else v for v in batch)
     # Let both kinds of step take turns.
-    kinds = {
-        "plain": TimedStep(cfg, plain, batch, device),
-        "fast": _compiled_step(cfg, fast, batch, device),
-    }
+    first, second = TimedStep(cfg, plain, batch, device), _compiled_step(cfg, fast, batch, device)
     for _ in range(steps):
-        for step in kinds.values():
-            step.measure()
-    pairs = zip(kinds["plain"].seconds, kinds["fast"].seconds, strict=True)
+        first.measure()
+        second.measure()
+    ratios = [a / b for a, b in zip(first.seconds, second.seconds, strict=True)]
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
@@ -78,8 +74,9 @@ def profile_training(
         "steps": steps,
         "epochs": cfg.TRAIN.EPOCH,
         "samples": cfg.DATA.TRAIN.SAMPLE_PER_EPOCH,
-        **{name: step.report() for name, step in kinds.items()},
-        "speedup": statistics.median(a / b for a, b in pairs),
+        "plain": first.report(),
+        "fast": second.report(),
+        "speedup": statistics.median(ratios),
     }
 
 
@@ -103,12 +100,11 @@ def random_batch(batch_size: int, size: int) -> CompactBatch:
 
 
 class TimedStep:
-    """A training step with a network of its own."""
+    """A training step with a network of its own, warmed up, its memory measured."""
 
     def __init__(
         self, cfg: EasyDict, settings: Settings, batch: CompactBatch, device: torch.device
     ) -> None:
-        """Build the network, warm up, measure the memory."""
         self.seconds: list[float] = []
         self._cfg, self._settings, self._batch, self._device = cfg, settings, batch, device
         torch.manual_seed(0)
@@ -156,7 +152,6 @@ class TimedStep:
         return sum(t.nbytes for t in [*net.parameters(), *net.buffers(), *moments])
 
     def _describe_settings(self) -> str:
-        """Name the settings that a step's speed depends on."""
         settings = self._settings
         words = ["fp32" if settings.precision == "off" else settings.precision]
         words.append("compiled" if settings.compile else "eager")

@@ -18,14 +18,11 @@ MAX_NAMED = 3  # problems in the text
 
 
 def check_test_set(dataset: str, *, needed: bool = False, full: bool = False) -> Finding:
-    """Look at a test set.
-
-    All sequences are listed and their boxes read; of ten spread over the set the first, middle and
-    last frame are decoded.
+    """List a test set's sequences, read their boxes, decode three frames of ten of them.
 
     Args:
         needed: what is not there, or not whole, is a failure.
-        full: decode those frames of every sequence.
+        full: decode the first, middle and last frame of every sequence.
     """
     place = dataset_path(dataset)
     where = f"{place.path} (from {place.source.split(';')[0]})"
@@ -46,7 +43,7 @@ def check_test_set(dataset: str, *, needed: bool = False, full: bool = False) ->
     # Say what is there, and what is wrong with it.
     text = f"{where}: {count}, {sum(len(s.frames) for s in sequences)} frames"
     if len(sequences) == expected and not problems:
-        decoded = "all" if full else f"{min(SAMPLED, len(sequences))}"
+        decoded = "all" if full else min(SAMPLED, len(sequences))
         return Finding(OK, dataset, f"{text}; frames of {decoded} sequences decoded")
     more = f"; and {len(problems) - MAX_NAMED} more" if len(problems) > MAX_NAMED else ""
     text += f"; {len(problems)} problem(s): {'; '.join(problems[:MAX_NAMED])}{more}"
@@ -55,7 +52,6 @@ def check_test_set(dataset: str, *, needed: bool = False, full: bool = False) ->
 
 
 def _how_to_get(dataset: str) -> str:
-    """What to do where a test set is not there."""
     if dataset == "demo":
         return "python tracking/train.py --config quick  (makes it)"
     setting, folder = FOLDERS[dataset]

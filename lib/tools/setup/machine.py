@@ -1,8 +1,7 @@
 """What works on this machine and what does not, each finding with the command that fixes it.
 
-Each function looks at one thing and returns findings; nothing is printed or changed here.
-Neighbours: data.py looks at data sets, weights.py at checkpoints, self_test.py at numerics;
-tracking/check_setup.py prints the page.
+Each function looks at one thing and returns findings; tracking/check_setup.py prints the page.
+Neighbours: data.py looks at data sets, weights.py at checkpoints, self_test.py at numerics.
 """
 
 import importlib.metadata
@@ -53,7 +52,6 @@ def check_software(requirements: Path = PROJECT_ROOT / "requirements.txt") -> li
 
 
 def _check_package(name: str, minimum: str) -> Finding:
-    """Compare a package's version with the minimum."""
     level = FAIL if name in CORE_PACKAGES else NOTE
     fix = f"python -m pip install '{name}>={minimum}'"
     for candidate in (name, *ALTERNATIVES.get(name, ())):
@@ -77,27 +75,24 @@ def check_devices(needs: Collection[str] = ()) -> list[Finding]:
     threads = f"{usable_cores()} usable cores, {torch.get_num_threads()} threads"
     cpu = Finding(OK, "cpu", f"{platform.machine()}, {threads}")
     gpus = [_check_gpu(i) for i in range(torch.cuda.device_count())]
-    if not gpus:
-        level = FAIL if "gpu" in needs else NOTE
-        gpus.append(Finding(level, "gpu", *_why_no_gpu()))
+    no_gpu = [Finding(FAIL if "gpu" in needs else NOTE, "gpu", *_why_no_gpu())]
     tf32 = Finding(OK, "TF32", "off: float32 is float32, as the stored boxes need")
     if torch.get_float32_matmul_precision() != "highest":
         text = "float32 products are rounded (TF32), which moves boxes"
         tf32 = Finding(WARN, "TF32", text, "unset TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
-    return [cpu, *gpus, tf32]
+    return [cpu, *(gpus or no_gpu), tf32]
 
 
 def _check_gpu(index: int) -> Finding:
-    """Describe a GPU, and compute something on it."""
     subject = f"cuda:{index}"
     try:
         about = torch.cuda.get_device_properties(index)
         text = f"{about.name}, {about.total_memory / 2**30:.0f} GiB, sm_{about.major}{about.minor}"
         torch.ones(2, device=subject).sum().item()
+        return Finding(OK, subject, text)
     except RuntimeError as error:
         text = f"torch {torch.__version__} cannot use it: {str(error).splitlines()[0]}"
         return Finding(FAIL, subject, text, "install a torch for it: https://pytorch.org")
-    return Finding(OK, subject, text)
 
 
 def _why_no_gpu() -> tuple[str, str]:
@@ -115,11 +110,12 @@ def check_pooling(needs: Collection[str] = ()) -> Finding:
     """Which pooling can be used."""
     try:
         load_cuda_pooling()
+        return Finding(OK, "pooling", "closed form; the CUDA kernels are built (--pooling cuda)")
     except RuntimeError:
         text = "closed form, which needs nothing built; the optional CUDA kernels are not built"
-        level = FAIL if "pooling" in needs else OK
-        return Finding(level, "pooling", text, "bash install.sh --cuda" if level == FAIL else "")
-    return Finding(OK, "pooling", "closed form; the CUDA kernels are built (--pooling cuda)")
+    if "pooling" in needs:
+        return Finding(FAIL, "pooling", text, "bash install.sh --cuda")
+    return Finding(OK, "pooling", text)
 
 
 def check_jpeg() -> Finding:
@@ -132,27 +128,22 @@ def check_jpeg() -> Finding:
 
 def check_numerics(device: torch.device) -> Finding:
     """Track the self-test clip on a device."""
-    fix = "use --device cpu, and try another version of torch or of the driver"
     try:
         result = run_self_test(device)
+        text = f"{result.worst:.4f} px from the stored boxes (allowed: {TOLERANCE})"
+        if result.passed:
+            return Finding(OK, str(device), text)
+        text += f", in frame {result.frame}: this device computes something else"
     except RuntimeError as error:
         text = f"the self-test does not run: {str(error).splitlines()[0]}"
-        return Finding(FAIL, str(device), text, fix)
-    text = f"{result.worst:.4f} px from the stored boxes (allowed: {TOLERANCE})"
-    if result.passed:
-        return Finding(OK, str(device), text)
-    text += f", in frame {result.frame}: this device computes something else"
+    fix = "use --device cpu, and try another version of torch or of the driver"
     return Finding(FAIL, str(device), text, fix)
 
 
 def check_folders(root: Path = PROJECT_ROOT) -> list[Finding]:
     """Whether programs can write where they write by default, and have room there."""
-    folders = {
-        "results": results_root(),
-        "demo": root / "demo",
-        "checkpoints": root / "checkpoints",
-    }
-    return [_check_folder(name, path) for name, path in folders.items()]
+    paths = {"results": results_root(), "demo": root / "demo", "checkpoints": root / "checkpoints"}
+    return [_check_folder(name, path) for name, path in paths.items()]
 
 
 def _check_folder(name: str, path: Path) -> Finding:
@@ -166,6 +157,5 @@ def _check_folder(name: str, path: Path) -> Finding:
         fix += ", or export AIATRACK_RESULTS_DIR=/another/folder" * (name == "results")
         return Finding(FAIL, name, f"cannot write in {existing}: {error.strerror}", fix)
     text = f"{path} is writable, {free / 2**30:.0f} GiB free"
-    if free > MIN_FREE_BYTES:
-        return Finding(OK, name, text)
-    return Finding(WARN, name, text, "free some disk space")
+    fix = "" if free > MIN_FREE_BYTES else "free some disk space"
+    return Finding(WARN if fix else OK, name, text, fix)

@@ -35,7 +35,6 @@ class SelfTest(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Whether the difference is within the tolerance."""
         return self.worst <= TOLERANCE
 
 
@@ -51,11 +50,7 @@ def run_self_test(device: torch.device, data: Path = DATA) -> SelfTest:
 
 
 def greatest_difference(boxes: ArrayLike, expected: ArrayLike) -> tuple[float, int]:
-    """Compare the (T, 4) boxes of frames 1..T.
-
-    Returns:
-        The greatest difference of a coordinate, NaN where a box has one, and in which frame.
-    """
+    """Greatest difference of a coordinate of (T, 4) boxes of frames 1..T, or NaN; its frame."""
     difference = np.abs(np.asarray(boxes) - np.asarray(expected)).max(1)  # (T,)
     worst = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
     return float(difference[worst]), worst + 1
@@ -66,8 +61,7 @@ def track_clip(device: torch.device, seed: int, recipe: dict[str, Any], frames: 
     cfg = make_config(recipe)
     model = build_aiatrack(cfg)
     fill(model, seed)
-    params = make_params(cfg, "self_test")
-    tracker = AiATrackTracker(model, params, device)
+    tracker = AiATrackTracker(model, make_params(cfg, "self_test"), device)
     tracker.initialize(make_frame(0), target_box(0))
     boxes = []
     for t in range(frames):
@@ -91,12 +85,10 @@ def fill(model: nn.Module, seed: int) -> None:
         if name.endswith("running_var"):
             values = 1 + 0.2 * np.tanh(values)
         elif tensor.ndim == 1:  # gains are around 1, everything else around 0
-            is_gain = name.endswith("weight")
-            values = 1 + 0.1 * values if is_gain else 0.05 * values
+            values = 1 + 0.1 * values if name.endswith("weight") else 0.05 * values
         elif "embed" not in name:
-            fan_in = np.prod(tensor.shape[1:])
             gain = 150 if "conv5_" in name else 2 if tensor.ndim == 4 else 1
-            values = np.sqrt(gain / fan_in) * values
+            values = np.sqrt(gain / np.prod(tensor.shape[1:])) * values
         state[name] = torch.from_numpy(values.astype(np.float32))
     model.load_state_dict(state)
 

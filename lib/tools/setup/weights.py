@@ -1,7 +1,6 @@
 """Which trained weights exist, and which recipe a file of weights fits.
 
-Neighbours: lib/models/aiatrack/weights.py loads and describes weights, machine.py checks everything
-else.
+Neighbour: lib/models/aiatrack/weights.py loads and describes weights.
 """
 
 from collections.abc import Collection
@@ -22,35 +21,28 @@ def recipe_names() -> list[str]:
 
 
 def check_checkpoints(needed: Collection[str] = (), root: Path = PROJECT_ROOT) -> list[Finding]:
-    """The trained weights of every recipe, and what else lies in checkpoints/.
-
-    Args:
-        needed: recipes whose weights must be there.
-        root: the folder that holds checkpoints/.
-    """
+    """The weights of every recipe, which `needed` ones must have, and others in checkpoints/."""
     recipes = recipe_names()
     findings = [_check_recipe(recipe, recipe in needed, root) for recipe in recipes]
-    folders = sorted((root / "checkpoints" / "train" / "aiatrack").glob("*/"))
-    others = [folder for folder in folders if folder.name not in recipes]
-    newest = [path for folder in others for path in checkpoints_newest_first(folder)[:1]]
-    return findings + [check_checkpoint(path) for path in newest]
+    for folder in sorted((root / "checkpoints" / "train" / "aiatrack").glob("*/")):
+        if folder.name not in recipes:
+            findings += [check_checkpoint(path) for path in checkpoints_newest_first(folder)[:1]]
+    return findings
 
 
 def _check_recipe(recipe: str, needed: bool, root: Path) -> Finding:
-    """Look for a recipe's weights and load them."""
     cfg = load_config(recipe)
     try:
         path = find_checkpoint(cfg, recipe, root)
+        load_weights(build_aiatrack(cfg), path)
+        return Finding(OK, recipe, f"{path} fits")
     except FileNotFoundError:
         text = f"no trained weights (AIATRACK_ep{cfg.TEST.EPOCH:04d}.pth.tar)"
         fix = f"python tracking/train.py --config {recipe}, or README, 'Weights'"
         return Finding(FAIL if needed else NOTE, recipe, text, fix)
-    try:
-        load_weights(build_aiatrack(cfg), path)
     except CheckpointError as error:
-        level = FAIL if needed else WARN
-        return Finding(level, recipe, str(error), f"replace {path}: README, 'Weights'")
-    return Finding(OK, recipe, f"{path} fits")
+        fix = f"replace {path}: README, 'Weights'"
+        return Finding(FAIL if needed else WARN, recipe, str(error), fix)
 
 
 def check_checkpoint(path: Path) -> Finding:
@@ -63,8 +55,7 @@ def check_checkpoint(path: Path) -> Finding:
     fitting = []
     for recipe in recipe_names():
         expected = build_aiatrack(load_config(recipe)).state_dict()
-        if {key: tensor.shape for key, tensor in expected.items()} == shapes:
-            fitting.append(recipe)
+        fitting += [recipe] * ({key: v.shape for key, v in expected.items()} == shapes)
     if fitting:
         return Finding(OK, path.name, f"{path} fits --param {' or '.join(fitting)}")
     settings = ", ".join(f"{key} {value}" for key, value in describe_recipe(state).items())
