@@ -60,7 +60,7 @@ def profile_tracking(
     frames: int = 40,
     image_size: tuple[int, int] = (1280, 720),
 ) -> dict[str, Any]:
-    """Profile a network's tracking of a synthetic video in several modes.
+    """Profile a network's tracking of a synthetic video in several modes; plain values for JSON.
 
     Args:
         model: with any weights; it is copied.
@@ -68,9 +68,6 @@ def profile_tracking(
         modes: by name; ratios are to the first.
         frames: measured in each mode, after warming up.
         image_size: width and height of the video, pixels.
-
-    Returns:
-        Plain values for JSON; memory in bytes.
 
     Raises:
         ValueError, RuntimeError: a mode that is not possible on the device.
@@ -92,8 +89,6 @@ def profile_tracking(
         if not mode.compile and mode.precision != "int8":  # neither can be counted
             operations[name] = timers[name].operations(video[0])
     # Let them take turns.
-    resident = resident_bytes()
-    ratios = _take_turns(timers, product, video, frames)
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
@@ -104,10 +99,7 @@ def profile_tracking(
         "references": 1 + params.ensemble,
         "modes": list(modes),
         "GFLOP": {n: {k: v / 1e9 for k, v in o.items()} for n, o in operations.items()},
-        **_mode_figures(timers),
-        "matrix product GFLOP/s": product.rate(),
-        "median ratios": ratios,
-        "resident memory": {"after warming up": resident, "at the end": resident_bytes()},
+        **_measure(timers, product, video, frames),
         "peak memory": peak_bytes(device),
     }
 
@@ -151,12 +143,19 @@ def _make_video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
     return [*clip.frames, *clip.frames[-2:0:-1]], clip.boxes_xywh[0].tolist()
 
 
-def _mode_figures(timers: dict[str, StageTimer]) -> dict[str, dict[str, Any]]:
-    """Of each mode: percentiles of each stage, frames a second, what a memorized frame takes."""
+def _measure(
+    timers: dict[str, StageTimer], product: MatrixProduct, video: list[np.ndarray], frames: int
+) -> dict[str, Any]:
+    """Let the modes take turns; their figures, memory in bytes."""
+    resident = resident_bytes()
+    ratios = _take_turns(timers, product, video, frames)
     return {
         "milliseconds": {name: timer.percentiles() for name, timer in timers.items()},
         "FPS": {n: 1 / statistics.median(t.seconds["frame"]) for n, t in timers.items()},
         "bytes per memorized frame": {
             name: timer.tracker.memory.bytes_per_frame() for name, timer in timers.items()
         },
+        "matrix product GFLOP/s": product.rate(),
+        "median ratios": ratios,
+        "resident memory": {"after warming up": resident, "at the end": resident_bytes()},
     }
