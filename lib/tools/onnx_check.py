@@ -1,7 +1,6 @@
 """Do exported graphs compute what PyTorch does? Numbers of single calls, and boxes of a clip.
 
-Used by tracking/export_onnx.py. Neighbours: lib/models/aiatrack/onnx/export.py writes the graphs,
-lib/models/aiatrack/onnx/session.py runs them.
+Neighbours: lib/models/aiatrack/onnx/export.py writes the graphs, session.py beside it runs them.
 """
 
 import statistics
@@ -64,10 +63,7 @@ def graph_differences(
 def compare_tracking(
     trackers: tuple[BaseTracker, BaseTracker], frames: Iterable[Frame], box: list[float]
 ) -> Comparison:
-    """Track a clip with two trackers, which take turns on each frame.
-
-    Args:
-        frames: two at least. box: x, y, w, h in the first, image pixels.
+    """Track two frames or more with two trackers in turn; box: x, y, w, h in the first, pixels.
 
     Raises:
         ValueError: a box that no tracker can start on; fewer than two frames.

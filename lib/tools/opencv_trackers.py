@@ -32,19 +32,14 @@ class OpenCVTracker:
     """Follows one target; keeps the last box while OpenCV says that the target is lost."""
 
     def __init__(self, name: str) -> None:
-        """Choose a tracker.
-
-        Raises:
-            ValueError: not one of `opencv_trackers()`.
-        """
+        """Choose a tracker; ValueError for one that is not in `opencv_trackers()`."""
         known = opencv_trackers()
         if name not in known:
             raise ValueError(
                 f"OpenCV {cv2.__version__} as installed has no tracker {name!r} that needs no "
                 f"further files; it has {', '.join(sorted(known))} (opencv-contrib-python has more)"
             )
-        self.name = name
-        self._make = known[name]
+        self.name, self._make = name, known[name]
         self._tracker: Any = None
         self._box: list[float] = []
 
@@ -67,21 +62,17 @@ class OpenCVTracker:
         return Output(list(self._box), float(ok))
 
     def for_new_target(self) -> "OpenCVTracker":
-        """See `BatchTracker.for_new_target`."""
         return OpenCVTracker(self.name)
 
     def crop_search_region(self, image: np.ndarray) -> np.ndarray:
-        """Return the whole frame."""
         return image
 
     @staticmethod
     def track_batch(
         trackers: Sequence["OpenCVTracker"], views: Sequence[np.ndarray]
     ) -> list[Output]:
-        """Track one after the other."""
         return [tracker.track(view) for tracker, view in zip(trackers, views, strict=True)]
 
 
 def _bgr(image: np.ndarray) -> np.ndarray:
-    """OpenCV's order of colours."""
     return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

@@ -1,7 +1,7 @@
 """Follow targets through a source of frames; write a video, and one record per target and frame.
 
-Neighbours: sources.py reads, pictures.py writes the video, screen.py shows and asks;
-tracking/video_demo.py puts them together. One pass of one network finds all targets of a frame.
+One pass of one network finds all targets of a frame. Neighbours: sources.py reads, pictures.py
+writes the video, screen.py shows and asks; tracking/video_demo.py puts them together.
 """
 
 import json
@@ -47,8 +47,7 @@ class Targets:
 
     def __init__(self, tracker: BatchTracker, lost_below: float) -> None:
         """tracker: the first target's. lost_below: predicted IoU in [0, 1]."""
-        self._lost_below = lost_below
-        self._trackers = [tracker]
+        self._lost_below, self._trackers = lost_below, [tracker]
         self.states: list[State] = []
 
     def start(self, image: np.ndarray, boxes: Sequence[Sequence[float]]) -> list[State]:
@@ -63,11 +62,7 @@ class Targets:
         return self.restart(image, boxes)
 
     def restart(self, image: np.ndarray, boxes: Sequence[Sequence[float] | None]) -> list[State]:
-        """Start targets anew on their boxes; those with None go on as they were.
-
-        Raises:
-            ValueError: see `start`.
-        """
+        """As `start`, for targets that were started; those with None go on as they were."""
         for i, box in enumerate(boxes):
             if box is None:
                 continue
@@ -106,11 +101,9 @@ class RecordWriter:
         self._file.close()
         if self._count:
             self._output.keep()
-        else:
-            self._output.discard()
+        self._output.discard()
 
     def write(self, frame: Frame, states: Iterable[State]) -> None:
-        """Write the targets of a frame."""
         for state in states:
             record = {
                 "frame": frame.number,
@@ -136,9 +129,8 @@ def follow(
     """Follow targets to the end of a source, or until the user stops it.
 
     Args:
-        frames: no more than one is kept.
         first_boxes: returns a box (x, y, w, h in pixels) per target, given the first frame.
-        outputs: a frame with its boxes drawn, and its records, are written together.
+        outputs: for the frames with boxes drawn, and their records.
         screen: shows every frame; "q" and "escape" end, "r" asks for boxes anew.
 
     Raises:
@@ -168,9 +160,9 @@ def follow(
             # End where the user wants it.
             if stop and stop.signal_number is not None:
                 ended_by = "signal"
-                break
-            if key in ("q", "escape"):
+            elif key in ("q", "escape"):
                 ended_by = "key"
+            if ended_by != "end":
                 break
     except VideoBrokenOffError as error:
         ended_by, detail = "broken off", str(error)
@@ -178,10 +170,7 @@ def follow(
 
 
 def draw_states(image: np.ndarray, states: Iterable[State]) -> np.ndarray:
-    """Draw every target's box, number and score on a copy of an RGB image.
-
-    A lost target's box is red, and its label says so.
-    """
+    """Draw targets' boxes (red where lost), numbers and scores on a copy of an RGB image."""
     for state in states:
         colour = LOST_COLOUR if state.lost else COLOURS[(state.target - 1) % len(COLOURS)]
         score = "" if state.score is None else f": {state.score:.2f}"

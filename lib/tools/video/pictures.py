@@ -19,21 +19,19 @@ logger = logging.getLogger(__name__)
 class VideoWriter:
     """An MP4 written frame by frame; it appears under its name, whole, when it is closed.
 
-    Leaving its block closes it, even by an exception: what was written by then is kept. Nothing
-    appears where no frame was written.
+    Leaving its block closes it, even by an exception; nothing appears where no frame was written.
     """
 
     FALLBACK = "mp4v"  # MPEG-4 part 2: the one that every OpenCV with FFmpeg can write
 
     def __init__(self, path: Path, fps: float = 25, codec: str = FALLBACK) -> None:
-        """Make the temporary file beside `path`, so that a folder that cannot be written shows.
+        """Make the temporary file beside `path`.
 
         Args:
-            codec: four characters; `FALLBACK` replaces one that this OpenCV cannot write, with a
-                warning.
+            codec: `FALLBACK` replaces one that this OpenCV cannot write, with a warning.
 
         Raises:
-            ValueError: not the name of an MP4, or no such codec name. OSError: cannot write there.
+            ValueError: not the name of an MP4 or of a codec. OSError: cannot write there.
         """
         if path.suffix.lower() != ".mp4" or path.is_dir():
             raise ValueError(f"a video is written as MP4: a file name with .mp4; given: {path}")
@@ -68,11 +66,7 @@ class VideoWriter:
         self.count += 1
 
     def close(self) -> None:
-        """Finish the file and put it under its name; a second call does nothing.
-
-        Raises:
-            OSError: it is not whole: the disk is full.
-        """
+        """Finish the file and put it under its name, once; OSError if the disk is full."""
         if self._output.done:
             return
         if self._writer is None or not self.count:
@@ -93,7 +87,6 @@ class VideoWriter:
         self._output.discard()
 
     def _open(self, width: int, height: int) -> cv2.VideoWriter:
-        """Start the encoder, in the codec asked for or the fallback."""
         for codec in dict.fromkeys((self.codec, self.FALLBACK)):
             code = cv2.VideoWriter.fourcc(*codec)
             with quiet_opencv():
@@ -128,12 +121,11 @@ def write_contact_sheet(path: Path, rows: list[list[np.ndarray]], width: int = 2
     tiles = [[_resize(frame, width) for frame in row] for row in rows]
     height = max(tile.shape[0] for row in tiles for tile in row) + 4
     columns = max(len(row) for row in tiles)
-    sheet = np.full((height * len(tiles), (width + 4) * columns, 3), 255, np.uint8)
+    sheet = np.full((len(tiles), height, columns, width + 4, 3), 255, np.uint8)
     for i, row in enumerate(tiles):
         for j, tile in enumerate(row):
-            y, x = i * height, j * (width + 4)
-            sheet[y : y + tile.shape[0], x : x + width] = tile
-    write_picture(path, sheet)
+            sheet[i, : tile.shape[0], j, :width] = tile
+    write_picture(path, sheet.reshape(len(tiles) * height, columns * (width + 4), 3))
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:
@@ -143,6 +135,5 @@ def write_picture(path: Path, image: np.ndarray) -> None:
 
 
 def _resize(frame: np.ndarray, width: int) -> np.ndarray:
-    """Scale a frame to a width."""
     height = round(frame.shape[0] * width / frame.shape[1])
     return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)

@@ -24,11 +24,7 @@ class Screen:
     """One window, which opens with the first image."""
 
     def __init__(self) -> None:
-        """Check that a window can be opened; OpenCV itself would abort the process.
-
-        Raises:
-            NoScreenError: says what is missing.
-        """
+        """Raise NoScreenError where no window can be opened; OpenCV would abort the process."""
         has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
         if sys.platform.startswith("linux") and not has_screen:
             raise NoScreenError(
@@ -45,10 +41,9 @@ class Screen:
         self._is_open = False
 
     def show(self, image: np.ndarray) -> str:
-        """Show an (H, W, 3) RGB image.
+        """Show an (H, W, 3) RGB image; return the key pressed ("r", "escape"), "" for none.
 
-        Returns:
-            The key pressed ("r"), "escape", "" for none; "q" too when the window was closed.
+        A closed window counts as "q".
         """
         if self._is_open and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             return "q"
@@ -60,23 +55,15 @@ class Screen:
         return "escape" if code & 0xFF == ESCAPE else chr(code & 0xFF)
 
     def show_result(self, image: np.ndarray, box_xywh: list[float], score: float) -> None:
-        """Show an (H, W, 3) RGB frame with its box (image pixels) and score in [0, 1].
-
-        Raises:
-            KeyboardInterrupt: the user pressed q or Escape, or closed the window.
-        """
+        """Show an RGB frame with its box (pixels) and score; KeyboardInterrupt on q or Escape."""
         if self.show(draw_box(image, box_xywh, f"{score:.2f}")) in ("q", "escape"):
             raise KeyboardInterrupt
 
     def draw_boxes(self, image: np.ndarray, count: int | None) -> list[list[float] | None]:
-        """Ask for boxes on an (H, W, 3) RGB image.
+        """Ask for boxes (x, y, w, h in pixels) on an (H, W, 3) RGB image.
 
         Args:
-            count: how many, with None in the list for each that the user cancels; None asks until
-                the user cancels.
-
-        Returns:
-            x, y, w, h in image pixels each.
+            count: how many, a cancelled one being None; None asks until the user cancels.
         """
         boxes: list[list[float] | None] = []
         while count is None or len(boxes) < count:
@@ -87,7 +74,6 @@ class Screen:
         return boxes
 
     def _draw_box(self, image: np.ndarray, target: int, cancel: str) -> list[float] | None:
-        """Let the user draw one box; None if cancelled."""
         bgr = np.ascontiguousarray(image[..., ::-1])
         write_text(bgr, f"target {target}: {PROMPT}{cancel}", (6, 18), 0.5, (255, 255, 255))
         box = cv2.selectROI(TITLE, bgr, showCrosshair=False, printNotice=False)

@@ -4,8 +4,7 @@
         for frame in source:
             frame.image  # (H, W, 3) uint8 RGB, whoever decoded it
 
-One frame is held at a time, so memory does not grow with the video. Neighbours: lib/utils/image.py
-reads the images of a folder, pictures.py writes videos.
+One frame is held at a time, so memory does not grow with the video.
 """
 
 import glob
@@ -62,11 +61,9 @@ class FrameSource:
 
 
 def open_source(source: str, rate: float | None = None) -> FrameSource:
-    """Open what a user named.
+    """Open a camera ("0"), stream ("rtsp://..."), folder or pattern ("frames/*.jpg"), or video file.
 
     Args:
-        source: the index of a camera ("0"), the address of a stream ("rtsp://...", "http://..."), a
-            folder of images, a pattern ("frames/*.jpg"), or a video file.
         rate: frames a second; None takes what the source says.
 
     Raises:
@@ -109,18 +106,15 @@ class _Images(FrameSource):
             except (ImageError, OSError) as error:
                 if not index:
                     raise VideoError(str(error)) from error
-                raise VideoBrokenOffError(
-                    f"{self.name}: {index} of {self.length} frames, then: {error}"
-                ) from error
+                text = f"{self.name}: {index} of {self.length} frames, then: {error}"
+                raise VideoBrokenOffError(text) from error
             yield Frame(index, index / self.rate, image)
 
 
 class _Capture(FrameSource):
     """What OpenCV opens: a video file, a camera, a stream."""
 
-    def __init__(
-        self, name: str, target: str | int, rate: float | None, *, live: bool | None
-    ) -> None:
+    def __init__(self, name: str, target: str | int, rate: float | None, live: bool | None) -> None:
         """Open it. live: it has no end of its own; None: so if it announces no length."""
         self._capture = _open_capture(target)
         if not self._capture.isOpened():
@@ -136,14 +130,11 @@ class _Capture(FrameSource):
         self._capture.release()
 
     def __iter__(self) -> Iterator[Frame]:
-        index, begin = 0, None
-        while True:
-            ok, bgr = self._capture.read()
-            if not ok:
-                break
+        index, begin = 0, 0.0
+        while (read := self._capture.read())[0]:
             now = self._now(index)
-            begin = now if begin is None else begin
-            yield Frame(index, max(now - begin, 0.0), cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+            begin = begin if index else now
+            yield Frame(index, max(now - begin, 0.0), cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
             index += 1
         self._check_end(index)
 
@@ -161,9 +152,8 @@ class _Capture(FrameSource):
         if self._live:
             raise VideoBrokenOffError(f"{self.name}: no further frame after {count}")
         if self.length is not None and self.length - count > max(1, MAX_MISSING * self.length):
-            raise VideoBrokenOffError(
-                f"{self.name}: {count} frames could be read, {self.length} were announced"
-            )
+            text = f"{self.name}: {count} frames could be read, {self.length} were announced"
+            raise VideoBrokenOffError(text)
 
 
 def _open_capture(target: str | int) -> cv2.VideoCapture:
@@ -177,7 +167,6 @@ def _open_capture(target: str | int) -> cv2.VideoCapture:
 
 
 def _why_not(target: str | int) -> str:
-    """What to tell a user whose source did not open."""
     if isinstance(target, int):
         return "there is no such camera, or another program has it"
     if "://" in target:
@@ -187,8 +176,6 @@ def _why_not(target: str | int) -> str:
 
 def _images_of(folder: Path) -> list[Path]:
     """Images of a folder; where it has none, of the img folder in it, as data sets have."""
-    images: list[Path] = []
-    for place in (folder, folder / "img"):
-        if not images and place.is_dir():
-            images = [path for path in place.iterdir() if is_image_name(path.name)]
-    return images
+    return [p for p in folder.iterdir() if is_image_name(p.name)] or [
+        p for p in folder.glob("img/*") if is_image_name(p.name)
+    ]
