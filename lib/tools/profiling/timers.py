@@ -19,6 +19,15 @@ from lib.utils.device import synchronize
 STAGES = ("crop", "backbone", "encoder", "decoder", "heads", "memory", "rest")
 
 
+def timed(step: Callable[[], Any], device: torch.device) -> tuple[Any, float]:
+    """Take a step to its end on a device; its result and seconds."""
+    synchronize(device)
+    start = time.perf_counter()
+    result = step()
+    synchronize(device)
+    return result, time.perf_counter() - start
+
+
 class StageTimer:
     """Times the stages of a tracker's frames by wrapping what it and its network call."""
 
@@ -62,11 +71,7 @@ class StageTimer:
 
     def _track(self, image: np.ndarray) -> float:
         self._frame = defaultdict(float)
-        synchronize(self.tracker.device)
-        start = time.perf_counter()
-        self.tracker.track(image)
-        synchronize(self.tracker.device)
-        total = time.perf_counter() - start
+        _, total = timed(lambda: self.tracker.track(image), self.tracker.device)
         self._frame["rest"] = total - sum(self._frame.values())
         return total
 
@@ -94,11 +99,8 @@ class StageTimer:
             if not self._enabled:
                 return function(*args, **kwargs)
             before = self._counter.get_total_flops() if self._counter else 0
-            synchronize(self.tracker.device)
-            start = time.perf_counter()
-            result = function(*args, **kwargs)
-            synchronize(self.tracker.device)
-            self._frame[stage] += time.perf_counter() - start
+            result, seconds = timed(lambda: function(*args, **kwargs), self.tracker.device)
+            self._frame[stage] += seconds
             if self._counter:
                 self._operations[stage] += self._counter.get_total_flops() - before
             return result
@@ -145,11 +147,7 @@ class MatrixProduct:
 
     def seconds(self) -> float:
         """Multiply once; the seconds that the operations would take."""
-        synchronize(self._device)
-        start = time.perf_counter()
-        _ = self._a @ self._b
-        synchronize(self._device)
-        self._seconds.append(time.perf_counter() - start)
+        self._seconds.append(timed(lambda: self._a @ self._b, self._device)[1])
         return self._seconds[-1] * self._factor
 
     def rate(self) -> float:

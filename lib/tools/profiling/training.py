@@ -6,7 +6,6 @@ noisy machine too. A step begins with the batch in the host's memory; data.py me
 
 import logging
 import statistics
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +16,13 @@ from torch._dynamo.exc import TorchDynamoException
 
 from lib.models.aiatrack.build import build_aiatrack
 from lib.tools.profiling.memory import peak_rise
+from lib.tools.profiling.timers import timed
 from lib.train.admin.settings import Settings
 from lib.train.build import build_actor_and_optimizer
 from lib.train.data.batch import CompactBatch, CompactSample, collate
 from lib.train.data.random_boxes import PROPOSALS
 from lib.train.trainers.step import update_weights
-from lib.utils.device import device_name, synchronize
+from lib.utils.device import device_name
 
 logger = logging.getLogger(__name__)
 
@@ -119,11 +119,7 @@ class TimedStep:
 
     def measure(self) -> None:
         """Do a step and note its time."""
-        synchronize(self._device)
-        start = time.perf_counter()
-        self._run()
-        synchronize(self._device)
-        self.seconds.append(time.perf_counter() - start)
+        self.seconds.append(timed(self._run, self._device)[1])
 
     def report(self) -> dict[str, Any]:
         """What was measured: seconds, and the peak of memory in bytes, gradients and activations

@@ -61,7 +61,7 @@ class FrameSource:
 
 
 def open_source(source: str, rate: float | None = None) -> FrameSource:
-    """Open a camera ("0"), stream ("rtsp://..."), folder or pattern ("frames/*.jpg"), or video file.
+    """Open a camera ("0"), stream ("rtsp://..."), folder or pattern ("frames/*.jpg"), or a video.
 
     Args:
         rate: frames a second; None takes what the source says.
