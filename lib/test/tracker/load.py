@@ -1,7 +1,9 @@
 """One call from a recipe's name to a tracker that is ready for a video."""
 
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from lib.config.aiatrack.config import load_config, recipe_name
@@ -107,5 +109,13 @@ def prepare_network(
     if device.type == "cpu" and not options.compile:
         prepack(model, winograd=options.precision == "fp32")
     if options.compile:
-        compile_network(model.to(device), device, params.ensemble)
+        tracker = AiATrackTracker(model, params, device)
+        compile_network(model, device, partial(_track_once, tracker))
     return model
+
+
+def _track_once(tracker: AiATrackTracker) -> None:
+    """Start on a black frame and find the target in it."""
+    frame = np.zeros((240, 320, 3), np.uint8)
+    tracker.initialize(frame, [140, 100, 40, 40])
+    tracker.track(frame)

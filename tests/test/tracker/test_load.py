@@ -139,20 +139,19 @@ def test_compiled_parts_are_whole_graphs(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Padding, which the first window lacks and the second has, makes no new graph."""
+    """Nothing is compiled after the warm-up, whether a window has padding or lacks it."""
     compile_eagerly(monkeypatch)
     network = prepare_network(tiny_model, TrackerOptions(compile=True), params, CPU)
     assert "compiling the network: one to two minutes" in caplog.text
-    graphs = []
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     tracker = AiATrackTracker(network, params, CPU)
     expected = AiATrackTracker(tiny_model, params, CPU)
-    for start in (seeded_box(0), [1, 1, 30, 30]):
+    for start in (seeded_box(0), [120, 100, 20, 20], [1, 1, 30, 30]):
         expected.initialize(seeded_frame(0), start)
         tracker.initialize(seeded_frame(0), start)
         want = expected.track(seeded_frame(1)).box
         np.testing.assert_allclose(tracker.track(seeded_frame(1)).box, want, atol=0.05)
-        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
-    assert graphs[0] == graphs[1]
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs > 0
 
 
 def test_without_a_compiler_it_says_so_and_goes_on(

@@ -15,10 +15,8 @@ from typing import Any
 
 import platformdirs
 import torch
-from torch import Tensor, nn
 
-from lib.config.aiatrack.config import STRIDE
-from lib.models.aiatrack.aiatrack import AiATrack, concat_references
+from lib.models.aiatrack.aiatrack import AiATrack
 
 logger = logging.getLogger(__name__)
 
@@ -26,16 +24,16 @@ CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 WARM_UPS = 3  # frames: the first compiles, the next ones record CUDA graphs
 
 
-def compile_network(model: AiATrack, device: torch.device, ensemble: int) -> AiATrack:
+def compile_network(
+    model: AiATrack, device: torch.device, track_once: Callable[[], object]
+) -> None:
     """Compile an optimized network on its device, in place, and run it until it is warm.
 
     Without a compiler that works, the network is as before, and a warning says why.
 
     Args:
-        ensemble: short-term references the decoder will see; another number is compiled anew.
-
-    Returns:
-        The network.
+        track_once: starts on a frame and tracks in another, exactly as a tracker will: other
+            shapes, numbers of references or kinds of tensors would be compiled anew.
     """
     cache = use_cache()
     logger.warning(
@@ -44,7 +42,9 @@ def compile_network(model: AiATrack, device: torch.device, ensemble: int) -> AiA
         cache,
     )
     start = time.perf_counter()
-    parts = _parts(model)
+    # In the order of a frame; each is one graph.
+    encoder, decoder = model.transformer.encoder, model.transformer.decoder
+    parts = [model.backbone, encoder, decoder, model.box_head, model.iou_head]
     option = "triton.cudagraphs" if device.type == "cuda" else "freezing"
     for part in parts:
         part.forward = torch.compile(part.forward, dynamic=False, options={option: True})
@@ -52,15 +52,14 @@ def compile_network(model: AiATrack, device: torch.device, ensemble: int) -> AiA
         parts[0].forward = _marking_steps(parts[0].forward)
     try:
         for _ in range(WARM_UPS):
-            run_once(model, device, ensemble)
+            track_once()
     except RuntimeError as error:  # torch's own, without a compiler as well
         for part in parts:
             del part.forward
         reason = str(error).strip().splitlines()[0]
         logger.warning("torch.compile does not work here, going on without it: %s", reason)
-        return model
-    logger.warning("compiled and warm after %.0f s", time.perf_counter() - start)
-    return model
+    else:
+        logger.warning("compiled and warm after %.0f s", time.perf_counter() - start)
 
 
 def use_cache() -> Path:
@@ -75,28 +74,6 @@ def use_cache() -> Path:
         chosen = str(platformdirs.user_cache_path("aiatrack", appauthor=False) / "inductor")
         os.environ[CACHE_VARIABLE] = chosen
     return Path(chosen)
-
-
-@torch.inference_mode()
-def run_once(model: AiATrack, device: torch.device, ensemble: int) -> Tensor:
-    """Start on a black crop and find the target in it -> (1, 1) score."""
-    side = model.grid * STRIDE
-    image = torch.zeros(1, 3, side, side, device=device)
-    mask = torch.zeros(1, side, side, dtype=torch.bool, device=device)
-    box = torch.tensor([[0.4, 0.4, 0.2, 0.2]], device=device)
-    encoded = model.encode(image, mask)
-    first = model.memorize(encoded, box)
-    recent = concat_references([first] * ensemble)
-    encoded = model.encode(image, mask)
-    features = model.decode(encoded, first, recent)
-    box = model.box_head(features)
-    return model.iou_head(features, box[:, None])
-
-
-def _parts(model: AiATrack) -> list[nn.Module]:
-    """What is compiled, in the order of a frame; each is one graph."""
-    encoder, decoder = model.transformer.encoder, model.transformer.decoder
-    return [model.backbone, encoder, decoder, model.box_head, model.iou_head]
 
 
 def _marking_steps(forward: Callable[..., Any]) -> Callable[..., Any]:

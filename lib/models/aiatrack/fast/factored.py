@@ -74,9 +74,7 @@ def trace(module: nn.Module) -> GraphModule:
     """Trace layers into a graph, batch norm folded, without what does nothing in evaluation."""
     traced = symbolic_trace(module.eval())
     for node in list(traced.graph.nodes):
-        if node.op != "call_module":
-            continue
-        layer = traced.get_submodule(node.target)
+        layer = layer_of(traced, node)
         if isinstance(layer, nn.Identity | nn.Dropout) or _fold(traced, node, layer):
             node.replace_all_uses_with(node.args[0])
             traced.graph.erase_node(node)
@@ -85,19 +83,25 @@ def trace(module: nn.Module) -> GraphModule:
     return traced
 
 
-def _fold(traced: GraphModule, node: Node, norm: nn.Module) -> bool:
+def layer_of(traced: GraphModule, node: Node) -> nn.Module | None:
+    """Look up the layer that a node of a traced network calls; None if it calls none."""
+    return traced.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _fold(traced: GraphModule, node: Node, norm: nn.Module | None) -> bool:
     """Fold a batch norm into the convolution that is its input, if this is the only use of it."""
     if type(norm) is not nn.BatchNorm2d or not norm.track_running_stats:
         return False
     before = node.all_input_nodes[0]
-    conv = traced.get_submodule(str(before.target)) if before.op == "call_module" else None
+    conv = layer_of(traced, before)
     if type(conv) is not nn.Conv2d or len(before.users) > 1:
         return False
     traced.set_submodule(str(before.target), fuse_conv_bn_eval(conv, norm))
     return True
 
 
-def _buffer(value: Tensor) -> nn.Buffer:
+def buffer(value: Tensor) -> nn.Buffer:
+    """Keep a copy of a value that is neither trained nor saved."""
     return nn.Buffer(value.detach().clone(), persistent=False)
 
 
@@ -122,11 +126,7 @@ class FactoredAiAAttention(nn.Module):
     """AiA attention on factors of the correlation map; takes and gives what `AiAAttention` does."""
 
     def __init__(self, attention: AiAAttention) -> None:
-        """Take the weights of an attention.
-
-        Raises:
-            ValueError: it has no inner one.
-        """
+        """Take the weights of an attention. Raises ValueError where it has no inner one."""
         super().__init__()
         if attention.inner_attn is None:
             raise ValueError("attention without an inner one has no correlation map to refine")
@@ -136,66 +136,54 @@ class FactoredAiAAttention(nn.Module):
         q_weight, k_weight, v_weight = attention.in_proj_weight.chunk(3)
         q_bias, k_bias, v_bias = attention.in_proj_bias.chunk(3)
         scale = 1 / math.sqrt(len(q_bias) // attention.heads)
-        self.q_weight, self.q_bias = _buffer(q_weight * scale), _buffer(q_bias * scale)
-        self.k_weight, self.k_bias = _buffer(k_weight), _buffer(k_bias)
-        self.v_weight, self.v_bias = _buffer(v_weight), _buffer(v_bias)
+        self.q_weight, self.q_bias = buffer(q_weight * scale), buffer(q_bias * scale)
+        self.k_weight, self.k_bias = buffer(k_weight), buffer(k_bias)
+        self.v_weight, self.v_bias = buffer(v_weight), buffer(v_bias)
         # (2D, D): inner queries, scaled, and inner keys in one product.
         inner, projection = attention.inner_attn, attention.inner_attn.corr_attn
         scale = 1 / math.sqrt(len(projection.q_proj_bias))
-        weights = [projection.q_proj_weight * scale, projection.k_proj_weight]
-        self.inner_weight = _buffer(torch.cat(weights))
-        biases = [projection.q_proj_bias * scale, projection.k_proj_bias]
-        self.inner_bias = _buffer(torch.cat(biases))
+        q_weight, q_bias = projection.q_proj_weight * scale, projection.q_proj_bias * scale
+        self.inner_weight = buffer(torch.cat([q_weight, projection.k_proj_weight]))
+        self.inner_bias = buffer(torch.cat([q_bias, projection.k_proj_bias]))
         # (N + D, N): it meets queries without their mean, and values that are short of sqrt(N).
         mix = (torch.eye(self.tokens) + projection.out_proj.weight) * inner.feat_norm2.weight
         mix = (mix - mix.mean(1, keepdim=True)) * math.sqrt(self.tokens)
-        self.query_weight = _buffer(torch.cat([mix, inner.corr_proj.weight]))
-        self.corr_bias = _buffer(inner.corr_proj.bias)
+        self.query_weight = buffer(torch.cat([mix, inner.corr_proj.weight]))
+        self.corr_bias = buffer(inner.corr_proj.bias)
         self.norm, self.eps = inner.feat_norm1, inner.feat_norm2.eps
         self.out_proj = attention.out_proj
 
     def project(self, key: Tensor, value: Tensor) -> KeyValue:
         """As `AiAAttention.project`."""
-        return KeyValue(
-            self._split_heads(F.linear(key, self.k_weight, self.k_bias)),
-            self._split_heads(F.linear(value, self.v_weight, self.v_bias)),
-        )
+        k = F.linear(key, self.k_weight, self.k_bias)
+        v = F.linear(value, self.v_weight, self.v_bias)
+        return KeyValue(self._split_heads(k), self._split_heads(v))
 
     def forward(self, query: Tensor, memory: KeyValue, inner_pos: Tensor) -> Tensor:
         """As `AiAAttention.forward`: (B, N, C), R frames of keys, (B, R*N, D) -> (B, N, C)."""
         q = self._split_heads(F.linear(query, self.q_weight, self.q_bias))  # (B, h, N, d)
-        t, projection = (self.query_weight @ q).tensor_split([self.tokens], -2)  # over all queries
-        u = self._attend_inside(q, projection, memory.key, inner_pos)  # (B, h, R*N, d)
+        t, wq = (self.query_weight @ q).tensor_split([self.tokens], -2)  # over all queries
+        u = self._attend_inside(q, wq, memory.key, inner_pos)  # (B, h, R*N, d)
         # The refined map is [K U] [Q T]^T.
         query, key = torch.cat([q, t], -1), torch.cat([memory.key, u], -1)
         attended = _attend(query, key, memory.value, self.fuses_bf16)  # (B, h, N, d)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
-    def _attend_inside(
-        self, q: Tensor, projection: Tensor, key: Tensor, inner_pos: Tensor
-    ) -> Tensor:
-        """U = P (K / s) of each frame on its own, over sqrt(N): (B, h, R*N, d).
-
-        Args:
-            projection: W Q, (B, h, D, d).
-        """
+    def _attend_inside(self, q: Tensor, wq: Tensor, key: Tensor, inner_pos: Tensor) -> Tensor:
+        """U = P (K / s) of each frame on its own, over sqrt(N), (B, h, R*N, d); wq (B, h, D, d)."""
         scatter = q.transpose(-2, -1) @ (q - q.mean(-2, keepdim=True))  # N times the covariance
         variance = ((key @ scatter) * key).sum(-1, keepdim=True)  # N times that of a key's column
         values = key * (variance + self.tokens * self.eps).rsqrt()
-        projected = key @ projection.transpose(-2, -1) + self.corr_bias  # (B, h, R*N, D)
+        projected = key @ wq.transpose(-2, -1) + self.corr_bias  # (B, h, R*N, D)
         z = self.norm(projected) + inner_pos[:, None]
         inner_q, inner_k = F.linear(z, self.inner_weight, self.inner_bias).chunk(2, -1)
-        inner_q, inner_k, values = (self._split_frames(x) for x in (inner_q, inner_k, values))
-        attended = _attend(inner_q, inner_k, values, self.fuses_bf16)  # (B, h*R, N, d)
-        return attended.reshape(key.shape)
+        parts = (inner_q, inner_k, values)  # of frames on their own: (B, h*R, N, ...)
+        q, k, v = (x.reshape(x.shape[0], -1, self.tokens, x.shape[-1]) for x in parts)
+        return _attend(q, k, v, self.fuses_bf16).reshape(key.shape)
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """(B, M, C) -> (B, h, M, d)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-    def _split_frames(self, x: Tensor) -> Tensor:
-        """(B, h, R*N, ...) -> (B, h*R, N, ...)."""
-        return x.reshape(x.shape[0], -1, self.tokens, x.shape[-1])
 
 
 class CachedPositions(PositionEncodings):
@@ -205,12 +193,12 @@ class CachedPositions(PositionEncodings):
         """Compute them for an unpadded crop of grid x grid cells."""
         super().__init__(positions.dim, positions.match_dim)
         outer, inner = positions(torch.zeros(1, grid, grid, dtype=torch.bool))
-        self.outer, self.inner = _buffer(outer), _buffer(inner)
+        self.outer, self.inner = buffer(outer), buffer(inner)
 
     def forward(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As `PositionEncodings.forward`, in the type of the buffers."""
         if mask.is_cuda or mask.any():  # to ask a GPU would be to wait for it
             outer, inner = super().forward(mask)
             return outer.to(self.outer.dtype), inner.to(self.inner.dtype)
-        batch = len(mask)
-        return self.outer.expand(batch, -1, -1), self.inner.expand(batch, -1, -1)
+        # New tensors, as above: torch.compile tells views of buffers from them.
+        return self.outer.repeat(len(mask), 1, 1), self.inner.repeat(len(mask), 1, 1)

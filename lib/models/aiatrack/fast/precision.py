@@ -35,12 +35,10 @@ def cast_network(model: AiATrack, dtype: torch.dtype) -> AiATrack:
 
 def cast_behind_backbone(model: AiATrack, dtype: torch.dtype) -> AiATrack:
     """Cast what follows a backbone that gives features of the type, in place; returns it."""
-    iou_head = model.iou_head
-    parts: list[nn.Module] = [model.bottleneck, model.transformer, model.positions, model.box_head]
-    parts += [iou_head.conv1, iou_head.conv2, iou_head.conv3]
-    parts += [model.foreground_embed, model.background_embed]
-    for part in parts:
-        part.to(dtype)
+    parts = ["bottleneck", "transformer", "positions", "foreground_embed", "background_embed"]
+    parts += ["box_head", "iou_head.conv1", "iou_head.conv2", "iou_head.conv3"]
+    for name in parts:
+        model.get_submodule(name).to(dtype)
     return model
 
 

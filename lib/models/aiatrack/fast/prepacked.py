@@ -18,7 +18,7 @@ from torch.fx import GraphModule, Node
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.fast import support
-from lib.models.aiatrack.fast.factored import trace
+from lib.models.aiatrack.fast.factored import layer_of, trace
 from lib.models.aiatrack.fast.precision import computes_bf16_natively
 from lib.models.aiatrack.fast.winograd import WinogradConv2d, suits_winograd
 from lib.models.aiatrack.transformer import DecoderLayer, References
@@ -56,8 +56,7 @@ class PrepackedConv2d(_Prepacked):
         """
         super().__init__(conv)
         self.geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
-        self.relu = relu
-        self.overwrites = overwrites
+        self.relu, self.overwrites = relu, overwrites
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """(B, C_in, H, W) -> (B, C_out, H', W'); `other` of that shape is added before the ReLU."""
@@ -109,18 +108,8 @@ class TracedDecoderLayer(DecoderLayer):
         return self.graph(x, first, recent)
 
 
-PREPACKED: dict[type, Callable[..., nn.Module]] = {
-    nn.Conv2d: PrepackedConv2d,
-    nn.Linear: PrepackedLinear,
-}
-
-
 def prepack(model: AiATrack, *, winograd: bool) -> None:
-    """Replace, in place, layers of an optimized network on the CPU.
-
-    Args:
-        winograd: for fp32 only.
-    """
+    """Replace, in place, layers of an optimized network on the CPU; Winograd's for fp32 only."""
     model.transformer.set_submodule("encoder", trace(model.transformer.encoder))
     layers = model.transformer.decoder.layers
     layers[0] = TracedDecoderLayer(cast(DecoderLayer, layers[0]))
@@ -137,28 +126,26 @@ def prepack_graph(graph: GraphModule, *, winograd: bool) -> None:
     Additions are taken to be of two tensors of one shape, as those of all timm networks are.
     """
     for node in list(graph.graph.nodes):
-        if node.op == "call_module":
-            layer = graph.get_submodule(node.target)
-            if can_prepack(layer):
-                _replace(graph, node, layer, winograd=winograd)
+        layer = layer_of(graph, node)
+        if can_prepack(layer):
+            _replace(graph, node, layer, winograd=winograd)
     graph.graph.lint()
     graph.recompile()
 
 
-def can_prepack(layer: nn.Module) -> TypeGuard[nn.Conv2d | nn.Linear]:
+def can_prepack(layer: nn.Module | None) -> TypeGuard[nn.Conv2d | nn.Linear]:
     """Whether a layer has a prepacked version that oneDNN computes on this CPU."""
     if type(layer) is nn.Conv2d:
         operators = support.CONVOLUTION
-        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-            return False
+        known = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     elif type(layer) is nn.Linear:
-        operators = support.LINEAR
+        operators, known = support.LINEAR, True
     else:
         return False
-    dtype = layer.weight.dtype
-    known = dtype == torch.float32
-    if dtype == torch.bfloat16:  # without instructions for it oneDNN refuses
-        known = computes_bf16_natively(torch.device("cpu"))
+    if layer.weight.dtype == torch.bfloat16:  # without instructions for it oneDNN refuses
+        known = known and computes_bf16_natively(torch.device("cpu"))
+    else:
+        known = known and layer.weight.dtype == torch.float32
     return known and all(support.onednn(name) is not None for name in operators)
 
 
@@ -181,7 +168,8 @@ def _replace(
     if (is_conv or not added) and follower is not None and _is_relu(graph, follower):
         options["relu"] = True
         replaced.append(follower)
-    fused = PREPACKED[type(layer)](layer, **options)
+    prepacked: Callable[..., nn.Module] = PrepackedConv2d if is_conv else PrepackedLinear
+    fused = prepacked(layer, **options)
     if winograd and not added and suits_winograd(layer):
         fused = WinogradConv2d(layer, fused, **options)
     # Put it in the place of the last of them.
@@ -200,30 +188,27 @@ def _only_user(node: Node) -> Node | None:
 
 
 def _is_done_with(graph: GraphModule, addend: Node, addition: Node) -> bool:
-    """Whether a convolution made the addend, and only convolutions read it, all before this."""
+    """Whether a convolution made the addend, and only convolutions read it, all before this.
+
+    A convolution's result shares no memory with its input.
+    """
     others = [user for user in addend.users if user is not addition]
-    return all(_is_convolution(graph, node) for node in (addend, *others)) and all(
-        user < addition for user in others
-    )
-
-
-def _is_convolution(graph: GraphModule, node: Node) -> bool:
-    """Whether a node is a convolution, whose result shares no memory with its input."""
+    layers = [layer_of(graph, node) for node in (addend, *others)]
     convolutions = nn.Conv2d | PrepackedConv2d | WinogradConv2d
-    return node.op == "call_module" and isinstance(
-        graph.get_submodule(str(node.target)), convolutions
-    )
+    made = all(isinstance(layer, convolutions) for layer in layers)
+    return made and all(user < addition for user in others)
 
 
 def _is_addition(node: Node) -> bool:
-    """Whether a node adds two maps."""
-    two_maps = len(node.args) == 2 and all(isinstance(a, Node) for a in node.args)
-    distinct = two_maps and node.args[0] is not node.args[1]
-    return node.op == "call_function" and node.target in ADDITIONS and distinct and not node.kwargs
+    """Whether a node adds two different maps."""
+    if node.op != "call_function" or node.target not in ADDITIONS or node.kwargs:
+        return False
+    two = len(node.args) == len(node.all_input_nodes) == 2  # which has each node once
+    return two and all(isinstance(a, Node) for a in node.args)
 
 
 def _is_relu(graph: GraphModule, node: Node) -> bool:
     """Whether a node is a ReLU, as a module, a function or a method."""
-    if node.op == "call_module":
-        return type(graph.get_submodule(str(node.target))) is nn.ReLU
-    return node.op in ("call_function", "call_method") and node.target in RELUS
+    if node.op in ("call_function", "call_method"):
+        return node.target in RELUS
+    return type(layer_of(graph, node)) is nn.ReLU

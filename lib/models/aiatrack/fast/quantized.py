@@ -28,7 +28,7 @@ def quantize_network(model: AiATrack, crops: Tensor) -> AiATrack:
         crops: (K, 3, S, S) RGB in [0, 1], to observe the ranges of activations on.
 
     Raises:
-        RuntimeError: this CPU or this torch does not support int8; see `check_int8`.
+        RuntimeError: see `check_int8`.
     """
     with torch.inference_mode():
         images = ((crops - model.mean) / model.std).contiguous(memory_format=torch.channels_last)
@@ -54,13 +54,9 @@ class QuantizedGraph(nn.Module):
 
 
 def quantize_graph(body: nn.Module, images: Tensor) -> QuantizedGraph:
-    """Quantize a traced network; inputs and outputs stay fp32.
+    """Quantize a traced network by what it makes of (K, 3, S, S) images, where `check_int8` allows.
 
-    Args:
-        images: (K, 3, S, S), what the network takes; each is observed.
-
-    Raises:
-        RuntimeError: see `check_int8`.
+    Inputs and outputs stay fp32.
     """
     check_int8()
     ao, fx = support.quantization(), support.quantization("quantize_fx")
@@ -79,11 +75,7 @@ def quantize_graph(body: nn.Module, images: Tensor) -> QuantizedGraph:
 
 
 def check_int8() -> None:
-    """Check that int8 runs here.
-
-    Raises:
-        RuntimeError: the CPU has no VNNI, or torch no oneDNN or no torch.ao.quantization.
-    """
+    """Raise RuntimeError if the CPU has no VNNI, or torch no oneDNN or no torch.ao.quantization."""
     if not support.has_instructions("vnni"):
         raise RuntimeError(
             "int8 needs a CPU with VNNI instructions (avx512_vnni), which this one lacks; "

@@ -18,17 +18,9 @@ import torch
 logger = logging.getLogger(__name__)
 
 # Operators of torch.ops.mkldnn, those that torch.compile uses on CPUs.
-CONVOLUTION: tuple[str, ...] = (
-    "_reorder_convolution_weight",
-    "_convolution_pointwise",
-    "_convolution_pointwise.binary",
-    "_convolution_pointwise_.binary",
-)
-LINEAR: tuple[str, ...] = (
-    "_reorder_linear_weight",
-    "_linear_pointwise",
-    "_linear_pointwise.binary",
-)
+CONVOLUTION = ["_reorder_convolution_weight", "_convolution_pointwise"]
+CONVOLUTION += ["_convolution_pointwise.binary", "_convolution_pointwise_.binary"]
+LINEAR = ["_reorder_linear_weight", "_linear_pointwise", "_linear_pointwise.binary"]
 
 
 @functools.cache
@@ -55,11 +47,7 @@ def has_instructions(name: str) -> bool:
 
 
 def quantization(module: str = "") -> Any:
-    """Import torch.ao.quantization, or a module of it such as "quantize_fx".
-
-    Raises:
-        RuntimeError: this torch has none.
-    """
+    """Import torch.ao.quantization or a module of it; RuntimeError where this torch has none."""
     try:
         return importlib.import_module(f"torch.ao.quantization.{module}".rstrip("."))
     except ImportError as error:

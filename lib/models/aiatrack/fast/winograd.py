@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lib.models.aiatrack.fast.factored import buffer
+
 OUT, KERNEL = 4, 3
 TILE = OUT + KERNEL - 1
 POINTS = np.array([0, 1, -1, 0.5, -2])  # and infinity
@@ -25,21 +27,16 @@ class WinogradConv2d(nn.Module):
     """A 3x3 convolution of stride 1 and padding 1, with bias, then a ReLU where one follows."""
 
     def __init__(self, conv: nn.Conv2d, direct: nn.Module, *, relu: bool = False) -> None:
-        """Take the weights of a convolution that `suits_winograd` accepts.
-
-        Args:
-            direct: what computes small maps, ReLU included.
-        """
+        """Take a convolution that suits, and direct: what computes small maps, ReLU included."""
         super().__init__()
         kernel, data, result = _transforms()
         weight = torch.einsum("ij,ocjk,lk->ilco", kernel, conv.weight.double(), kernel)
         bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
-        self.weight = _buffer(weight.flatten(0, 1))  # (36, C_in, C_out)
-        self.bias = _buffer(bias)
-        self.data = _buffer(torch.kron(data, data))  # (36, 36)
-        self.result = _buffer(torch.kron(result, result))  # (16, 36)
-        self.relu = relu
-        self.direct = direct
+        self.weight = buffer(weight.flatten(0, 1).float().contiguous())  # (36, C_in, C_out)
+        self.bias = buffer(bias.float())
+        self.data = buffer(torch.kron(data, data).float())  # (36, 36)
+        self.result = buffer(torch.kron(result, result).float())  # (16, 36)
+        self.relu, self.direct = relu, direct
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C_in, H, W) -> (B, C_out, H, W), channels last."""
@@ -73,10 +70,6 @@ def suits_winograd(module: nn.Module) -> TypeGuard[nn.Conv2d]:
         and module.groups == 1
         and module.in_channels >= MIN_CHANNELS
     )
-
-
-def _buffer(value: Tensor) -> nn.Buffer:
-    return nn.Buffer(value.detach().float().contiguous(), persistent=False)
 
 
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:

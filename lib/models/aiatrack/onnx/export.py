@@ -37,15 +37,11 @@ def example_inputs(
     mask[..., : size // 5 * (seed % 2)] = True
     box = torch.tensor([[0.4, 0.35, 0.2, 0.3]])
     with torch.no_grad():
-        kept = GRAPHS["memorize"](model)(images[0], mask, box)
-    long_key, long_value, short_key, short_value, inner_pos = kept
-    short = [torch.cat([x] * ensemble, 2) for x in (short_key, short_value)]
-    recent = (*short, torch.cat([inner_pos] * ensemble, 1))
-    given = {
-        "memorize": (images[0], mask, box),
-        "track": (images[1], mask, long_key, long_value, inner_pos, *recent),
-    }
-    return {name: dict(zip(INPUTS[name], given[name], strict=True)) for name in GRAPHS}
+        *long, key, value, inner_pos = GRAPHS["memorize"](model)(images[0], mask, box)
+    recent = (torch.cat([x] * ensemble, -2) for x in (key, value, inner_pos))
+    memorize, track = (images[0], mask, box), (images[1], mask, *long, inner_pos, *recent)
+    inputs = {"memorize": memorize, "track": track}
+    return {name: dict(zip(INPUTS[name], inputs[name], strict=True)) for name in GRAPHS}
 
 
 def optimize_for_export(model: AiATrack) -> AiATrack:
@@ -56,11 +52,7 @@ def optimize_for_export(model: AiATrack) -> AiATrack:
 
 
 def require_packages() -> None:
-    """Check that PyTorch can export here.
-
-    Raises:
-        RuntimeError: a package is not installed; says how to.
-    """
+    """Raise RuntimeError if a package for the export is missing; says how to install it."""
     absent = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
         raise RuntimeError(f"the export needs packages: `pip install {' '.join(absent)}`")

@@ -46,16 +46,11 @@ class GraphFacts(NamedTuple):
     format: int = FORMAT
 
     def to_text(self) -> str:
-        """As JSON."""
         return json.dumps(self._asdict(), sort_keys=True)
 
     @classmethod
     def from_text(cls, text: str) -> "GraphFacts":
-        """Read what `to_text` wrote.
-
-        Raises:
-            ValueError: not that, or of another format.
-        """
+        """Read what `to_text` wrote. Raises ValueError for anything else or another format."""
         try:
             facts = cls(**json.loads(text))
         except TypeError as error:
@@ -67,19 +62,21 @@ class GraphFacts(NamedTuple):
 
 def network_settings(cfg: EasyDict) -> dict[str, Any]:
     """What a recipe says of the network and its window: keys such as "MODEL.HIDDEN_DIM"."""
-    data = {name: cfg.DATA[name] for name in ("MEAN", "STD")}
-    test = {name: cfg.TEST[name] for name in ("SEARCH_FACTOR", "SEARCH_SIZE")}
-    chosen = {"MODEL": cfg.MODEL, "DATA": data, "TEST": test}
+    chosen = {"MODEL": cfg.MODEL, "DATA": {name: cfg.DATA[name] for name in ("MEAN", "STD")}}
+    chosen["TEST"] = {name: cfg.TEST[name] for name in ("SEARCH_FACTOR", "SEARCH_SIZE")}
     return json.loads(json.dumps(flatten(chosen)))  # tuples are lists, as when read again
 
 
-class MemorizeGraph(nn.Module):
-    """A frame and its box in, its keys and values out; B = 1."""
+class _Graph(nn.Module):
+    """A step of a network, eager or optimized; B = 1."""
 
     def __init__(self, model: AiATrack) -> None:
-        """Take a network, eager or optimized."""
         super().__init__()
         self.model = model
+
+
+class MemorizeGraph(_Graph):
+    """A frame and its box in, its keys and values out."""
 
     def forward(self, image: Tensor, mask: Tensor, box: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, S, S) RGB in [0, 1], (1, S, S) bool, (1, 4) xywh -> OUTPUTS["memorize"]."""
@@ -87,13 +84,8 @@ class MemorizeGraph(nn.Module):
         return *first.long_term, *first.short, first.inner_pos
 
 
-class TrackGraph(nn.Module):
-    """A frame and references in; box, score and the frame's keys and values out; B = 1."""
-
-    def __init__(self, model: AiATrack) -> None:
-        """Take a network, eager or optimized."""
-        super().__init__()
-        self.model = model
+class TrackGraph(_Graph):
+    """A frame and references in; box, score and the frame's keys and values out."""
 
     def forward(self, image: Tensor, mask: Tensor, *references: Tensor) -> tuple[Tensor, ...]:
         """Find the target.

@@ -4,6 +4,7 @@
 B = 1: the files have static shapes.
 """
 
+import importlib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,16 +61,14 @@ class OnnxNetwork(nn.Module):
         Raises:
             OnnxError: says what differs and how to export anew.
         """
-        made = self.facts
+        made, before = self.facts, self.facts.settings
         if made.recipe != recipe:
             raise OnnxError(f"{self.folder}: made from recipe {made.recipe!r}, not {recipe!r}")
-        known = {**made.settings, **settings}
-        differ = [key for key in known if made.settings.get(key) != settings.get(key)]
+        differ = [key for key in {**before, **settings} if before.get(key) != settings.get(key)]
         if differ:
-            key = differ[0]
             raise OnnxError(
-                f"{self.folder}: recipe {recipe!r} has changed since the export: {key} was "
-                f"{made.settings.get(key)!r} and is {settings.get(key)!r}; "
+                f"{self.folder}: recipe {recipe!r} has changed since the export: {differ[0]} was "
+                f"{before.get(differ[0])!r} and is {settings.get(differ[0])!r}; "
                 f"{len(differ)} such entries; export again"
             )
         if made.ensemble != ensemble:
@@ -116,7 +115,6 @@ class OnnxNetwork(nn.Module):
             raise OnnxError(f"{path}: ONNX Runtime cannot read it: {error}") from error
 
     def _facts(self, name: str) -> GraphFacts:
-        """What a file says of itself."""
         path = self._files[name]
         text = self._sessions[name].get_modelmeta().custom_metadata_map.get(METADATA)
         if text is None:
@@ -131,11 +129,7 @@ class OnnxNetwork(nn.Module):
 
 
 def onnx_files(folder: str | Path) -> dict[str, Path]:
-    """Find both files of a folder: graph name -> path.
-
-    Raises:
-        FileNotFoundError: one is not there; says how to write it.
-    """
+    """Find both files of a folder: graph name -> path. Raises FileNotFoundError for either."""
     files = {name: Path(folder) / f"{name}.onnx" for name in GRAPHS}
     older = Path(folder) / "remember.onnx"  # what memorize.onnx was called in format 1
     reason = f" ({older.name} is of an older version)" if older.is_file() else ""
@@ -146,27 +140,18 @@ def onnx_files(folder: str | Path) -> dict[str, Path]:
 
 
 def import_onnxruntime() -> ModuleType:
-    """Import ONNX Runtime.
-
-    Raises:
-        RuntimeError: it is not installed; says how to.
-    """
+    """Import ONNX Runtime. Raises RuntimeError where it is not installed; says how to."""
     try:
-        import onnxruntime
+        return importlib.import_module("onnxruntime")
     except ImportError as error:
         raise RuntimeError(
             "ONNX Runtime is not installed: `pip install onnxruntime` (for CUDA: "
             f"`pip install onnxruntime-gpu`); {error}"
         ) from error
-    return onnxruntime
 
 
 def choose_providers(device: str, available: list[str]) -> list[Any]:
-    """Turn a device into ONNX Runtime's providers.
-
-    Args:
-        device: "auto", "cpu", "cuda" or "cuda:<index>".
-        available: what this ONNX Runtime was built with.
+    """Turn "auto", "cpu", "cuda" or "cuda:<index>" into ONNX Runtime's providers.
 
     Raises:
         ValueError: another device, or CUDA without its provider.
