@@ -43,15 +43,12 @@ SEED = 3000  # of the clips
 
 
 class VariantResult(NamedTuple):
-    """One training, measured."""
-
     variant: str
     seed: int
     auc: float  # percent, mean over clips
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add("--config", default="quick", help="recipe to vary (default: quick)")
@@ -81,17 +78,12 @@ def write_recipe(args: argparse.Namespace, variant: str, seed: int) -> Path:
 
 
 def train(args: argparse.Namespace, recipe: Path, seed: int) -> Path:
-    """Train a recipe unless that is done; return its checkpoint.
-
-    Raises:
-        RuntimeError: the training failed; it has said why.
-    """
+    """Train a recipe unless that is done; return its checkpoint."""
     command = [sys.executable, str(PROJECT_ROOT / "tracking" / "train.py"), "--config", str(recipe)]
     command += ["--save-dir", str(args.save_dir), "--seed", str(seed), "--device", args.device]
     command += ["--precision", args.precision]
     command += ["--samples", str(args.samples)] if args.samples else []
-    status = subprocess.run(command, check=False).returncode
-    if status:
+    if status := subprocess.run(command, check=False).returncode:  # it has said why
         raise RuntimeError(f"training {recipe.stem} failed with exit status {status}")
     return find_checkpoint(load_config(recipe), recipe.stem, args.save_dir)
 

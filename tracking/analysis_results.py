@@ -36,7 +36,6 @@ PLOTS = PROJECT_ROOT / "test" / "result_plots"
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add_names = partial(add, nargs="+", metavar="NAME")
@@ -45,23 +44,19 @@ def parse_arguments() -> argparse.Namespace:
     default = ["otb", "nfs", "uav"]
     add_names("--dataset", "--dataset_name", default=default, choices=SCORED, help=sets)
     add_names("--tracker", "--tracker_name", help="default: aiatrack")
-    recipes = "recipes, one per run (default: baseline)"
-    add_names("--param", "--tracker_param", help=recipes)
+    add_names("--param", "--tracker_param", help="recipes, one per run (default: baseline)")
     add_names("--display", help="names for tables and plots, one per run")
-    protocols = f"of {', '.join(PROTOCOLS)}; several are printed side by side"
-    protocols += " (default: the paper's for each data set)"
+    protocols = f"of {', '.join(PROTOCOLS)}, side by side (default: the paper's for each data set)"
     add_names("--protocol", default=[], choices=PROTOCOLS, help=protocols)
     results = "folders of result files, one per run; or, with --tracker or --param, the folder of"
     results += " all results (default: test/tracking_results)"
     add_folder("--results", nargs="+", help=results)
-    annotations = "the data set's folder, images not needed; LaSOT's toolkit files too"
-    add_folder("--annotations", help=annotations)
+    add_folder("--annotations", help="data set's folder, without images; LaSOT's toolkit files too")
     add_folder("--plots", default=PLOTS, help="default: test/result_plots")
     for kind in FORMATS:
         target = f"write {kind.upper()} to a file, or instead of the tables"
         add(f"--{kind}", nargs="?", const="-", metavar="FILE", help=target)
-    page = "write one page with all of this, and with frames of the worst sequences"
-    add("--html", type=Path, metavar="FILE", help=page)
+    add("--html", type=Path, metavar="FILE", help="one page of this, and of the worst sequences")
     add("--per-sequence", action="store_true", help="add a row for each sequence")
     add("--per-attribute", action="store_true", help="add a row for each attribute or class")
     changes = "list what got better and worse from the first run on (default: AUC)"
@@ -119,17 +114,13 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
         texts.append(reports.comparison_text(report, args.compare) if args.compare else "")
         print("\n\n".join(text for text in texts if text), end="\n\n")
     if not args.no_plots:
-        draw(report, args.plots / report.dataset)
+        from lib.test.analysis.plot_results import plot_all  # only this needs Matplotlib
+
+        folder = args.plots / report.dataset
+        for protocol in report.protocols:
+            plot_all(report.of_protocol(protocol), folder)
+        print(f"plots of {report.dataset} are in {folder}", file=sys.stderr)
     return selected
-
-
-def draw(report: reports.Report, folder: Path) -> None:
-    """Write the plots of every protocol."""
-    from lib.test.analysis.plot_results import plot_all  # only this needs Matplotlib
-
-    for protocol in report.protocols:
-        plot_all(report.of_protocol(protocol), folder)
-    print(f"plots of {report.dataset} are in {folder}", file=sys.stderr)
 
 
 def write_formats(tables_made: list[list[tables.Row]], args: argparse.Namespace) -> None:
@@ -146,14 +137,6 @@ def write_formats(tables_made: list[list[tables.Row]], args: argparse.Namespace)
             print(writers[kind](), end="")
         elif target:
             atomic_write_text(Path(target), writers[kind]())
-
-
-def write_page(made: list[reports.Report], args: argparse.Namespace) -> None:
-    """Write the HTML report."""
-    from lib.test.analysis.html_report import write_html  # only this needs Jinja
-
-    write_html(args.html, made, args.annotations, args.compare or "AUC")
-    print(f"the report is {args.html}", file=sys.stderr)
 
 
 def main() -> int:
@@ -176,7 +159,10 @@ def main() -> int:
         failed |= not made or (bool(reports.missing_text(report)) and not args.allow_missing)
     write_formats(tables_made, args)
     if args.html:
-        write_page(reports_made, args)
+        from lib.test.analysis.html_report import write_html  # only this needs Jinja
+
+        write_html(args.html, reports_made, args.annotations, args.compare or "AUC")
+        print(f"the report is {args.html}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -2,14 +2,14 @@
 
     python tracking/benchmark_scoring.py
 
-Random boxes of that number are written to a temporary folder in the toolkit's layout, then read
-and scored by the code that tracking/analysis_results.py uses. Exit status 1 if scoring takes longer
-than --limit seconds.
+Random boxes of that number, in the toolkit's layout, are read and scored by the code that
+tracking/analysis_results.py uses. Exit status 1 if scoring takes longer than --limit seconds.
 """
 
 import sys
 import tempfile
 import time
+import timeit
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,7 +18,6 @@ import numpy as np
 
 from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import score
-from lib.test.evaluation.data import Truth
 from lib.test.evaluation.datasets import open_annotations
 from lib.utils.program import make_parser
 
@@ -43,15 +42,6 @@ def write_set(root: Path, generator: np.random.Generator) -> None:
         np.savetxt(root / "absent" / f"{name}.txt", generator.random(length) < 0.05, "%d")
 
 
-def read_set(root: Path) -> list[tuple[np.ndarray, Truth]]:
-    """Read everything that scoring needs."""
-    annotations = open_annotations("lasot", root)
-    return [
-        (load_boxes(root / "results" / f"{name}.txt"), annotations.truth(name))
-        for name in annotations.names
-    ]
-
-
 def main() -> int:
     """Measure and print; return the exit status."""
     parser = make_parser(__doc__)
@@ -59,26 +49,23 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=2.0, help="seconds allowed (default: 2)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        write_set(Path(folder), np.random.default_rng(0))
+        root = Path(folder)
+        write_set(root, np.random.default_rng(0))
         start = time.perf_counter()
-        pairs = read_set(Path(folder))
+        annotations = open_annotations("lasot", root)
+        paths = {name: root / "results" / f"{name}.txt" for name in annotations.names}
+        pairs = [(load_boxes(path), annotations.truth(name)) for name, path in paths.items()]
         reading = time.perf_counter() - start
     frames = sum(len(truth.boxes_xywh) for _, truth in pairs)
     print(f"{len(pairs)} sequences, {frames:,} frames: read in {reading:.2f} s")
     slowest = 0.0
     for protocol in ("lasot", "otb", "otb_strict"):
-        seconds = min(measure(protocol, pairs) for _ in range(args.repeats))
+        call = "[score(protocol, *pair) for pair in pairs]"
+        names = {"score": score, "protocol": protocol, "pairs": pairs}
+        seconds = min(timeit.repeat(call, globals=names, number=1, repeat=args.repeats))
         print(f"scored under {protocol} in {seconds:.2f} s")
         slowest = max(slowest, seconds)
     return 1 if slowest > args.limit else 0
-
-
-def measure(protocol: str, pairs: list[tuple[np.ndarray, Truth]]) -> float:
-    """Seconds that scoring all sequences takes."""
-    start = time.perf_counter()
-    for prediction, truth in pairs:
-        score(protocol, prediction, truth)
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@
 Also tracks a short self-test clip on the CPU and on every GPU and compares with stored boxes, so
 that a device that computes wrongly is noticed.
 
-Exit status: 0 fine; 1 something is broken (FAIL); 2 wrong usage. Data and weights that are not
-there, or not whole, count as broken only if --need names them.
+Exit status: 0 fine; 1 something is broken (FAIL); 2 wrong usage. Data and weights that are missing
+or not whole count as broken only if --need names them.
 """
 
 import argparse
@@ -39,13 +39,11 @@ SUBJECT_WIDTH = 18  # characters
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
-    needs = f"{', '.join(NEEDS)} (lower case: test sets; upper case: training sets)"
-    add("--need", default="", metavar="NAME,...", help=f"what must be there: {needs}")
-    full = "look at every sequence of every set that is there, training sets too"
-    add("--full", action="store_true", help=full)
+    needs = f"must be there: {', '.join(NEEDS)} (lower case: test sets; upper case: training sets)"
+    add("--need", default="", metavar="NAME,...", help=needs)
+    add("--full", action="store_true", help="look at every sequence of all sets that are there")
     add("--checkpoint", type=Path, help="say which recipe this file fits")
     add("--no-self-test", action="store_true", help="leave out the self-test clip")
     args = parser.parse_args()
@@ -100,7 +98,6 @@ def show(title: str, *findings: Finding) -> list[Finding]:
 
 
 def check_sets(need: set[str], full: bool) -> list[Finding]:
-    """Sections of the data sets."""
     test_sets = []
     with tqdm(list(FOLDERS), leave=False, disable=None) as bar:
         for name in bar:

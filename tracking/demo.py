@@ -7,10 +7,8 @@ set's layout and read back like one. README, "Demo", shows what comes out.
 """
 
 import argparse
-import logging
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,7 +20,7 @@ from lib.io.video_file import read_frame
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.layouts import write_got10k
 from lib.synthetic.plan import plan_clip
-from lib.synthetic.render import Clip, render
+from lib.synthetic.render import render
 from lib.synthetic.textures import SPLITS, PhotoTextures
 from lib.test.analysis.extract_results import Run
 from lib.test.analysis.plot_results import plot_all
@@ -41,12 +39,11 @@ from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, run_program
 
 PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
-TRUTH = (255, 255, 255)
+WHITE = (255, 255, 255)
 SHEET_COLUMNS = 6  # frames of a clip on the contact sheet
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add_tracker_arguments(parser, param="demo")
     add = parser.add_argument
@@ -64,15 +61,13 @@ def parse_arguments() -> argparse.Namespace:
 def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
     """Write clips under `root`, unless they are there, and open them as the demo test set."""
     textures = PhotoTextures(args.photographs, split=args.part)
-    options = ClipOptions(length=args.frames)
-
-    def clips() -> Iterator[tuple[str, Clip]]:
+    options, clips = ClipOptions(length=args.frames), []
+    if not (root / "val" / "list.txt").is_file():
         for number in range(args.clips):
             generator = np.random.default_rng((args.seed, number))
-            yield f"clip_{number + 1:02d}", render(plan_clip(generator, textures, options))
-
-    if not (root / "val" / "list.txt").is_file():
-        write_got10k(root, list(clips()), split="val")
+            plan = plan_clip(generator, textures, options)
+            clips.append((f"clip_{number + 1:02d}", render(plan)))
+        write_got10k(root, clips, split="val")
     os.environ["AIATRACK_DEMO_DIR"] = str(root)
     test_set = open_dataset("demo")
     return [test_set.load(name) for name in test_set.names]
@@ -81,20 +76,17 @@ def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
 def draw(sequence: Sequence, result: SequenceResult) -> list[np.ndarray]:
     """Frames with the true box in white and the tracker's in green with its score."""
     drawn = []
-    for path, truth, box, score in zip(
-        sequence.frames, sequence.boxes_xywh, result.boxes_xywh, result.scores, strict=True
-    ):
+    rows = zip(sequence.frames, sequence.boxes_xywh, *result[:2], strict=True)
+    for path, truth, box, score in rows:
         frame = read_frame(path)
         if truth[2] > 0:
-            frame = draw_box(frame, truth.tolist(), colour=TRUTH)
+            frame = draw_box(frame, truth.tolist(), colour=WHITE)
         drawn.append(draw_box(frame, box.tolist(), f"{score:.2f}"))
     return drawn
 
 
 def main() -> int:
-    """Make clips, track, score, draw."""
     args = parse_arguments()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     options = tracker_options(args, "demo")
     tracker, provenance = make_tracker(options), make_provenance(options)
     part = "" if args.part == "all" else f"_{args.part}"

@@ -4,15 +4,13 @@
     python tracking/export_onnx.py --param demo --dataset lasot --out onnx/demo_lasot
     python tracking/export_onnx.py --check-sequence clip.mp4 --init 200,150,60,80 --frames 100
 
-memorize.onnx turns a frame and its box into the keys and values of a reference; track.onnx turns a
-frame and such references into box, score and the frame's own keys and values, so that no frame
-passes the backbone twice. Shapes are static: one target, and as many short-term references as
-TEST.HYPER of --dataset, or --hyper, says. Inputs and outputs are named and explained in
-lib/models/aiatrack/onnx/graphs.py; the files need nothing but an ONNX runtime.
+memorize.onnx turns a frame and its box into a reference's keys and values; track.onnx turns a frame
+and references into box, score and the frame's own keys and values. Shapes are static: one target,
+and as many short-term references as TEST.HYPER of --dataset, or --hyper, says. Inputs and outputs
+are explained in lib/models/aiatrack/onnx/graphs.py; the files need nothing but an ONNX runtime.
 
-Every output is compared with that of the network in PyTorch; where they differ nothing is written
-and the exit status is 1. With --check-sequence a clip is tracked by both as well: boxes must agree
-within 0.05 pixels.
+Where an output differs from PyTorch's, nothing is written and the exit status is 1. With
+--check-sequence a clip is tracked by both as well: boxes must agree within 0.05 pixels.
 """
 
 import argparse
@@ -47,7 +45,6 @@ from lib.utils.program import at_least, make_parser, parse_box, run_program
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
@@ -64,10 +61,6 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-class DifferenceError(RuntimeError):
-    """The files do not compute what PyTorch does."""
-
-
 def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
     """The network as trained, and what the files will say of themselves."""
     hyper = parse_hyper(args.hyper)
@@ -77,18 +70,13 @@ def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
     ensemble = make_params(cfg, args.dataset, hyper).ensemble
     model = build_aiatrack(cfg).eval()
     load_weights(model, checkpoint)
-    origin = make_provenance(
-        TrackerOptions(args.param, checkpoint, args.dataset, "cpu", hyper=hyper, plain=True)
-    )
+    options = TrackerOptions(args.param, checkpoint, args.dataset, "cpu", hyper=hyper, plain=True)
+    origin = make_provenance(options)
     return model, GraphFacts("", name, network_settings(cfg), ensemble, origin)
 
 
 def write_checked(args: argparse.Namespace, out: Path) -> None:
-    """Export into a temporary folder, check, and only then put both files in their place.
-
-    Raises:
-        DifferenceError: they do not compute what PyTorch does.
-    """
+    """Export into a temporary folder, check, and only then put both files in their place."""
     require_packages()
     import_onnxruntime()
     model, facts = read_network(args)
@@ -102,7 +90,6 @@ def write_checked(args: argparse.Namespace, out: Path) -> None:
 
 
 def export_both(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
-    """Write both graphs into a folder."""
     fast = optimize_for_export(model)
     for graph, inputs in example_inputs(model, size, facts.ensemble).items():
         path = folder / f"{graph}.onnx"
@@ -112,21 +99,17 @@ def export_both(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> 
 
 
 def check(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
-    """Compare the files with the network as trained; print the differences."""
+    """Compare the files with the network as trained; RuntimeError if they differ too much."""
     differences = graph_differences(OnnxNetwork(folder, "cpu"), model, size, facts.ensemble)
     print(f"differences to the network in PyTorch, relative ({TOLERANCE:g} is allowed):")
     print("  " + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
     wrong = [name for name, value in differences.items() if not value <= TOLERANCE]
     if wrong:
-        raise DifferenceError(f"the files would not compute what PyTorch does: {', '.join(wrong)}")
+        raise RuntimeError(f"the files would not compute what PyTorch does: {', '.join(wrong)}")
 
 
 def check_sequence(args: argparse.Namespace, out: Path) -> None:
-    """Track a clip with PyTorch and with the files; print how they compare.
-
-    Raises:
-        DifferenceError: a box differs by more than the tolerance.
-    """
+    """Track a clip with PyTorch and with the files; RuntimeError if their boxes differ too much."""
     hyper = parse_hyper(args.hyper)
     trackers = (
         load_tracker(args.param, args.checkpoint, args.dataset, "cpu", hyper=hyper),
@@ -142,7 +125,7 @@ def check_sequence(args: argparse.Namespace, out: Path) -> None:
         f"ONNX Runtime is {result.ratio:.2f} times as fast"
     )
     if not result.worst <= BOX_TOLERANCE:
-        raise DifferenceError("ONNX Runtime's boxes are not PyTorch's")
+        raise RuntimeError("ONNX Runtime's boxes are not PyTorch's")
 
 
 def main() -> int:

@@ -21,13 +21,9 @@ from lib.utils.program import make_parser, run_program
 
 
 def save_weights(path: Path, state: dict[str, Tensor], *, half: bool = False) -> None:
-    """Write a state dict as safetensors; `path` appears whole or not at all.
+    """Write a state dict as safetensors, floating-point tensors in 16 bits if `half`.
 
-    Args:
-        half: floating-point tensors in 16 bits.
-
-    Raises:
-        ValueError: another suffix; a value that 16 bits cannot hold.
+    ValueError: another suffix; a value that 16 bits cannot hold.
     """
     if path.suffix != ".safetensors":
         raise ValueError(f"weights are written as .safetensors; given: {path}")
@@ -35,9 +31,8 @@ def save_weights(path: Path, state: dict[str, Tensor], *, half: bool = False) ->
     for name, value in state.items():
         stored[name] = value.half() if half and value.is_floating_point() else value
         if not torch.equal(stored[name].isfinite(), value.isfinite()):
-            raise ValueError(
-                f"{name} has values up to {value.abs().max():g}, too large for 16 bits"
-            )
+            largest = value.abs().max()
+            raise ValueError(f"{name} has values up to {largest:g}, too large for 16 bits")
     with atomic_path(path) as temporary:
         save_file({name: value.contiguous() for name, value in stored.items()}, temporary)
 

@@ -26,11 +26,9 @@ PRINTED = [k / 20 for k in range(2, 19)]
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
-    sets = f"of {', '.join(SCORED)}"
-    add("--dataset", required=True, choices=SCORED, metavar="NAME", help=sets)
+    add("--dataset", required=True, choices=SCORED, help="the test set")
     add("--tracker", default="aiatrack", help="(default: aiatrack)")
     add("--param", default="baseline", help="recipe (default: baseline)")
     results = "the folder of all results (default: test/tracking_results)"
@@ -49,9 +47,8 @@ def main() -> int:
         raise FileNotFoundError(f"no results of {args.dataset} in {base}; run tracking/test.py")
     frames = read_frames(annotations, folder)
     thresholds = evaluate_thresholds(frames)
-    print(
-        f"{len(frames.lost)} frames, {int(frames.lost.sum())} of them lost; results of {folder}\n"
-    )
+    lost = int(frames.lost.sum())
+    print(f"{len(frames.lost)} frames, {lost} of them lost; results of {folder}\n")
     print("score below   lost found   followed kept   balanced")
     for item in (*evaluate_thresholds(frames, PRINTED), chosen := best_threshold(thresholds)):
         mark = "  <- best" if item is chosen else ""

@@ -26,13 +26,11 @@ from lib.utils.program import make_parser, run_program
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     known = sorted(opencv_trackers())
     add("--trackers", nargs="+", default=known, metavar="NAME", help="(default: %(default)s)")
-    sets = f"one of {', '.join(LAYOUTS)} (default: otb)"
-    add("--dataset", default="otb", choices=list(LAYOUTS), metavar="NAME", help=sets)
+    add("--dataset", default="otb", choices=list(LAYOUTS), help="(default: otb)")
     add("--seq", help="only these, by name or index, separated by commas")
     add("--results", type=Path, help="folder for results (default: test/tracking_results)")
     return parser.parse_args()

@@ -5,23 +5,19 @@
     python tracking/profile_model.py --param quick --device cuda --precision fp16 --compile
     python tracking/profile_model.py --modes optimized --frames 10000      # does memory grow?
     python tracking/profile_model.py --train --param demo
-    python tracking/profile_model.py --data                      # synthetic 720p JPEGs
     python tracking/profile_model.py --data --datasets LASOT COCO17
-    python tracking/profile_model.py --data --opening 30000      # how fast a large set opens
 
 Weights are random unless --checkpoint names some: they do not change the work. The modes take turns
 in one process on a synthetic video; ratios are medians over frames, to the first mode.
 --plain, --precision and --compile add the mode they describe.
 
---train measures training instead: fp32 against bf16, channels-last, compiled, fused AdamW; and from
-it the hours of the whole recipe. --no-compile leaves out compilation, which takes minutes on a CPU.
-
---data measures how fast samples load on one core, and where that time goes.
+--train: fp32 against bf16, channels-last, compiled, fused AdamW, and the hours of the whole recipe;
+--no-compile leaves out compilation, which takes minutes on a CPU. --data: how fast samples load on
+one core, and where that time goes.
 """
 
 import argparse
 import json
-import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -58,10 +54,9 @@ Report = dict[str, Any]
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add_tracker_arguments(parser)
-    parser.set_defaults(compile=None)  # where it is not given: not for tracking, but for training
+    parser.set_defaults(compile=None)  # not given: off for tracking, on for training
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--train", action="store_true", help="the training step, not the tracker")
@@ -69,8 +64,7 @@ def parse_arguments() -> argparse.Namespace:
 
     add = parser.add_argument_group("tracking").add_argument
     add("--dataset", default="otb", help="whose number of references to take (default: otb)")
-    modes = f"of {', '.join(MODES)} (default: the first 2)"
-    add("--modes", default="plain,optimized", help=modes)
+    add("--modes", default="plain,optimized", help=f"of {', '.join(MODES)} (default: the first 2)")
     add("--frames", type=at_least(1), default=40, help="frames measured (default: 40)")
 
     add = parser.add_argument_group("with --train").add_argument
@@ -82,7 +76,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--datasets", nargs="+", help="your data sets (default: synthetic clips)")
     add("--height", type=int, default=720, help="of synthetic frames, pixels")
     add("--width", type=int, default=1280, help="of synthetic frames, pixels")
-    add("--opening", type=int, metavar="N", help="open N synthetic sequences instead")
+    add("--opening", type=int, metavar="N", help="how fast N synthetic sequences open, instead")
     return parser.parse_args()
 
 
@@ -120,7 +114,6 @@ def load_network(options: TrackerOptions) -> AiATrack:
 
 
 def profile_tracker(args: argparse.Namespace) -> Report:
-    """Profile the tracking of frames."""
     args.compile = bool(args.compile)
     options = tracker_options(args, args.dataset)
     params = make_params(load_config(options.config), options.dataset, options.hyper)
@@ -131,7 +124,6 @@ def profile_tracker(args: argparse.Namespace) -> Report:
 
 
 def show_tracking(report: Report) -> None:
-    """Print what `profile_tracking` measured."""
     print(
         f"{report['device']}, {report['threads']} threads, torch {report['torch']}; "
         f"{report['parameters'] / 1e6:.2f} M parameters, {report['references']} references, "
@@ -156,14 +148,9 @@ def show_tracking(report: Report) -> None:
 
 
 def profile_step(args: argparse.Namespace) -> Report:
-    """Profile the training step, and show it."""
-    report = profile_training(
-        args.param,
-        choose_device(args.device),
-        batch_size=args.batch_size,
-        steps=args.steps,
-        compiled=args.compile is not False,
-    )
+    device, compiled = choose_device(args.device), args.compile is not False
+    sizes = {"batch_size": args.batch_size, "steps": args.steps}
+    report = profile_training(args.param, device, compiled=compiled, **sizes)
     print(
         f"{report['device']}, {report['threads']} threads, torch {report['torch']}; batches of "
         f"{report['batch_size']}, {report['steps']} steps of each kind; the whole recipe, "
@@ -181,7 +168,6 @@ def profile_step(args: argparse.Namespace) -> Report:
 
 
 def profile_data(args: argparse.Namespace) -> Report:
-    """Profile the loading of samples, or the opening of a large set, and show it."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -199,12 +185,11 @@ def profile_data(args: argparse.Namespace) -> Report:
 
 def open_datasets(args: argparse.Namespace, folder: Path) -> list[BaseDataset]:
     """Open the data sets asked for, or write synthetic clips into a folder."""
-    if not args.datasets:
+    datasets = [build_dataset(name, find_data) for name in args.datasets or ()]
+    if not datasets:
         print(f"composing clips of {args.width}x{args.height} ...")
         write_clips(folder, clips=6, length=24, height=args.height, width=args.width)
         datasets = [build_dataset("GOT10K_val", lambda _: DataPath(folder, "synthetic clips"))]
-    else:
-        datasets = [build_dataset(name, find_data) for name in args.datasets]
     files = [dataset for dataset in datasets if isinstance(dataset, BaseDataset)]
     if len(files) < len(datasets):
         raise ValueError("clips that are composed while training have no files to read")
@@ -212,7 +197,6 @@ def open_datasets(args: argparse.Namespace, folder: Path) -> list[BaseDataset]:
 
 
 def show_loading(report: Report, batch_size: int) -> None:
-    """Print what `profile_loading` measured."""
     samples, kilobytes = report["samples"], report["bytes"] / report["images"] / 1024
     print(f"{samples} samples, {report['images']:.0f} images of {kilobytes:.0f} KiB on average")
     print(f"JPEG decoder {jpeg_decoder()}, OpenCV {cv2.__version__}, one core")
@@ -224,16 +208,12 @@ def show_loading(report: Report, batch_size: int) -> None:
     print(table(*rows))
     unpacking = 1e3 * report["unpacking"] / samples
     print(f"\nunpacking, in the training process on a CPU: {unpacking:.2f} ms per sample")
-    print(
-        f"first batch of {batch_size} from one worker: {report['first_batch']:.2f} s with its "
-        f"start, {report['later_batch']:.2f} s later"
-    )
+    first = f"first batch of {batch_size} from one worker: {report['first_batch']:.2f} s"
+    print(f"{first} with its start, {report['later_batch']:.2f} s later")
 
 
 def main() -> int:
-    """Profile, print, write."""
     args = parse_arguments()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     profile = profile_step if args.train else profile_data if args.data else profile_tracker
     report = profile(args)
     if args.json:

@@ -11,9 +11,8 @@ frame), target (from 1), box (x, y, w, h in pixels), score (predicted IoU in [0,
 box was given) and lost. Memory does not grow with the video. Ctrl-C ends with whole files up to
 that frame. With --show: q or Escape ends, r draws the boxes anew.
 
-lost means: score below --lost-below. The default is the recipe's TEST.LOST_BELOW: for the demo
-weights what tracking/measure_lost.py measured (README, "Track my video"), elsewhere 0.3, a
-convention. Measure your own with that program, or choose it from the scores in the JSON lines.
+lost means: score below --lost-below. The recipe's TEST.LOST_BELOW is, for the demo weights, what
+tracking/measure_lost.py measured, elsewhere 0.3, a convention (README, "Track my video").
 
 The MP4 plays at the source's rate; of a camera that is faster than the tracker it shows the frames
 that were tracked, and the JSON lines hold their true times.
@@ -23,7 +22,6 @@ off (files are whole up to there); 130 or 143 stopped by Ctrl-C or SIGTERM (like
 """
 
 import argparse
-import logging
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +47,6 @@ BROKEN_OFF = 3
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add("source", help="video file, camera index, folder or pattern of images, rtsp:// or http://")
@@ -116,7 +113,6 @@ def with_bar(source: FrameSource) -> Iterator[Frame]:
 
 
 def report(summary: Summary, out: Path) -> None:
-    """Print what happened."""
     lost = ", ".join(f"target {target} in {frames}" for target, frames in summary.lost.items())
     print(f"{summary.frames} frames tracked; lost: {lost or 'never'}")
     print(f"{out}\n{out.with_suffix('.jsonl')}")
@@ -125,11 +121,8 @@ def report(summary: Summary, out: Path) -> None:
 
 
 def main() -> int:
-    """Open, track, write; return the exit status."""
     args = parse_arguments()
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    screen = open_screen(args)
-    lost_below = args.lost_below
+    screen, lost_below = open_screen(args), args.lost_below
     with open_source(args.source, args.fps) as source:
         # Load the network.
         tracker = make_tracker(tracker_options(args, "video"))

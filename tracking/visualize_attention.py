@@ -8,8 +8,7 @@ The target is tracked up to the frame (counted from 0, which is the one that --i
 PNG shows that frame, an MP4 all frames up to it. Rows: the encoder's self-attention, the decoder's
 attention to the first frame (long-term) and to each recent one (short-term). Columns: the window
 whose cells are attended to, then each head's weights before and after the inner attention. The
-query is the cell that holds the point --cell (x,y in pixels of the image), or the middle of the
-box found.
+query is the cell that holds --cell, or the middle of the box found.
 """
 
 import argparse
@@ -43,7 +42,6 @@ PNG_DPI, VIDEO_DPI = 150, 80
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add("source", help="video file, folder or pattern of images")
@@ -65,19 +63,11 @@ def parse_arguments() -> argparse.Namespace:
 def views(
     args: argparse.Namespace, source: FrameSource, *, only_last: bool
 ) -> Iterator[AttentionView]:
-    """Track through the source, up to the frame asked for.
-
-    Raises:
-        ValueError: the source ends before it.
-    """
-    hyper = parse_hyper(args.hyper)
-    options = TrackerOptions(
-        args.param, args.checkpoint, "video", args.device, hyper=hyper, plain=True
-    )
-    tracker = load_torch_tracker(options)
+    """Track through the source up to the frame asked for; ValueError if it ends before."""
+    choice = (args.param, args.checkpoint, "video", args.device, parse_hyper(args.hyper))
+    tracker = load_torch_tracker(TrackerOptions(*choice, plain=True))
     until = None if args.frame is None else args.frame + 1
-    since = args.frame if only_last else 1
-    last = 0
+    since, last = args.frame if only_last else 1, 0
     with AttentionRecorder(watched_attentions(tracker.model, args.layer)) as recorder:
         frames = itertools.islice(source, until)
         for view in attention_views(tracker, recorder, frames, args.init, args.cell, since):
@@ -85,13 +75,6 @@ def views(
             last = view.frame
     if args.frame is not None and last < args.frame:
         raise ValueError(f"{args.source} ends before frame {args.frame} (the first one is frame 0)")
-
-
-def shown_frames(args: argparse.Namespace, source: FrameSource) -> int | None:
-    """How many frames an MP4 will have, if that is known."""
-    if source.length is None:
-        return args.frame
-    return min(source.length - 1, args.frame or source.length)
 
 
 def main() -> int:
@@ -102,8 +85,9 @@ def main() -> int:
             (view,) = views(args, source, only_last=True)
             write_picture(args.out, draw_view(view, PNG_DPI))
         else:
+            ends = [n for n in (args.frame, source.length and source.length - 1) if n is not None]
             every = views(args, source, only_last=False)
-            bar = tqdm(every, total=shown_frames(args, source), unit="frame", disable=None)
+            bar = tqdm(every, total=min(ends, default=None), unit="frame", disable=None)
             write_video(args.out, (draw_view(view, VIDEO_DPI) for view in bar), source.rate)
     print(args.out)
     return 0

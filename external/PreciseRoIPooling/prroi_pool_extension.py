@@ -19,11 +19,9 @@ logger = logging.getLogger(__name__)
 
 @functools.cache
 def load_extension() -> bool:
-    """Load the built CUDA kernels, once.
+    """Load the built CUDA kernels, once, and return whether they can be used.
 
-    Returns:
-        Whether they can be used: False where they are not built, and where they were built for
-        another torch and do not load, which is logged as a warning.
+    False where they are not built; where they do not load, too, which is logged as a warning.
     """
     if not LIBRARY.is_file():
         return False
@@ -68,10 +66,8 @@ def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0
     """Pool (B, C, H, W) features in (B, P, 4) boxes by the loaded kernels.
 
     The same as `prroi_pool` of lib/models/aiatrack/prroi_pool.py, which says more of each argument;
-    returns (B, P, C, size, size) float32 (float64 for float64 features).
-
-    Raises:
-        ValueError: a shape, size or scale that is not allowed, or two devices.
+    returns (B, P, C, size, size) float32 (float64 for float64 features). ValueError: a shape, size
+    or scale that is not allowed, or two devices.
     """
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     forward = torch.ops.aiatrack.prroi_pool_forward
@@ -101,9 +97,7 @@ def _refuse_second_derivative(ctx, *grads: Tensor) -> None:
     )
 
 
-def _forward_shape(
-    features: Tensor, boxes: Tensor, height: int, width: int, scale: float
-) -> Tensor:
+def _forward_shape(features: Tensor, boxes: Tensor, height: int, width: int, scale: float):
     return features.new_empty((*boxes.shape[:2], features.shape[1], height, width))
 
 

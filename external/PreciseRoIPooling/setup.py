@@ -67,14 +67,9 @@ def nvcc_version(cuda_home: Path) -> str:
 
 
 def check_versions(nvcc: str, torch_cuda: str | None) -> None:
-    """The major versions must be equal; within one, CUDA keeps its binary interface.
+    """SystemExit if the versions of the compiler and of torch.version.cuda do not fit.
 
-    Args:
-        nvcc: version of the compiler.
-        torch_cuda: torch.version.cuda; None for a build of torch without CUDA.
-
-    Raises:
-        SystemExit: they do not fit.
+    The major versions must be equal; within one, CUDA keeps its binary interface.
     """
     if torch_cuda is None:
         raise SystemExit(

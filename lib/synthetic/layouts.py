@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from lib.synthetic.render import Clip
 from lib.utils.files import atomic_write_text
+from lib.utils.image import encode_rgb
 
 Clips = Iterable[tuple[str, Clip]]  # with their names
 Split = Literal["train", "val"]
@@ -52,10 +52,8 @@ def write_got10k(
 def write_image(path: Path, rgb: np.ndarray, quality: int = QUALITY) -> None:
     """Encode an (H, W, 3) uint8 RGB image; the file appears when it is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    _, data = cv2.imencode(path.suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data.tobytes())
+    temporary.write_bytes(encode_rgb(rgb, path.suffix, quality))
     temporary.replace(path)  # no fsync: synthetic frames can be made again
 
 

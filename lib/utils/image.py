@@ -173,6 +173,12 @@ def jpeg_decoder() -> str:
     return "OpenCV" if _load_jpeg4py() is None else "jpeg4py"
 
 
+def encode_rgb(rgb: np.ndarray, suffix: str, quality: int = 95) -> bytes:
+    """Encode an (H, W, 3) uint8 RGB image by its suffix; `quality` of 100, of JPEGs."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
 def is_image_name(name: str) -> bool:
     """True for a file name that ends like an image."""
     return not name.startswith(".") and any(name.lower().endswith(s) for s in IMAGE_SUFFIXES)

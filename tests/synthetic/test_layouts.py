@@ -200,7 +200,7 @@ def test_cut_short_no_annotation(tmp_path, monkeypatch):
         written.append(1)
         return encode(*arguments) if len(written) < 3 else full()
 
-    monkeypatch.setattr("lib.synthetic.layouts.cv2.imencode", some)
+    monkeypatch.setattr("lib.utils.image.cv2.imencode", some)
     with pytest.raises(OSError, match="No space left"):
         write_got10k(tmp_path, [("a", clip_of())])
     assert files(tmp_path) == ["train/a/00000001.jpg", "train/a/00000002.jpg"]

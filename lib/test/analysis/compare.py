@@ -53,11 +53,8 @@ def runs_text(before: Evaluation, after: Evaluation, figure: str = "AUC") -> str
     ]
     for heading, part in (("better", better), ("worse", worse)):
         lines += [f"  {heading}:"] if part else []
-        lines += [
-            f"    {change.sequence:<24} {change.before:7.2f} -> {change.after:6.2f} "
-            f"({change.difference:+.2f})"
-            for change in part
-        ]
+        for name, old, new in part:
+            lines.append(f"    {name:<24} {old:7.2f} -> {new:6.2f} ({new - old:+.2f})")
     return "\n".join(lines)
 
 

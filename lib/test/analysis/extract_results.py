@@ -1,7 +1,6 @@
 """From result files to scores: find each run's files, read them once, score under each protocol.
 
-The rules are in `protocols.py`, the truth comes from `lib.test.evaluation.datasets`; tables and
-plots of the outcome are in `tables.py`, `compare.py` and `plot_results.py`.
+The rules are in `protocols.py`, the truth comes from `lib.test.evaluation.datasets`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,17 +89,12 @@ def figures(scores: Sequence[SequenceScore]) -> dict[str, float]:
     if not scores:
         return {}
     success = mean_curve(scores, "success")
-    precision, normalised = (
-        mean_curve(scores, "precision"),
-        mean_curve(scores, "normalised_precision"),
-    )
+    precision = mean_curve(scores, "precision")
+    normalised = mean_curve(scores, "normalised_precision")
     overlap = np.mean([item.average_overlap for item in scores])
     shares = (success.mean(), success[10], success[15], precision[20], normalised[20], overlap)
-    return {
-        name: 100 * float(share)
-        for name, share in zip(FIGURES, shares, strict=True)
-        if not np.isnan(share)
-    }
+    named = zip(FIGURES, shares, strict=True)
+    return {name: 100 * float(share) for name, share in named if not np.isnan(share)}
 
 
 def mean_curve(scores: Sequence[SequenceScore], curve: str) -> np.ndarray:

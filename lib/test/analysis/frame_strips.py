@@ -19,6 +19,7 @@ from lib.test.analysis.report import annotation_root
 from lib.test.evaluation.data import Sequence as FrameSequence
 from lib.test.evaluation.datasets import open_dataset
 from lib.utils.box_ops import has_area
+from lib.utils.image import encode_rgb
 
 MAX_SEQUENCES = 8  # under one protocol
 MAX_TILES = 6  # frames of each
@@ -31,8 +32,6 @@ BoxXywh = tuple[float, ...]  # x, y, w, h in pixels of the whole image
 
 
 class Tile(NamedTuple):
-    """One frame."""
-
     frame: int  # its index, from 0
     picture: str  # data URI of a JPEG
     width: int  # pixels of the whole image
@@ -42,16 +41,12 @@ class Tile(NamedTuple):
 
 
 class Track(NamedTuple):
-    """One run in a sequence."""
-
     run: str
     auc: float  # percent
     overlap: str  # SVG path of its IoU along the sequence
 
 
 class Strip(NamedTuple):
-    """One sequence."""
-
     name: str
     frames: int
     tracks: list[Track]  # in the order of the runs
@@ -98,11 +93,7 @@ class StripMaker:
         return tiles, ""
 
     def _load(self, name: str) -> FrameSequence:
-        """Find a sequence's frames.
-
-        Raises:
-            OSError, ValueError: they are in neither place.
-        """
+        """Find a sequence's frames; OSError or ValueError where they are in neither place."""
         if self._root is not None:
             with contextlib.suppress(OSError, ValueError):
                 return open_dataset(self._dataset, self._root).load(name)
@@ -123,9 +114,8 @@ def _tile(index: int, rgb: np.ndarray, truth: np.ndarray, predictions: list[np.n
     height, width = rgb.shape[:2]
     size = (TILE_WIDTH, max(round(height * TILE_WIDTH / width), 1))
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
-    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    picture = "data:image/jpeg;base64," + base64.b64encode(encoded.tobytes()).decode()
+    encoded = base64.b64encode(encode_rgb(small, ".jpg", JPEG_QUALITY))
+    picture = f"data:image/jpeg;base64,{encoded.decode()}"
     boxes = [(run, box) for run, item in enumerate(predictions) if (box := _box(item, index))]
     return Tile(index, picture, width, height, _box(truth, index), boxes)
 

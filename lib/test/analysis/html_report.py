@@ -43,8 +43,6 @@ class Chart(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two runs, sequence by sequence."""
-
     before: str
     after: str
     changes: list[Change]  # the largest first, gain or loss
@@ -75,10 +73,7 @@ def write_html(
     """Write a page about all reports of which something was scored, whole or not at all.
 
     `root` is as for `make_report`, and frames are looked for there too; runs are compared by
-    `figure`.
-
-    Raises:
-        ValueError: nothing was scored at all. OSError: `path` cannot be written.
+    `figure`. ValueError: nothing was scored at all. OSError: `path` cannot be written.
     """
     parts, budget = [], MAX_PICTURES
     for report in reports:
@@ -114,12 +109,9 @@ def make_part(report: Report, protocol: str, maker: StripMaker, figure: str) -> 
 
 def render(parts: Sequence[Part], made: datetime) -> str:
     """Fill the template; every text is escaped."""
+    loader, undefined = jinja2.FileSystemLoader(TEMPLATES), jinja2.StrictUndefined
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, undefined=undefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.get_template("report.html.j2")
     return template.render(parts=parts, made=made, explained=EXPLAINED, max_changes=MAX_CHANGES)
@@ -127,10 +119,8 @@ def render(parts: Sequence[Part], made: datetime) -> str:
 
 def _chart(plot: Plot, evaluations: Sequence[Evaluation]) -> Chart:
     """One plot, its numbers rounded for the page."""
-    curves = [
-        curve._replace(shares=[round(share, 3) for share in curve.shares])
-        for curve in rank_curves(plot, evaluations)
-    ]
+    curves = rank_curves(plot, evaluations)
+    curves = [c._replace(shares=[round(share, 3) for share in c.shares]) for c in curves]
     top = max(100.0, *(max(curve.shares) for curve in curves))
     return Chart(plot, [round(float(t), 4) for t in plot.thresholds], top, curves)
 

@@ -46,16 +46,13 @@ def label_frames(truth: Truth, boxes_xywh: np.ndarray, scores: np.ndarray) -> Fr
     """Say of each frame after the first whether the target was lost there.
 
     Frames whose annotation has no box, though the target is not marked hidden, are left out.
-    `boxes_xywh` is (n, 4) in pixels of the image, `scores` (n,).
-
-    Raises:
-        ValueError: not as many boxes or scores as annotated frames.
+    `boxes_xywh` is (n, 4) in pixels of the image, `scores` (n,). ValueError: not as many boxes or
+    scores as annotated frames.
     """
-    if not len(boxes_xywh) == len(scores) == len(truth.boxes_xywh):
-        raise ValueError(
-            f"{truth.name}: {len(boxes_xywh)} boxes and {len(scores)} scores for "
-            f"{len(truth.boxes_xywh)} annotated frames"
-        )
+    boxes, annotated = len(boxes_xywh), len(truth.boxes_xywh)
+    if not boxes == len(scores) == annotated:
+        lengths = f"{boxes} boxes and {len(scores)} scores for {annotated} annotated frames"
+        raise ValueError(f"{truth.name}: {lengths}")
     hidden = np.zeros(len(scores), bool) if truth.visible is None else ~truth.visible
     missed = intersection_over_union(boxes_xywh, np.nan_to_num(truth.boxes_xywh)) <= LOST_OVERLAP
     counts = (has_area(truth.boxes_xywh) | hidden) & (np.arange(len(scores)) > 0)
@@ -82,8 +79,7 @@ def read_frames(annotations: TestSet, folder: Path) -> Frames:
 def evaluate_thresholds(frames: Frames, values: Iterable[float] = THRESHOLDS) -> list[Threshold]:
     """How well each threshold tells the frames apart, in the order given.
 
-    Raises:
-        ValueError: no frame is lost, or none is not: there is nothing to tell apart.
+    ValueError: no frame is lost, or none is not: there is nothing to tell apart.
     """
     lost = int(frames.lost.sum())
     if not 0 < lost < len(frames.lost):

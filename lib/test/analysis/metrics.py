@@ -15,13 +15,9 @@ NORMALISED_THRESHOLDS = np.arange(51) / 100
 
 
 def intersection_over_union(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
-    """Continuous IoU of paired boxes.
+    """Continuous IoU of paired boxes (n, 4); a negative size counts as 0.
 
-    Args:
-        a_xywh, b_xywh: (n, 4). A negative size counts as 0.
-
-    Returns:
-        iou: (n,) in [0, 1]; 0 where neither box has an area, NaN where a box holds NaN.
+    Returns (n,) in [0, 1]; 0 where neither box has an area, NaN where a box holds NaN.
     """
     a_size, b_size = np.maximum(a_xywh[:, 2:], 0), np.maximum(b_xywh[:, 2:], 0)
     a_xyxy = np.hstack([a_xywh[:, :2], a_xywh[:, :2] + a_size])

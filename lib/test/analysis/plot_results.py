@@ -45,17 +45,11 @@ class Plot(NamedTuple):
         return self.curve.replace("_", " ").capitalize()
 
 
-ERROR_LABEL = "Location error threshold"
+PIXELS, SIZES = (f"Location error threshold ({x})" for x in ("pixels", "fraction of target size"))
 PLOTS = (
     Plot("success", "AUC", None, metrics.SUCCESS_THRESHOLDS, "Overlap threshold"),
-    Plot("precision", "P", 20.0, metrics.PRECISION_THRESHOLDS, f"{ERROR_LABEL} (pixels)"),
-    Plot(
-        "normalised_precision",
-        "NormP",
-        0.2,
-        metrics.NORMALISED_THRESHOLDS,
-        f"{ERROR_LABEL} (fraction of target size)",
-    ),
+    Plot("precision", "P", 20.0, metrics.PRECISION_THRESHOLDS, PIXELS),
+    Plot("normalised_precision", "NormP", 0.2, metrics.NORMALISED_THRESHOLDS, SIZES),
 )
 
 
@@ -133,11 +127,6 @@ def _finish(axes: Axes, plot: Plot, dataset: str) -> None:
     axes.set_axisbelow(True)
     if plot.read_at is not None:
         axes.axvline(plot.read_at, color="0.5", linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-    axes.legend(
-        loc="lower left" if plot.read_at is None else "lower right",
-        fontsize=9,
-        framealpha=0.9,
-        edgecolor="0.8",
-        fancybox=False,
-        handlelength=2.4,
-    )
+    look: dict[str, Any] = {"framealpha": 0.9, "edgecolor": "0.8", "fancybox": False}
+    look |= {"fontsize": 9, "handlelength": 2.4}
+    axes.legend(loc="lower left" if plot.read_at is None else "lower right", **look)

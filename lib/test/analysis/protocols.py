@@ -37,9 +37,8 @@ def score(protocol: str, prediction_xywh: np.ndarray, truth: Truth) -> SequenceS
         truth: annotation and flags.
 
     Raises:
-        ValueError: the protocol is unknown, the annotation is empty or its flags do not match
-            it, no frame counts, the prediction is too short (`lasot`), or there is no image
-            size (`got10k`).
+        ValueError: unknown protocol, empty annotation or flags that do not match it, no frame
+            counts, a prediction too short (`lasot`), no image size (`got10k`).
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r}; there are {', '.join(PROTOCOLS)}")
@@ -133,15 +132,13 @@ def _prepare(
     """Match the annotation's length, fix boxes without a size, start from the true box.
 
     Args:
-        prediction_xywh: (m, 4) pixels.
-        truth_xywh: (n, 4) pixels, n >= 1, may hold NaN.
+        prediction_xywh, truth_xywh: (m, 4) and (n, 4) pixels, n >= 1; the truth may hold NaN.
         bad_size: boxes (k, 4) -> (k,) bool, the rows that take the row before them, unless the
             annotation of that frame holds NaN.
         pad: fill a short prediction with empty boxes, which stay empty; otherwise refuse it.
 
     Returns:
-        boxes_xywh: (n, 4), a new array.
-        notes: what was fixed, and what cannot be a hit, in words.
+        New boxes (n, 4); what was fixed, and what cannot be a hit, in words.
     """
     n, m = len(truth_xywh), len(prediction_xywh)
     if m < n and not pad:
@@ -189,11 +186,9 @@ def _curves(errors: np.ndarray, frames: int, notes: tuple[str, ...]) -> Sequence
         raise ValueError("no frame can be scored: the target is invisible or has no size in all")
     iou, distance, normalised = errors
     return SequenceScore(
-        success=metrics.share_above(iou, metrics.SUCCESS_THRESHOLDS, frames),
-        precision=metrics.share_within(distance, metrics.PRECISION_THRESHOLDS, frames),
-        normalised_precision=metrics.share_within(
-            normalised, metrics.NORMALISED_THRESHOLDS, frames
-        ),
+        metrics.share_above(iou, metrics.SUCCESS_THRESHOLDS, frames),
+        metrics.share_within(distance, metrics.PRECISION_THRESHOLDS, frames),
+        metrics.share_within(normalised, metrics.NORMALISED_THRESHOLDS, frames),
         average_overlap=float(np.nansum(np.maximum(iou, 0)) / frames),
         frames=frames,
         notes=notes,

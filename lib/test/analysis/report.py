@@ -30,11 +30,9 @@ class Report(NamedTuple):
 def make_report(
     dataset: str, runs: Sequence[Run], protocols: Sequence[str] = (), root: Path | None = None
 ) -> Report:
-    """Score runs on a data set.
+    """Score runs, whose names differ, on a data set (a key of `datasets.SCORED`).
 
     Args:
-        dataset: a key of `datasets.SCORED`.
-        runs: what to score; their names differ.
         protocols: keys of `protocols.PROTOCOLS`; none: the one the paper used.
         root: folder of the annotation, or a folder of data sets; None: as set for the project.
 
@@ -95,12 +93,11 @@ def missing_text(report: Report) -> str:
 
 def notes_text(report: Report) -> str:
     """What was fixed in results before scoring; empty if nothing."""
-    lines = [
-        f"{item.run} on {report.dataset}, {name} ({item.protocol}): {note}"
-        for item in report.evaluations
-        for name, score in item.scores.items()
-        for note in score.notes
-    ]
+    lines = []
+    for item in report.evaluations:
+        for name, score in item.scores.items():
+            place = f"{item.run} on {report.dataset}, {name} ({item.protocol})"
+            lines += [f"{place}: {note}" for note in score.notes]
     return "\n".join(lines)
 
 

@@ -120,15 +120,11 @@ def to_latex(rows: Sequence[Row], digits: int = 1) -> str:
     ]
     for row, cells in zip(rows, body, strict=True):
         rivals = [r for r in rows if (r.group, r.protocol) == (row.group, row.protocol)]
-        best = {
-            name
-            for name, value in row.figures.items()
-            if len(rivals) > 1 and value == max(rival.figures[name] for rival in rivals)
-        }
-        texts = [
-            rf"\textbf{{{cell}}}" if name in best else _escape_latex(cell)
-            for name, cell in zip(header, cells, strict=True)
-        ]
+        best = {name: max(rival.figures[name] for rival in rivals) for name in row.figures}
+        texts = []
+        for name, cell in zip(header, cells, strict=True):
+            is_best = len(rivals) > 1 and name in best and row.figures[name] == best[name]
+            texts.append(rf"\textbf{{{cell}}}" if is_best else _escape_latex(cell))
         lines.append(" & ".join(texts) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -136,17 +132,10 @@ def to_latex(rows: Sequence[Row], digits: int = 1) -> str:
 def _row(evaluation: Evaluation, group: str, names: Sequence[str]) -> Row:
     """The mean over the given sequences."""
     scores = [evaluation.scores[name] for name in names]
-    total = len(evaluation.scores) + len(evaluation.missing)
-    return Row(
-        dataset=evaluation.dataset,
-        tracker=evaluation.run,
-        protocol=evaluation.protocol,
-        group=group,
-        sequences=len(scores),
-        total=total if group == "all" else len(scores),
-        frames=sum(item.frames for item in scores),
-        figures=figures(scores),
-    )
+    all_sequences = len(evaluation.scores) + len(evaluation.missing)
+    total, frames = all_sequences if group == "all" else len(scores), sum(s.frames for s in scores)
+    labels = (evaluation.dataset, evaluation.run, evaluation.protocol, group)
+    return Row(*labels, len(scores), total, frames, figures(scores))
 
 
 def _cells(rows: Sequence[Row], digits: int) -> list[list[str]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from lib.io.video_file import quiet_opencv
 from lib.utils.files import TemporaryOutput, atomic_write
+from lib.utils.image import encode_rgb
 
 logger = logging.getLogger(__name__)
 
@@ -130,8 +131,7 @@ def write_contact_sheet(path: Path, rows: list[list[np.ndarray]], width: int = 2
 
 def write_picture(path: Path, image: np.ndarray) -> None:
     """Write an (H, W, 3) uint8 RGB image as a PNG, in one step."""
-    encoded = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-    atomic_write(path, lambda file: file.write(encoded.tobytes()))
+    atomic_write(path, lambda file: file.write(encode_rgb(image, ".png")))
 
 
 def _resize(frame: np.ndarray, width: int) -> np.ndarray:
