@@ -37,7 +37,7 @@ def load_backbone_weights(body: nn.Module, name: str, path: Path | None = None) 
         BackboneWeightsError: none found and none to be fetched.
         CheckpointError: a file that cannot be read or lacks layers of this backbone.
     """
-    if path is None and (cached := _hub_cache(name)) is not None and cached.is_file():
+    if path is None and (cached := _hub_cache(name)) and cached.is_file():
         path = cached
     if path is not None:
         state, source = read_weights(path), str(path)
@@ -48,13 +48,12 @@ def load_backbone_weights(body: nn.Module, name: str, path: Path | None = None) 
 
 
 def _hub_cache(name: str) -> Path | None:
-    """Where torch.hub keeps torchvision's file for a backbone, whether it exists or not."""
+    """Where torch.hub keeps torchvision's file for a backbone, if it were there."""
     file = TORCHVISION_FILES.get(name)
     return Path(torch.hub.get_dir()) / "checkpoints" / file if file else None
 
 
 def _fetch(name: str) -> dict[str, Tensor]:
-    """Let timm find the weights in its cache or fetch them."""
     timm_name = PRETRAINED.get(name, name)
     try:
         return timm.create_model(timm_name, pretrained=True).state_dict()

@@ -4,9 +4,9 @@ Source: docs/method.md, section 4. Used by run_training.py.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeAlias
 
 import torch
 from easydict import EasyDict
@@ -28,6 +28,7 @@ from lib.train.optimizer import build_optimizer
 
 logger = logging.getLogger(__name__)
 
+TrainingSet: TypeAlias = BaseDataset | SyntheticClips
 # Recipe -> what training samples are drawn from, and what validation samples, if anything.
 BuildSamplers = Callable[[EasyDict], tuple[Sampler, Sampler | None]]
 
@@ -59,74 +60,58 @@ def build_network(
             load_backbone_weights(body, cfg.MODEL.BACKBONE.TYPE, backbone_weights)
     else:
         logger.info("backbone from scratch (MODEL.BACKBONE.PRETRAINED: False)")
-        if cfg.TRAIN.FREEZE_LAYERS or cfg.TRAIN.FREEZE_BACKBONE_BN:
+        layers, norms = cfg.TRAIN.FREEZE_LAYERS, cfg.TRAIN.FREEZE_BACKBONE_BN
+        if layers or norms:
             logger.warning(
-                "frozen at random values: TRAIN.FREEZE_LAYERS %s, TRAIN.FREEZE_BACKBONE_BN %s",
-                cfg.TRAIN.FREEZE_LAYERS,
-                cfg.TRAIN.FREEZE_BACKBONE_BN,
+                f"frozen at random values: TRAIN.FREEZE_LAYERS {layers}, "
+                f"TRAIN.FREEZE_BACKBONE_BN {norms}"
             )
     return model
 
 
 def recipe_samplers(cfg: EasyDict) -> tuple[Sampler, Sampler | None]:
-    """Open the data sets of a recipe: its training sets and its held-out ones, if it names any.
-
-    A sequence that is trained on is left out of validation.
+    """Open a recipe's training sets and, without what is trained on, its held-out ones, if any.
 
     Raises:
         ValueError, FileNotFoundError, DatasetError: see `build_dataset` and `TrackingSampler`.
     """
-    train = _open_split(cfg, "TRAIN")
-    val = [part for part in _open_split(cfg, "VAL") if _hold_out(part.dataset, train)]
+    train, val = _open_split(cfg, "TRAIN"), _open_split(cfg, "VAL")
+    val = {dataset: ratio for dataset, ratio in val.items() if _hold_out(dataset, train)}
     if cfg.DATA.VAL.DATASETS_NAME and not val:
         logger.warning("no validation: all sequences of DATA.VAL.DATASETS_NAME are trained on")
     return _sampler(cfg, train), _sampler(cfg, val) if val else None
 
 
-class _Part(NamedTuple):
-    """A data set of a split, and how often it is drawn, in proportion."""
-
-    dataset: BaseDataset | SyntheticClips
-    ratio: float
+def _sampler(cfg: EasyDict, split: dict[TrainingSet, float]) -> TrackingSampler:
+    search, max_gap = read_search_config(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL
+    return TrackingSampler(list(split), list(split.values()), search, max_gap)
 
 
-def _sampler(cfg: EasyDict, parts: list[_Part]) -> TrackingSampler:
-    datasets, ratios = [part.dataset for part in parts], [part.ratio for part in parts]
-    return TrackingSampler(datasets, ratios, read_search_config(cfg), cfg.DATA.MAX_SAMPLE_INTERVAL)
-
-
-def _hold_out(dataset: BaseDataset | SyntheticClips, train: list[_Part]) -> bool:
+def _hold_out(dataset: TrainingSet, train: Iterable[TrainingSet]) -> bool:
     """Leave out of a validation set what is trained on; returns whether anything is left."""
     if isinstance(dataset, SyntheticClips):  # clips of other seeds and photographs
         return True
     trained = {
         path
-        for part in train
-        if isinstance(part.dataset, BaseDataset) and part.dataset.store.root == dataset.store.root
-        for path in part.dataset.first_frames
+        for other in train
+        if isinstance(other, BaseDataset) and other.store.root == dataset.store.root
+        for path in other.first_frames
     }
     if count := dataset.leave_out(trained):
-        logger.warning(
-            "%s: %d of %d sequences are trained on, and left out of validation",
-            dataset.name,
-            count,
-            len(dataset),
-        )
+        of = f"{count} of {len(dataset)} sequences"
+        logger.warning(f"{dataset.name}: {of} are trained on, and left out of validation")
     return count < len(dataset)
 
 
-def _open_split(cfg: EasyDict, split: str) -> list[_Part]:
-    """Data sets of DATA.TRAIN or DATA.VAL; those of ratio 0 are not opened."""
+def _open_split(cfg: EasyDict, split: str) -> dict[TrainingSet, float]:
+    """Data sets of DATA.TRAIN or DATA.VAL and their ratios; those of ratio 0 are not opened."""
     names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
     if len(names) != len(ratios):
         raise ValueError(
             f"DATA.{split}.DATASETS_RATIO {list(ratios)} needs a number for each of {list(names)}"
         )
-    return [
-        _Part(build_dataset(name, find_data), ratio)
-        for name, ratio in zip(names, ratios, strict=True)
-        if ratio
-    ]
+    drawn = [(name, ratio) for name, ratio in zip(names, ratios, strict=True) if ratio]
+    return {build_dataset(name, find_data): ratio for name, ratio in drawn}
 
 
 def build_loaders(
@@ -173,15 +158,8 @@ def build_actor_and_optimizer(
     train = cfg.TRAIN
     weights = LossWeights(train.GIOU_WEIGHT, train.L1_WEIGHT, train.IOU_WEIGHT, train.CORNER_WEIGHT)
     dtype = DTYPES[settings.precision]
-    net = _distribute(model, device)
-    return AIATRACKActor(net, weights, dtype, every_frame=train.EVERY_FRAME), optimizer
-
-
-def _distribute(model: nn.Module, device: torch.device) -> nn.Module:
-    """Wrap the network if several processes train it."""
-    if distributed.world_size() == 1:
-        return model
-    # Every process starts from the main one's weights; the heads' running statistics follow its.
-    return nn.parallel.DistributedDataParallel(
-        model, device_ids=[device.index] if device.type == "cuda" else None
-    )
+    if distributed.world_size() > 1:
+        # All start from the main process's weights; the heads' running statistics follow its.
+        device_ids = [device.index] if device.type == "cuda" else None
+        model = nn.parallel.DistributedDataParallel(model, device_ids=device_ids)
+    return AIATRACKActor(model, weights, dtype, every_frame=train.EVERY_FRAME), optimizer

@@ -1,7 +1,4 @@
-"""AdamW over what is trained, and the learning rates of each epoch.
-
-Source: docs/method.md, section 4.
-"""
+"""AdamW and the learning rates of each epoch. Source: docs/method.md, section 4."""
 
 import math
 
@@ -11,11 +8,7 @@ from torch import nn
 
 
 def build_optimizer(model: nn.Module, cfg: EasyDict, *, fused: bool = False) -> torch.optim.AdamW:
-    """AdamW over what is trained: the backbone at its own rate, weight decay on everything.
-
-    Args:
-        fused: one kernel for all parameters; its last bits differ.
-    """
+    """AdamW: the backbone at its own rate, weight decay on everything; `fused`: in one kernel."""
     groups, rates = trained_parameters(model), learning_rates(cfg, epoch=1)
     return torch.optim.AdamW(
         [{"params": list(g.values()), "lr": r} for g, r in zip(groups, rates, strict=True)],
@@ -50,12 +43,10 @@ def restore_moments(optimizer: torch.optim.Optimizer, model: nn.Module, saved: d
         ValueError: it is of other parameters; names the first that does not fit.
     """
     groups = trained_parameters(model)
+    expected = [len(group) for group in groups]
     sizes = [len(group["params"]) for group in saved["param_groups"]]
-    if sizes != [len(group) for group in groups]:
-        raise ValueError(
-            f"its optimizer has groups of {sizes} parameters, this one of "
-            f"{[len(group) for group in groups]}"
-        )
+    if sizes != expected:
+        raise ValueError(f"its optimizer has groups of {sizes} parameters, this one of {expected}")
     parameters = {name: p for group in groups for name, p in group.items()}
     for number, (name, parameter) in enumerate(parameters.items()):
         for key, value in saved["state"].get(number, {}).items():

@@ -34,10 +34,7 @@ RECIPE_BATCH = 120  # 15 on each of 8 GPUs: what the published learning rate is 
 
 
 def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> dict[str, float]:
-    """Train in this process.
-
-    Args:
-        build_samplers: what samples are drawn from; the recipe's data sets by default.
+    """Train in this process, by default on the recipe's data sets.
 
     Returns:
         Means of the last validation, or of the last epoch; empty if there was nothing to do.
@@ -63,8 +60,11 @@ def train(
 ) -> dict[str, float]:
     """Train a recipe in this process, together with the others of its group; returns as `run`."""
     cfg = settings.recipe()
-    if device.type == "cpu":
-        _share_cores(cfg.TRAIN.NUM_WORKER)
+    if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        # Leave the loading processes their cores: waiting for a busy one costs far more than a
+        # thread brings.
+        cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        torch.set_num_threads(max(1, cores - cfg.TRAIN.NUM_WORKER))
     torch.manual_seed(settings.seed)
     start = settings.continue_from or settings.init_from
     model = build_network(cfg, start, settings.backbone_weights).to(device)
@@ -81,11 +81,7 @@ def train(
 
 
 def choose_local_device(name: str) -> torch.device:
-    """Resolve "auto", "cpu" or "cuda": this process's own GPU, numbered as it is on its machine.
-
-    Raises:
-        RuntimeError: a GPU is asked for that does not exist.
-    """
+    """Resolve "auto", "cpu" or "cuda": this process's own GPU; RuntimeError if there is none."""
     device = choose_device("auto") if name == "auto" else torch.device(name)
     if device.type == "cpu":
         return device
@@ -99,18 +95,7 @@ def choose_local_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
-def _share_cores(workers: int) -> None:
-    """Leave the loading processes their cores, unless the environment says how many to take.
-
-    Threads that wait for a busy core cost far more than they bring.
-    """
-    if "OMP_NUM_THREADS" not in os.environ:
-        cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-        torch.set_num_threads(max(1, cores - workers))
-
-
 def _log_plan(cfg: EasyDict, settings: Settings, model: nn.Module, device: torch.device) -> None:
-    """Say what is about to be trained and how large a batch it comes to."""
     processes, batch, train = distributed.world_size(), cfg.TRAIN.BATCH_SIZE, cfg.TRAIN
     effective = processes * batch * settings.accumulate
     logger.info(
@@ -121,17 +106,15 @@ def _log_plan(cfg: EasyDict, settings: Settings, model: nn.Module, device: torch
     )
     if settings.name.startswith("baseline") and effective != RECIPE_BATCH:
         logger.warning(
-            "the published recipe has batches of %d (15 on each of 8 GPUs); --batch-size and "
-            "--accumulate reach that on fewer",
-            RECIPE_BATCH,
+            f"the published recipe has batches of {RECIPE_BATCH} (15 on each of 8 GPUs); "
+            f"--batch-size and --accumulate reach that on fewer"
         )
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad) / 1e6
-    statistics_of = "all processes" if settings.sync_bn else "each process's own batch"
+    norm = "all processes" if settings.sync_bn else "each process's own batch"
     logger.info(
         f"{settings.name}: {parameters:.2f} M parameters, {trained:.2f} M trained, on {device}, "
-        f"precision {settings.precision}; the heads' batch norm takes its statistics over "
-        f"{statistics_of}"
+        f"precision {settings.precision}; the heads' batch norm takes its statistics over {norm}"
     )
 
 

@@ -1,7 +1,6 @@
 """One call of the network and the three losses of the paper, computed in fp32.
 
-Source: the paper, section 3.4; docs/method.md, section 4. Called by trainers/step.py;
-knows the network and a batch, nothing of files, devices or steps. B targets, R references.
+Source: the paper, section 3.4; docs/method.md, section 4. B targets, R references.
 """
 
 from typing import NamedTuple
@@ -33,7 +32,7 @@ class LossOutput(NamedTuple):
 
 
 class AIATRACKActor:
-    """Runs a network on a batch and compares its predictions with the truth."""
+    """Runs a network on a batch and compares its predictions, in fp32, with the truth."""
 
     def __init__(
         self,
@@ -50,16 +49,13 @@ class AIATRACKActor:
             every_frame: learn the boxes of the references too, each sought by the other frames; the
                 terms logged are then means over all of them.
         """
-        self.net = net
-        self.weights = weights
-        self.autocast = autocast
-        self.every_frame = every_frame
+        self.net, self.weights = net, weights
+        self.autocast, self.every_frame = autocast, every_frame
 
     def __call__(self, batch: Batch) -> LossOutput:
         """Compute the loss of a batch that lies on the network's device."""
-        with torch.autocast(
-            batch.search.device.type, self.autocast, enabled=self.autocast is not None
-        ):
+        device_type, mixed = batch.search.device.type, self.autocast is not None
+        with torch.autocast(device_type, self.autocast, enabled=mixed):
             predicted = self.net(
                 batch.search,
                 batch.search_mask,
@@ -72,7 +68,6 @@ class AIATRACKActor:
         return self._losses(Prediction(*(value.float() for value in predicted)), batch)
 
     def _losses(self, predicted: Prediction, batch: Batch) -> LossOutput:
-        """Compare what was predicted, in fp32, with the batch's truth."""
         box_xyxy = predicted.box_xyxy
         truth_xywh = batch.search_box  # (B, 4)
         if self.every_frame:
@@ -105,8 +100,8 @@ class AIATRACKActor:
 def corner_cross_entropy(scores: Tensor, truth_xyxy: Tensor) -> Tensor:
     """Mean cross-entropy of corner maps with the truth, shared among the four cells around it.
 
-    The shares are bilinear, so that their expected position is the true corner: what the corner
-    head's soft-argmax reads off. Its own gradient is weak while its maps are flat.
+    The shares are bilinear, so that their expected position, which the soft-argmax reads off, is
+    the true corner. The soft-argmax's own gradient is weak while the maps are flat.
 
     Args:
         scores: (B, 2, H, W) logits, cell i at i / W.

@@ -1,7 +1,7 @@
 """Rank, world size and means over processes; without a process group all of it is the identity.
 
-The group is made from the environment that torchrun's launcher sets. Neighbours: every other file
-may ask `is_main`; only lib/train/run_training.py opens and closes the group.
+The group is made from the environment that torchrun's launcher sets; only
+lib/train/run_training.py opens and closes it.
 """
 
 import contextlib
@@ -20,7 +20,6 @@ TIMEOUT = datetime.timedelta(minutes=30)  # one process indexes data sets while 
 
 
 def is_initialized() -> bool:
-    """Whether this process belongs to a group."""
     return dist.is_available() and dist.is_initialized()
 
 
@@ -43,18 +42,16 @@ def is_main() -> bool:
 def process_group(device: torch.device) -> Iterator[None]:
     """Join the group that the launcher's environment describes for as long as the block lasts.
 
-    NCCL on GPUs, gloo on CPUs. Without a launcher (no WORLD_SIZE in the environment) nothing
-    happens.
+    NCCL on GPUs, gloo on CPUs; none without a launcher (no WORLD_SIZE in the environment).
     """
-    if "WORLD_SIZE" not in os.environ:
-        yield
-        return
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=TIMEOUT)
+    launched = "WORLD_SIZE" in os.environ
+    if launched:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     yield
     # Not after an error: the group's end would make the others fail too, perhaps before this
     # process has told the launcher what was the cause. The launcher ends them.
-    dist.destroy_process_group()
+    if launched:
+        dist.destroy_process_group()
 
 
 def local_rank() -> int:
@@ -75,9 +72,7 @@ def all_reduce_any(flag: bool, device: torch.device) -> bool:
     """Whether any process says True; every process must call it."""
     if world_size() == 1:
         return flag
-    highest = torch.tensor(float(flag), device=device)
-    dist.all_reduce(highest, dist.ReduceOp.MAX)
-    return bool(highest.item())
+    return bool(mean(torch.tensor(float(flag), device=device)) > 0)
 
 
 @contextlib.contextmanager
@@ -93,11 +88,9 @@ def local_main_first() -> Iterator[None]:
 def broadcast_from_main(make: Callable[[], Result]) -> Result:
     """Call `make` in the main process and send its result, picklable, to all others.
 
-    Only the first machine has to hold checkpoints so. If `make` raises, the launcher ends the
-    others.
+    Only the first machine has to hold checkpoints so. The launcher ends the others if it raises.
     """
-    if world_size() == 1:
-        return make()
     results: list[Any] = [make() if is_main() else None]  # a list, to be filled in place
-    dist.broadcast_object_list(results, src=0)
+    if world_size() > 1:
+        dist.broadcast_object_list(results, src=0)
     return results[0]

@@ -44,11 +44,7 @@ class Settings:
     backbone_weights: Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot work.
-
-        Raises:
-            ValueError: names the setting, its value and what is allowed.
-        """
+        """Raise ValueError, with the setting, its value and what is allowed, if one cannot work."""
         for name, minimum in MINIMUMS.items():
             value = getattr(self, name)
             if value is not None and value < minimum:
@@ -66,12 +62,10 @@ class Settings:
 
     @property
     def checkpoint_folder(self) -> Path:
-        """Where this run's checkpoints are."""
         return self.save_dir / "checkpoints" / "train" / "aiatrack" / self.name
 
     @property
     def tensorboard_folder(self) -> Path:
-        """Where this run's curves are."""
         return self.save_dir / "tensorboard" / "train" / "aiatrack" / self.name
 
     @property

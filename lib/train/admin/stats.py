@@ -19,11 +19,7 @@ class Stats:
             self.sums[name] = [total + value * count, number + count]
 
     def means(self, device: torch.device) -> dict[str, float]:
-        """Mean of each so far, averaged over processes, each of which must call this.
-
-        Args:
-            device: that the processes communicate from.
-        """
+        """Mean of each, averaged over processes (on `device`), each of which must call this."""
         if not self.sums:
             return {}
         means = [total / count for total, count in self.sums.values()]

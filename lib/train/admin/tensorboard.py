@@ -37,19 +37,15 @@ class TensorboardWriter:
     def batch(self, name: str, batch: Batch, box_xyxy: Tensor, step: int) -> None:
         """Draw a batch with its true and (B, 4) predicted boxes."""
         if self._writer is not None:
-            image = draw_batch(batch, box_xyxy)
-            self._writer.add_image(name, image, step, dataformats="HWC")
+            self._writer.add_image(name, draw_batch(batch, box_xyxy), step, dataformats="HWC")
 
     def close(self) -> None:
-        """Flush and close."""
         if self._writer is not None:
             self._writer.close()
 
 
 def draw_batch(batch: Batch, box_xyxy: Tensor) -> np.ndarray:
     """Draw up to MAX_SAMPLES samples, one per row: references, then search frame.
-
-    True boxes are green, predicted ones red, padding is blue.
 
     Args:
         box_xyxy: (B, 4) predicted boxes in fractions of the search crop.
@@ -79,6 +75,5 @@ def _to_pixels(image: Tensor, mask: Tensor) -> np.ndarray:
 
 
 def _draw(pixels: np.ndarray, box_xywh_crop: Tensor, colour: Colour) -> np.ndarray:
-    """Draw a box given in fractions of the crop."""
     box_xywh = (box_xywh_crop.float() * len(pixels)).tolist()
     return draw_box(pixels, box_xywh, colour=colour)

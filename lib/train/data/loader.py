@@ -10,6 +10,7 @@ import os
 import signal
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
@@ -36,53 +37,53 @@ class Sampler(Protocol):
     def draw(self, generator: np.random.Generator) -> CompactSample: ...
 
 
+@dataclass
 class SampledDataset(Dataset):
     """A sampler as a map from (epoch, number) to a sample."""
 
-    def __init__(self, sampler: Sampler, seed: int) -> None:
-        self._sampler = sampler
-        self._seed = seed
+    sampler: Sampler
+    seed: int
 
     def __getitem__(self, key: tuple[int, int]) -> CompactSample:
-        return self._sampler.draw(np.random.default_rng((self._seed, *key)))
+        return self.sampler.draw(np.random.default_rng((self.seed, *key)))
 
 
-class EpochBatchSampler(torch.utils.data.Sampler):
+@dataclass
+class EpochBatchSampler:
     """The (epoch, number) keys of this rank's batches.
 
     A global batch is `world_size * batch_size` consecutive numbers; rank r takes the r-th part.
     """
 
-    def __init__(self, batch_size: int, rank: int, world_size: int, epoch_length: int) -> None:
-        self.epoch = 0
-        self.first_batch = 0
-        self._batch_size = batch_size
-        self._step = batch_size * world_size
-        self._first = batch_size * rank
-        self._batches = epoch_length // self._step
+    batch_size: int
+    rank: int
+    world_size: int
+    epoch_length: int
+    epoch: int = 0
+    first_batch: int = 0
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for batch in range(self.first_batch, self._batches):
-            start = batch * self._step + self._first
-            yield [(self.epoch, start + i) for i in range(self._batch_size)]
+        for batch in range(self.first_batch, len(self)):
+            start = (batch * self.world_size + self.rank) * self.batch_size
+            yield [(self.epoch, start + i) for i in range(self.batch_size)]
 
     def __len__(self) -> int:
-        return self._batches
+        return self.epoch_length // (self.batch_size * self.world_size)
 
 
 class Loader:
     """Iterate over an epoch's batches and count what had to be drawn anew.
 
-    Each sample carries the names of the unreadable images it met, to be counted here, in the
-    process that trains: exactly, whatever the number of workers; each rank checks its own.
+    Samples carry the names of the unreadable images they met, so that the process that trains
+    counts them exactly, whatever the number of workers; each rank checks its own.
     """
 
     def __init__(self, batch_sampler: EpochBatchSampler, loader: DataLoader) -> None:
         self._batch_sampler = batch_sampler
         self._loader = loader
         self.delivered = 0  # samples since the start
-        self.rejected = 0  # unusable draws since the start
-        self.broken = 0  # draws with an unreadable image since the start
+        self.rejected = 0  # unusable draws
+        self.broken = 0  # draws with an unreadable image
         self._messages: set[str] = set()
         weakref.finalize(self, _end_workers, loader)  # also before the interpreter exits
 
@@ -90,35 +91,22 @@ class Loader:
         return len(self._loader)
 
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        """Fix the randomness of the iterations that start from now on.
-
-        Args:
-            first_batch: batches to leave out, for going on within an epoch.
-        """
-        self._batch_sampler.epoch = epoch
-        self._batch_sampler.first_batch = first_batch
+        """Set what the next iteration yields; it leaves out `first_batch` batches."""
+        self._batch_sampler.epoch, self._batch_sampler.first_batch = epoch, first_batch
 
     def __iter__(self) -> Iterator[CompactBatch]:
-        """Yield batches.
-
-        Raises:
-            BrokenDataError: more than 1% of the draws met an unreadable image.
-        """
+        """Yield batches; BrokenDataError if more than 1% of the draws met an unreadable image."""
         for batch in self._loader:
-            self._count(batch)
+            self.delivered += len(batch.source)
+            self.rejected += int(batch.rejected.sum())
+            for message in (line for lines in batch.broken for line in lines.splitlines()):
+                self.broken += 1
+                if message not in self._messages:  # log each once
+                    self._messages.add(message)
+                    logger.warning("unreadable image, another sample is drawn: %s", message)
+            self._check_broken(MIN_DRAWS)
             yield batch
         self._check_broken(min_draws=1)
-
-    def _count(self, batch: CompactBatch) -> None:
-        """Add a batch to the counts; log each unreadable image once."""
-        self.delivered += len(batch.source)
-        self.rejected += int(batch.rejected.sum())
-        for message in (line for lines in batch.broken for line in lines.splitlines()):
-            self.broken += 1
-            if message not in self._messages:
-                self._messages.add(message)
-                logger.warning("unreadable image, another sample is drawn: %s", message)
-        self._check_broken(MIN_DRAWS)
 
     def _check_broken(self, min_draws: int) -> None:
         """Raise if too many images are broken, of at least `min_draws` draws."""
@@ -148,7 +136,6 @@ def build_loader(
         batch_size: samples per batch in this process.
         workers: processes that load; 0 loads in this one.
         epoch_length: samples over all ranks; what does not fill a batch on each is left out.
-        rank, world_size: which of how many training processes this is.
         pin_memory: deliver batches in memory that a GPU copies from by itself.
 
     Raises:
@@ -178,19 +165,17 @@ def build_loader(
 
 
 def _end_workers(loader: DataLoader) -> None:
-    """Ask persistent workers to end and wait for them."""
-    # PyTorch does so when it drops its iterator; a traceback that holds it would delay that.
+    """End persistent workers, as PyTorch does on dropping its iterator: tracebacks may hold it."""
     shutdown = getattr(getattr(loader, "_iterator", None), "_shutdown_workers", None)
     if shutdown is not None:
         shutdown()
 
 
 def _start_worker(worker: int) -> None:
-    """Keep each worker to one core, as there is one per core, and set how it ends.
+    """Keep a worker to one core, and let the training process answer stop signals.
 
-    A stop signal to the whole process group is the training process's to answer: it saves, then
-    ends its workers. So a worker ignores SIGINT and goes on for a while after SIGTERM, but ends
-    then, since the interpreter's exit sends SIGTERM and waits.
+    It saves, then ends its workers. So a worker ignores SIGINT and goes on for a while after
+    SIGTERM, but ends then, since the interpreter's exit sends SIGTERM and waits.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(TERM_TIMEOUT))

@@ -1,7 +1,6 @@
 """From three frames and boxes to one sample: transform, lay windows, cut, transform again.
 
-Source: docs/method.md, section 4; windows are those of lib/utils/crop.py. All randomness is of the
-generator handed in.
+Source: docs/method.md, section 4. All randomness is of the generator handed in.
 """
 
 from collections.abc import Sequence
@@ -65,7 +64,6 @@ def make_sample(
     Args:
         frames: three (H, W, 3) uint8 RGB images, which may be one image.
         boxes_xywh_image: (3, 4) pixels.
-        source: where they are from.
 
     Raises:
         UnusableSample: a window without a pixel, or with nothing but padding.
@@ -76,14 +74,15 @@ def make_sample(
         _make_crop(frame, box, transform, config, jitter, generator)
         for frame, box, jitter in zip(frames, boxes_xywh_image, jitters, strict=True)
     ]
+    images, scales, masks, boxes = map(np.stack, zip(*crops, strict=True))
     proposals = draw_proposals(crops[-1].box_xywh, generator)
     return CompactSample(
-        crops=torch.from_numpy(np.stack([crop.image for crop in crops])),
-        scales=torch.from_numpy(np.stack([crop.scale for crop in crops])),
-        masks=torch.from_numpy(np.stack([crop.mask for crop in crops])),
-        boxes=_to_tensor(np.stack([crop.box_xywh for crop in crops])),
-        proposals=_to_tensor(proposals.boxes_xywh),
-        proposal_iou=_to_tensor(2 * proposals.iou - 1),
+        crops=torch.from_numpy(images),
+        scales=torch.from_numpy(scales),
+        masks=torch.from_numpy(masks),
+        boxes=torch.from_numpy(boxes).float(),
+        proposals=torch.from_numpy(proposals.boxes_xywh).float(),
+        proposal_iou=torch.from_numpy(2 * proposals.iou - 1).float(),
         source=source,
     )
 
@@ -109,7 +108,3 @@ def _make_crop(
     if crop.mask[::STRIDE, ::STRIDE].all():
         raise UnusableSample(f"the window {window} of box {box.tolist()} shows padding only")
     return crop
-
-
-def _to_tensor(values: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, np.float32))

@@ -46,9 +46,8 @@ def draw_proposals(
 ) -> Proposals:
     """Draw boxes by adding noise to centre and size of `box_xywh` (4,).
 
-    A box that overlaps too little, or without a positive size, is drawn again with less noise.
-    After the last attempt the last one with a positive size stays, or the target's box itself if
-    none had one.
+    What overlaps too little, or has no positive size, is drawn again with less noise. In the end
+    the last one with a positive size stays, or the target's box itself.
     """
     boxes, iou = np.tile(box_xywh, (count, 1)), np.ones(count)
     sigma = generator.choice(SIGMAS, count) * np.sqrt(box_xywh[2:].prod())

@@ -24,10 +24,7 @@ class SamplingError(RuntimeError):
 
 
 class TrackingDataset(Protocol):
-    """What the sampler needs of a data set.
-
-    lib/train/dataset/base_dataset.py is one. `read_frame` raises ImageError or OSError.
-    """
+    """What the sampler needs of a data set. `read_frame` raises ImageError or OSError."""
 
     name: str
     lengths: np.ndarray  # (n,) frames of each sequence
@@ -49,7 +46,6 @@ class FrameTriplet(NamedTuple):
     frames: tuple[int, int, int]  # counted from 0
 
     def describe(self) -> str:
-        """Say what it is, for messages."""
         name = f"{self.dataset.name} {self.dataset.sequence_name(self.sequence)}"
         return f"{name} frames {', '.join(map(str, self.frames))}"
 
@@ -86,13 +82,8 @@ class TrackingSampler:
         self._max_gap = max_gap
 
     def draw(self, generator: np.random.Generator) -> CompactSample:
-        """Draw until a sample can be made.
-
-        Raises:
-            SamplingError: nothing usable in MAX_DRAWS draws.
-        """
-        broken: list[str] = []
-        rejected: list[str] = []
+        """Draw until a sample can be made; SamplingError if none can in MAX_DRAWS draws."""
+        broken, rejected = list[str](), list[str]()
         for _ in range(MAX_DRAWS):
             # Which frames.
             triplet = self.draw_frames(generator)
@@ -117,9 +108,9 @@ class TrackingSampler:
         which = int(generator.choice(len(self._shares), p=self._shares))
         dataset, usable = self._datasets[which], self._usable[which]
         sequence = int(usable[generator.integers(len(usable))])
-        if not dataset.is_video:
-            return FrameTriplet(dataset, sequence, (0, 0, 0))
-        frames = draw_causal_frames(dataset.visible(sequence), self._max_gap, generator)
+        frames = (0, 0, 0)
+        if dataset.is_video:
+            frames = draw_causal_frames(dataset.visible(sequence), self._max_gap, generator)
         return FrameTriplet(dataset, sequence, frames)
 
     def _make(self, triplet: FrameTriplet, generator: np.random.Generator) -> CompactSample:
@@ -136,11 +127,7 @@ class TrackingSampler:
 
 
 def find_usable(dataset: TrackingDataset) -> np.ndarray:
-    """Numbers of the sequences that can be sampled.
-
-    Raises:
-        ValueError: there are none.
-    """
+    """Numbers of the sequences that can be sampled; ValueError if there are none."""
     if dataset.is_video:
         usable = (dataset.visible_counts >= MIN_VISIBLE) & (dataset.lengths >= MIN_LENGTH)
         needed = f"{MIN_LENGTH} frames, {MIN_VISIBLE} of them visible"
@@ -160,10 +147,9 @@ def draw_causal_frames(
 ) -> tuple[int, int, int]:
     """Draw two references and a search frame, all visible, in temporal order.
 
-    The later reference, the base, is drawn first: any visible frame but the first and the last of
-    the video. The earlier one is at most `max_gap` frames before it, the search frame less than
-    `max_gap` after it. Where one of them is missing, the gap grows by GAP_STEP, and the base
-    frame is drawn anew.
+    The later reference, the base, comes first: any visible frame but the video's first and last.
+    The earlier one is at most `max_gap` frames before it, the search frame less than `max_gap`
+    after it. If one of them is missing, the gap grows by GAP_STEP, and the base is drawn anew.
 
     Args:
         visible: (T,) bool, True for three frames or more.

@@ -1,7 +1,6 @@
 """Random transforms: alike for a sample's frames, and for each crop by itself.
 
-Source: docs/method.md, section 4. What is drawn and how it is applied are two functions, so that
-each can be checked alone. The network normalises by mean and standard deviation itself.
+Source: docs/method.md, section 4. The network normalises by mean and standard deviation itself.
 """
 
 from typing import NamedTuple
@@ -46,8 +45,8 @@ def draw_frame_transform(generator: np.random.Generator) -> FrameTransform:
 
 def draw_crop_transform(generator: np.random.Generator, flip: float = FLIP) -> CropTransform:
     """Draw what happens to a crop. flip: chance that it is mirrored by itself."""
-    brightness = generator.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS)
-    return CropTransform(float(brightness), bool(generator.random() < flip))
+    brightness = float(generator.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS))
+    return CropTransform(brightness, bool(generator.random() < flip))
 
 
 def transform_box(box_xywh_image: np.ndarray, width: int, transform: FrameTransform) -> np.ndarray:
@@ -65,7 +64,6 @@ def cut_transformed(window: Crop, frame: np.ndarray, transform: FrameTransform) 
 
 
 def _to_grey(pixels: np.ndarray) -> np.ndarray:
-    """(h, w, 3) uint8 RGB -> the same without colour."""
     return cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
 
 

@@ -11,7 +11,7 @@ from lib.synthetic.textures import PhotoTextures
 from lib.train.dataset.base_dataset import BaseDataset, DatasetError
 from lib.train.dataset.benchmarks import Got10k, Lasot, TrackingNet
 from lib.train.dataset.coco_seq import CocoSeq
-from lib.train.dataset.demo import Demo, make_demo
+from lib.train.dataset.demo import make_demo
 from lib.train.dataset.own_video import OwnVideo
 from lib.train.dataset.splits import got10k_names, read_split, trackingnet_names
 from lib.train.dataset.synthetic import HARD, IN_PLACE, SyntheticClips
@@ -47,13 +47,14 @@ class SyntheticEntry(NamedTuple):
     rectangles: float = 0.5  # of the targets in place; the others are segments
 
 
-def _got10k(folder: str, table: str | None = None, less: str | None = None) -> Entry:
-    """A split of GOT-10k."""
-
-    def open_split(name: str, store: Store) -> Got10k:
-        return Got10k(name, store, got10k_names(store, folder, table, less), folder)
-
-    return Entry("got10k", open_split)
+def _got10k(
+    folder: str, table: str | None = None, less: str | None = None, setting: str = "got10k"
+) -> Entry:
+    """A split of GOT-10k, or of data in its layout."""
+    return Entry(
+        setting,
+        lambda name, store: Got10k(name, store, got10k_names(store, folder, table, less), folder),
+    )
 
 
 def _coco(setting: str, annotations: str, images: str) -> Entry:
@@ -61,27 +62,24 @@ def _coco(setting: str, annotations: str, images: str) -> Entry:
     return Entry(setting, lambda name, store: CocoSeq(name, store, annotations, images))
 
 
-def _lasot(name: str, store: Store) -> Lasot:
-    return Lasot(name, store, read_split("lasot_train_split"))
-
-
-def _trackingnet(name: str, store: Store) -> TrackingNet:
-    return TrackingNet(name, store, trackingnet_names(store, range(12)))
-
-
 DATASETS: dict[str, Entry] = {
-    "LASOT": Entry("lasot", _lasot),
+    "LASOT": Entry(
+        "lasot", lambda name, store: Lasot(name, store, read_split("lasot_train_split"))
+    ),
     "GOT10K_vottrain": _got10k("train", "got10k_vot_train_split"),
     "GOT10K_train_full": _got10k("train", "got10k_train_split"),
     # Held out: the training sequences that GOT10K_vottrain leaves, and the official validation set.
     "GOT10K_votval": _got10k("train", "got10k_train_split", less="got10k_vot_train_split"),
     "GOT10K_val": _got10k("val"),
     "COCO17": _coco("coco", "annotations/instances_train2017.json", "images/train2017"),
-    "TRACKINGNET": Entry("trackingnet", _trackingnet),
+    "TRACKINGNET": Entry(
+        "trackingnet",
+        lambda name, store: TrackingNet(name, store, trackingnet_names(store, range(12))),
+    ),
     "OWN_VIDEO": Entry("own_video", OwnVideo),
     "OWN_IMAGES": _coco("own_images", "annotations.json", "images"),
-    "DEMO": Entry("demo", lambda name, store: Demo(name, store, "train")),
-    "DEMO_VAL": Entry("demo", lambda name, store: Demo(name, store, "val")),
+    "DEMO": _got10k("train", setting="demo"),
+    "DEMO_VAL": _got10k("val", setting="demo"),
 }
 SYNTHETIC: dict[str, SyntheticEntry] = {
     "SYNTHETIC": SyntheticEntry("train", seed=1),
@@ -141,7 +139,6 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
 
 
 def _build_synthetic(name: str, find: Callable[[str], DataPath]) -> SyntheticClips:
-    """Open synthetic clips of photographs or of procedural textures."""
     entry = SYNTHETIC[name]
     if entry.procedural:
         logger.info("%s: clips of procedural textures", name)

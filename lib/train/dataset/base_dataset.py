@@ -1,8 +1,7 @@
 """What every training set offers the sampler: sequences of frames with a box each.
 
-The annotations of a whole set are an index of a few arrays, cached on disk so that text is parsed
-once. Where the cache lies and when it is made anew is lib/io/array_cache.py's to say. Data sets
-know boxes and the store that they read from, nothing of sampling.
+The annotations of a whole set are an index of a few arrays, cached on disk (lib/io/array_cache.py)
+so that text is parsed once. Data sets know boxes and their store, nothing of sampling.
 """
 
 import abc
@@ -58,17 +57,14 @@ class BaseDataset(abc.ABC):
         self._index = SequenceIndex(
             **cached_arrays(store.root, name, stamp, fields, self._parse_annotations)
         )
-        first = self._index.first
-        self.lengths = np.diff(first)  # (n,) frames of each sequence
+        self.lengths = np.diff(self._index.first)  # (n,) frames of each sequence
         visible_before = np.concatenate([[0], np.cumsum(self._index.visible)])
-        self.visible_counts = np.diff(visible_before[first])  # (n,) visible frames of each sequence
+        self.visible_counts = np.diff(visible_before[self._index.first])  # (n,) visible ones
 
     def __len__(self) -> int:
-        """Number of sequences."""
         return len(self.lengths)
 
     def sequence_name(self, sequence: int) -> str:
-        """Name of a sequence."""
         name = self._index.names[sequence]
         return name.decode() if isinstance(name, bytes) else str(name)
 
@@ -92,11 +88,7 @@ class BaseDataset(abc.ABC):
         return self._index.visible[self._span(sequence)]
 
     def read_frame(self, sequence: int, frame: int) -> np.ndarray:
-        """Read a frame, counted from 0: (H, W, 3) uint8 RGB.
-
-        Raises:
-            ImageError: it cannot be decoded. OSError: it cannot be read.
-        """
+        """Read a frame, counted from 0: (H, W, 3) uint8 RGB; raises ImageError, OSError."""
         return self.store.read_image(self.frame_path(sequence, frame))
 
     def frame_path(self, sequence: int, frame: int) -> str:

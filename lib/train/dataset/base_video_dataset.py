@@ -1,10 +1,10 @@
 """How sets of annotated videos are read: one folder per sequence, one box per line.
 
-A subclass says which text files describe a sequence, how they are parsed, and where its frames are;
-putting sequences together and naming all the broken ones is done here.
+A subclass says which text files describe a sequence, how they are parsed, where its frames are.
 """
 
 import abc
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
@@ -39,18 +39,13 @@ class BaseVideoDataset(BaseDataset):
     )
 
     def __init__(self, name: str, store: Store, sequences: Sequence[str]) -> None:
-        """See `BaseDataset`.
-
-        Args:
-            sequences: names, in the set's own order.
-        """
+        """See `BaseDataset`; `sequences` are names in the set's own order."""
         self._sequences = list(sequences)
         if not self._sequences:
             raise DatasetError(f"{name}: no sequences under {store.root}")
         super().__init__(name, store)
 
     def frame_path(self, sequence: int, frame: int) -> str:
-        """See `BaseDataset`."""
         return f"{self._frame_folder(self.sequence_name(sequence))}/{self._frame_name(frame)}"
 
     @abc.abstractmethod
@@ -76,19 +71,16 @@ class BaseVideoDataset(BaseDataset):
             Their paths, where those do not follow from the numbers.
         """
         folder = self._frame_folder(sequence)
-        try:
+        root, names = self.store.root / folder, set()
+        with contextlib.suppress(FileNotFoundError):
             names = {name for name in self.store.names(folder) if is_image_name(name)}
-        except FileNotFoundError:
-            names = set()
         if not names:
-            raise ValueError(f"no frames in {self.store.root / folder}")
+            raise ValueError(f"no frames in {root}")
         if len(names) != count:
-            raise ValueError(
-                f"{count} boxes, but {len(names)} frames in {self.store.root / folder}"
-            )
+            raise ValueError(f"{count} boxes, but {len(names)} frames in {root}")
         for name in (self._frame_name(0), self._frame_name(count - 1)):
             if name not in names:
-                raise ValueError(f"no frame {name} in {self.store.root / folder}")
+                raise ValueError(f"no frame {name} in {root}")
         return ()
 
     def _annotation_files(self) -> Iterable[str]:
@@ -96,9 +88,7 @@ class BaseVideoDataset(BaseDataset):
 
     def _build_index(self) -> SequenceIndex:
         """Read every sequence; all broken ones are named in one error."""
-        annotations: list[Annotation] = []
-        paths: list[bytes] = []
-        problems: list[str] = []
+        annotations, paths, problems = list[Annotation](), list[bytes](), list[str]()
         for number, sequence in enumerate(self._sequences, 1):
             try:
                 annotation = self._read_annotation(sequence)
@@ -111,7 +101,12 @@ class BaseVideoDataset(BaseDataset):
             if number % REPORT_EVERY == 0:
                 logger.info("%s: %d of %d sequences", self.name, number, len(self._sequences))
         if problems:
-            raise DatasetError(self._describe(problems))
+            more = len(problems) - MAX_LISTED
+            lines = problems[:MAX_LISTED] + ([f"... and {more} more"] if more > 0 else [])
+            raise DatasetError(
+                f"{self.name}: {len(problems)} of {len(self._sequences)} sequences cannot be used "
+                f"({self.advice}):\n  " + "\n  ".join(lines)
+            )
         lengths = [len(annotation.visible) for annotation in annotations]
         return SequenceIndex(
             names=np.array(self._sequences),
@@ -128,11 +123,3 @@ class BaseVideoDataset(BaseDataset):
         if len(flags) != length:
             raise ValueError(f"{length} boxes, but {len(flags)} flags in {self.store.root / path}")
         return flags
-
-    def _describe(self, problems: list[str]) -> str:
-        more = len(problems) - MAX_LISTED
-        lines = problems[:MAX_LISTED] + ([f"... and {more} more"] if more > 0 else [])
-        return (
-            f"{self.name}: {len(problems)} of {len(self._sequences)} sequences cannot be used "
-            f"({self.advice}):\n  " + "\n  ".join(lines)
-        )

@@ -38,8 +38,7 @@ class Lasot(BaseVideoDataset):
         return f"{self._folder(sequence)}/img"
 
     def _folder(self, sequence: str) -> str:
-        """Folder of a sequence: "airplane-2" lies in "airplane"."""
-        return f"{sequence.rsplit('-', 1)[0]}/{sequence}"
+        return f"{sequence.rsplit('-', 1)[0]}/{sequence}"  # "airplane-2" lies in "airplane"
 
 
 class Got10k(BaseVideoDataset):

@@ -23,12 +23,7 @@ class CocoSeq(BaseDataset):
     is_video: ClassVar[bool] = False
 
     def __init__(self, name: str, store: Store, annotation_file: str, image_folder: str) -> None:
-        """See `BaseDataset`.
-
-        Args:
-            annotation_file: path of the JSON in the store.
-            image_folder: folder of the images that it names.
-        """
+        """See `BaseDataset`; the JSON file and the folder of its images are paths in the store."""
         self._annotation_file = annotation_file
         self._image_folder = image_folder
         super().__init__(name, store)
@@ -62,7 +57,6 @@ class CocoSeq(BaseDataset):
         )
 
     def _check_images(self, needed: set[str]) -> None:
-        """Refuse a set of which images are missing."""
         missing = sorted(needed - set(self.store.names(self._image_folder)))
         if missing:
             raise DatasetError(

@@ -21,11 +21,7 @@ class OwnVideo(BaseVideoDataset):
     advice = "README, 'Your own data', shows what belongs where"
 
     def __init__(self, name: str, store: Store) -> None:
-        """See `BaseDataset`.
-
-        Raises:
-            DatasetError: also for a list of sequences that cannot be read.
-        """
+        """See `BaseDataset`; a list of sequences that cannot be read is a DatasetError too."""
         try:
             self._own = own_sequences(store)
         except ValueError as error:
@@ -34,11 +30,9 @@ class OwnVideo(BaseVideoDataset):
         super().__init__(name, store, list(self._own))
 
     def frame_path(self, sequence: int, frame: int) -> str:
-        """See `BaseDataset`; the video's own path where it is a frame of one."""
         return BaseDataset.frame_path(self, sequence, frame)
 
     def read_frame(self, sequence: int, frame: int) -> np.ndarray:
-        """See `BaseDataset`."""
         path = self.frame_path(sequence, frame)
         if is_video_name(path):
             return self._videos.read(path, frame)
@@ -59,7 +53,6 @@ class OwnVideo(BaseVideoDataset):
         return self._own[sequence].place
 
     def _find_frames(self, sequence: str, count: int) -> Sequence[str]:
-        """See `BaseVideoDataset`; whatever is listed is a frame."""
         own = self._own[sequence]
         paths = own_frames(self.store, own)
         check_boxes(self.store, own, count, len(paths), first_is_enough=False)

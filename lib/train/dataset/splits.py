@@ -17,14 +17,13 @@ def read_split(table: str) -> list[str]:
     path = SPECS / f"{table}.txt"
     if not path.is_file():
         existing = ", ".join(sorted(p.stem for p in SPECS.glob("*.txt"))) or "none"
-        raise FileNotFoundError(
-            f"no split table {path}; it is part of the repository (there are: {existing})"
-        )
+        text = f"no split table {path}; it is part of the repository (there are: {existing})"
+        raise FileNotFoundError(text)
     return path.read_text(encoding="utf-8").split()
 
 
 def got10k_names(
-    store: Store, folder: str, table: str | None, less: str | None = None
+    store: Store, folder: str, table: str | None = None, less: str | None = None
 ) -> list[str]:
     """Name the sequences of GOT-10k's `folder` ("train" or "val"), from its list.txt.
 

@@ -28,7 +28,7 @@ MAX_PLANS = 20  # made for one clip
 
 
 class SyntheticClips:
-    """Synthetic clips on demand; a `TrackingDataset` of `lib/train/data/sampler.py`."""
+    """Synthetic clips on demand; a `TrackingDataset` (lib/train/data/sampler.py)."""
 
     is_video: ClassVar[bool] = True
 
@@ -41,12 +41,7 @@ class SyntheticClips:
         options: ClipOptions = HARD,
         clips: int = CLIPS,
     ) -> None:
-        """Set what clips are made of; nothing is drawn yet.
-
-        Args:
-            seed: of this split: other seeds give other clips.
-            clips: how many there are.
-        """
+        """Set what the `clips` are made of; nothing is drawn yet. Other seeds give other clips."""
         self.name = name
         self._textures = textures
         self._seed = seed
@@ -57,11 +52,9 @@ class SyntheticClips:
         self._last: tuple[int, ClipPlan, Annotation] | None = None  # the last clip
 
     def __len__(self) -> int:
-        """Return the number of clips."""
         return len(self.lengths)
 
     def sequence_name(self, sequence: int) -> str:
-        """Return the seeds of a clip."""
         return f"{self._seed}/{sequence}"
 
     def boxes(self, sequence: int) -> np.ndarray:

@@ -40,7 +40,6 @@ class LTRTrainer(BaseTrainer):
     def __init__(
         self, parts: TrainingParts, cfg: EasyDict, settings: Settings, device: torch.device
     ) -> None:
-        """See BaseTrainer; opens the curves' folder too."""
         super().__init__(parts, cfg, settings, device)
         self.writer = TensorboardWriter(settings.tensorboard_folder)
         # The bare network: validation on the ranks needs no exchange within the forward pass.
@@ -73,7 +72,9 @@ class LTRTrainer(BaseTrainer):
                 self._update(epoch, update, group)
                 self.batches_done += accumulate
                 # Note and report how it went.
-                self._time(begin, waited, sum(len(batch.search) for batch in group))
+                seconds, samples = time.perf_counter() - begin, sum(len(b.search) for b in group)
+                self._window.update({"seconds a sample": seconds / samples}, samples)
+                self._window.update({"data wait": waited / seconds}, seconds)
                 bar.update()
                 if (update + 1) % self.cfg.TRAIN.PRINT_INTERVAL == 0 or update + 1 == updates:
                     self._report(epoch, update, updates)
@@ -106,7 +107,9 @@ class LTRTrainer(BaseTrainer):
 
     def _update(self, epoch: int, update: int, group: list[Batch]) -> None:
         """Do one update of the weights from the batches of a group, and note what it came to."""
-        self._seed(epoch, update)
+        # The randomness of dropout follows from the update's number.
+        key = (self.settings.seed, distributed.rank(), epoch, update)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
         actor, optimizer = self.parts.actor, self.parts.optimizer
         clip_norm = self.cfg.TRAIN.GRAD_CLIP_NORM
         try:
@@ -121,17 +124,11 @@ class LTRTrainer(BaseTrainer):
         if update == 0 and (epoch == 1 or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
             self.writer.batch("train/batch", group[-1], result.box_xyxy, epoch)
 
-    def _seed(self, epoch: int, update: int) -> None:
-        """Fix the randomness of this update's dropout."""
-        key = (self.settings.seed, distributed.rank(), epoch, update)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-
     def _refuse(self, epoch: int, update: int, error: NonFiniteStep) -> NoReturn:
         """Save the batch and raise NonFiniteError with step and terms."""
         rank = distributed.rank()
-        path = self.settings.checkpoint_folder / (
-            f"nonfinite_ep{epoch:04d}_update{update:06d}_rank{rank}.pt"
-        )
+        name = f"nonfinite_ep{epoch:04d}_update{update:06d}_rank{rank}.pt"
+        path = self.settings.checkpoint_folder / name
         contents = {**error.batch._asdict(), "terms": error.terms}
         try:
             save_checkpoint(path, {**contents, "net": self.parts.model.state_dict()})
@@ -143,12 +140,6 @@ class LTRTrainer(BaseTrainer):
             f"epoch {epoch}, update {update}, rank {rank}: not finite: {terms}. "
             f"Nothing was updated; {saved}. Samples: {'; '.join(error.batch.source)}"
         ) from None
-
-    def _time(self, begin: float, waited: float, samples: int) -> None:
-        """Note the speed of an update that began at `begin`."""
-        seconds = time.perf_counter() - begin
-        self._window.update({"seconds a sample": seconds / samples}, samples)
-        self._window.update({"data wait": waited / seconds}, seconds)
 
     def _report(self, epoch: int, update: int, updates: int) -> None:
         """Log the means since the last line, over all processes, as text and curves."""
@@ -166,8 +157,6 @@ class LTRTrainer(BaseTrainer):
     def _bar(self, name: str, total: int, initial: int = 0) -> Iterator[tqdm]:
         """Show progress on the main process's terminal, beside which log lines stay whole."""
         hidden = None if distributed.is_main() else True  # None: hidden unless it is a terminal
-        with (
-            logging_redirect_tqdm(),
-            tqdm(total=total, initial=initial, desc=name, leave=False, disable=hidden) as bar,
-        ):
+        bar = tqdm(total=total, initial=initial, desc=name, leave=False, disable=hidden)
+        with logging_redirect_tqdm(), bar:
             yield bar

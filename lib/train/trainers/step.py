@@ -1,7 +1,6 @@
 """One update of the weights: losses, gradients, clipping, optimizer; every number checked first.
 
-Source: docs/method.md, section 4. Used by ltr_trainer.py for each group of batches, and by
-lib/tools/profiling/training.py, which measures it.
+Source: docs/method.md, section 4. Used by ltr_trainer.py and lib/tools/profiling/training.py.
 """
 
 import contextlib
@@ -25,13 +24,11 @@ class Update(NamedTuple):
 
 
 class NonFiniteStep(FloatingPointError):
-    """A loss or a gradient is NaN or infinite; the weights are as before."""
+    """A loss or a gradient of `batch` is NaN or infinite; the weights are as before."""
 
     def __init__(self, terms: dict[str, float], batch: Batch) -> None:
-        """Keep the terms and the batch that they are of."""
         super().__init__(f"not finite: {terms}")
-        self.terms = terms
-        self.batch = batch
+        self.terms, self.batch = terms, batch
 
 
 def update_weights(
