@@ -45,12 +45,11 @@ class TrainingParts(NamedTuple):
 
 
 class BaseTrainer(abc.ABC):
-    """The frame around epochs: resuming, saving, stopping."""
+    """The frame around epochs: resuming, saving, stopping. It starts before the first one."""
 
     def __init__(
         self, parts: TrainingParts, cfg: EasyDict, settings: Settings, device: torch.device
     ) -> None:
-        """Start before the first epoch, where `resume` may then move on from."""
         self.parts = parts
         self.cfg = cfg
         self.settings = settings
@@ -78,8 +77,7 @@ class BaseTrainer(abc.ABC):
             Means of the last validation; of the last training epoch if there is no validation.
 
         Raises:
-            Stopped: by a signal, after saving.
-            CheckpointError: a checkpoint that cannot be gone on from, or that cannot be saved.
+            Stopped: by a signal, after saving. CheckpointError: one could not be saved.
         """
         result: dict[str, float] = {}
         with self.stop:
@@ -96,8 +94,7 @@ class BaseTrainer(abc.ABC):
     def save(self) -> None:
         """Save from the main process."""
         if distributed.is_main():
-            path = self.folder.save(self._contents())
-            logger.info("saved %s", path)
+            logger.info("saved %s", self.folder.save(self._contents()))
 
     def resume(self) -> None:
         """Go on from the newest good checkpoint, if there is one.
@@ -109,9 +106,8 @@ class BaseTrainer(abc.ABC):
         if newest is None:
             return
         path, contents = newest
-        self.epoch = contents["epoch"]
+        self.epoch, self.history = contents["epoch"], contents["stats"]["history"]
         if "net" not in contents:
-            self.history = contents["history"]
             return
         self.parts.model.load_state_dict(contents["net"])
         try:
@@ -122,22 +118,14 @@ class BaseTrainer(abc.ABC):
             self.scaler.load_state_dict(contents["scaler"])
         self.batches_done = contents["batches_done"]
         self.stats = Stats(contents["stats"]["under way"])
-        self.history = contents["stats"]["history"]
         within = f" and {self.batches_done} batches" if self.batches_done else ""
         logger.info(
-            "resuming after epoch %d%s from %s: weights, and moments of %d parameters",
-            self.epoch,
-            within,
-            path,
-            moments,
+            f"resuming after epoch {self.epoch}{within} from {path}: weights, and moments of "
+            f"{moments} parameters"
         )
 
     def check_stop(self) -> None:
-        """Save and leave if any process was told to stop; every process must call this.
-
-        Raises:
-            Stopped: after saving.
-        """
+        """Save and raise Stopped if any process was told to stop; every process must call this."""
         number = self.stop.signal_number
         if not distributed.all_reduce_any(number is not None, self.device):
             return
@@ -147,30 +135,29 @@ class BaseTrainer(abc.ABC):
 
     def _find_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
         """Main process: the checkpoint to go on from, checked; of a finished run its history."""
-        newest = self.folder.newest()
+        newest, last = self.folder.newest(), self.cfg.TRAIN.EPOCH
         source = self.settings.continue_from
         if source is not None and (newest is None or "batches_done" not in newest[1]):
-            return source, read_released(source, self.cfg.TRAIN.EPOCH)
+            return source, read_released(source, last)
         if newest is None:
             logger.info("no checkpoint in %s: starting at epoch 1", self.folder.folder)
             return None
         path, contents = newest
-        last = self.cfg.TRAIN.EPOCH
-        stats = contents.get("stats")
+        epoch, stats = contents.get("epoch", 0), contents.get("stats")
         history = stats.get("history", {}) if isinstance(stats, dict) else {}
         validated = not self._validates(last) or f"val {last}" in history
-        if contents.get("epoch", 0) >= last and (validated or "batches_done" not in contents):
+        if epoch >= last and (validated or "batches_done" not in contents):
             logger.warning(
-                f"nothing to do: {path} is of epoch {contents['epoch']} and TRAIN.EPOCH is {last}. "
+                f"nothing to do: {path} is of epoch {epoch} and TRAIN.EPOCH is {last}. "
                 f"To train on raise --epochs; to train anew choose another --save-dir"
             )
-            return path, {"epoch": contents["epoch"], "history": history}
+            return path, {"epoch": epoch, "stats": {"history": history}}
         check_resumable(path, contents, self.cfg)
         self._check_run(path, contents["settings"], contents["batches_done"])
         return path, contents
 
     def _check_run(self, path: Path, saved: dict[str, Any], batches_done: int) -> None:
-        """Compare how the checkpoint's run was started with how this one is."""
+        """Warn of another start than the checkpoint's run had; refuse other updates in an epoch."""
         run = self._run_settings()
         keys = ("seed", "processes", "batch", "accumulate", "precision")
         changed = [f"{k} {saved[k]} there, {run[k]} here" for k in keys if saved[k] != run[k]]
@@ -208,7 +195,6 @@ class BaseTrainer(abc.ABC):
         }
 
     def _record(self, name: str, means: dict[str, float]) -> dict[str, float]:
-        """Keep an epoch's means for the checkpoint and log them."""
         self.history[name] = means
         text = ", ".join(f"{key} {value:.4g}" for key, value in means.items())
         logger.info("epoch means, %s: %s", name, text)
@@ -222,7 +208,6 @@ class BaseTrainer(abc.ABC):
             self.save()
 
     def _validates(self, epoch: int) -> bool:
-        """Whether held-out batches are evaluated after an epoch."""
         train = self.cfg.TRAIN
         due = epoch == train.EPOCH or (epoch > 0 and epoch % train.VAL_EPOCH_INTERVAL == 0)
         return due and self.batches_done == 0 and self.parts.val_loader is not None

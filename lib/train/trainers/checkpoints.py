@@ -22,6 +22,7 @@ from lib.utils.checkpoint import (
 
 logger = logging.getLogger(__name__)
 
+EPOCH_FILE = "AIATRACK_ep{:04d}.pth.tar"
 INTERRUPTED = "AIATRACK_interrupted.pth.tar"
 KEEP_EVERY = 100  # epochs: one of them stays for good
 RESUME_KEYS = ("epoch", "batches_done", "net", "optimizer", "scaler", "stats", "settings")
@@ -53,11 +54,10 @@ class CheckpointFolder:
         Raises:
             CheckpointError: it could not be written, such as for a full disk; what was there stays.
         """
-        whole = contents["batches_done"] == 0
-        name = f"AIATRACK_ep{contents['epoch']:04d}.pth.tar" if whole else INTERRUPTED
-        if whole and contents["epoch"] not in self.written:
-            self.written.append(contents["epoch"])
-        path = self.folder / name
+        epoch, whole = contents["epoch"], contents["batches_done"] == 0
+        path = self.folder / (EPOCH_FILE.format(epoch) if whole else INTERRUPTED)
+        if whole and epoch not in self.written:
+            self.written.append(epoch)
         try:
             save_checkpoint(path, {**contents, "written": list(self.written)})
         except (OSError, RuntimeError) as error:
@@ -66,7 +66,10 @@ class CheckpointFolder:
             raise CheckpointError(f"{path}: could not be saved: {error}. {newest}") from error
         if whole:
             (self.folder / INTERRUPTED).unlink(missing_ok=True)
-            self._remove_old()
+            removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
+            for old in removable[: -self.keep]:
+                (self.folder / EPOCH_FILE.format(old)).unlink(missing_ok=True)
+                self.written.remove(old)
         return path
 
     def newest(self) -> tuple[Path, dict[str, Any]] | None:
@@ -96,19 +99,11 @@ class CheckpointFolder:
             )
         return None
 
-    def _remove_old(self) -> None:
-        """Delete what this run wrote, but for the newest and every 100th."""
-        removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
-        for epoch in removable[: -self.keep]:
-            (self.folder / f"AIATRACK_ep{epoch:04d}.pth.tar").unlink(missing_ok=True)
-            self.written.remove(epoch)
-
 
 def read_released(path: Path, last_epoch: int) -> dict[str, Any]:
     """Read a released checkpoint as one to go on from: its weights, moments and epoch.
 
     Raises:
-        FileNotFoundError: no such file.
         CheckpointError: it lacks one of these, or is of the last epoch already.
     """
     contents = read_checkpoint(path)
@@ -119,21 +114,13 @@ def read_released(path: Path, last_epoch: int) -> dict[str, Any]:
             f"weights alone"
         )
     if epoch >= last_epoch:
-        raise CheckpointError(
-            f"{path}: is of epoch {epoch}, and TRAIN.EPOCH is {last_epoch}; raise --epochs"
-        )
-    return {
-        "epoch": epoch,
-        "net": contents["net"],
-        "optimizer": optimizer,
-        "scaler": {},
-        "batches_done": 0,
-        "stats": {"under way": {}, "history": {}},
-    }
+        text = f"is of epoch {epoch}, and TRAIN.EPOCH is {last_epoch}; raise --epochs"
+        raise CheckpointError(f"{path}: {text}")
+    kept = {"epoch": epoch, "net": contents["net"], "optimizer": optimizer}
+    return {**kept, "scaler": {}, "batches_done": 0, "stats": {"under way": {}, "history": {}}}
 
 
 def _epoch_of(path: Path) -> int:
-    """Number in the name of a whole epoch's checkpoint."""
     return int(path.name.removeprefix("AIATRACK_ep").split(".")[0])
 
 
@@ -168,6 +155,5 @@ def check_resumable(path: Path, contents: dict[str, Any], cfg: EasyDict) -> None
             f"another --save-dir, or use its weights with --init-from"
         )
     if changed:
-        logger.warning(
-            "the recipe has changed; what it says now takes hold: %s", "; ".join(changed.values())
-        )
+        differences = "; ".join(changed.values())
+        logger.warning("the recipe has changed; what it says now takes hold: %s", differences)
