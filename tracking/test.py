@@ -27,11 +27,11 @@ from lib.test.evaluation import local
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import open_dataset, select_names
 from lib.test.evaluation.environment import results_root
-from lib.test.evaluation.job import Failure, Job
+from lib.test.evaluation.job import Failure, Job, Summary
 from lib.test.evaluation.layouts import LAYOUTS, TestSet
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder
-from lib.test.evaluation.running import Summary, run_sequences
+from lib.test.evaluation.running import run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.tools.video.screen import Screen

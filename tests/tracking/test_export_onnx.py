@@ -239,7 +239,7 @@ def test_the_video_program(folder: Path, tiny_recipe: Path, tmp_path: Path) -> N
 
 WRONG_OPTIONS = [
     ({"backend": "tensorrt"}, "backend must be 'torch' or 'onnx'; given: 'tensorrt'"),
-    ({"onnx": "folder"}, "a folder of ONNX files needs backend 'onnx'; given: 'folder'"),
+    ({"onnx": "folder"}, "ONNX files need backend 'onnx'; given: 'folder'"),
     ({"checkpoint": "a.pth"}, "backend 'onnx' takes no checkpoint: the exported files settle"),
     ({"plain": True, "pooling": "cuda"}, "backend 'onnx' takes no pooling, plain: the exported"),
 ]

@@ -1,12 +1,10 @@
-"""A run: what its sequences have in common, how far it is, and tracking some of them.
-
-Used by running.py in its own process and by workers.py in others.
-"""
+"""A run: what its sequences have in common, how far it is, and tracking some of them."""
 
 import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +22,11 @@ logger = logging.getLogger(__name__)
 
 OnFrame = Callable[[np.ndarray, list[float], float], None]  # RGB image, box (xywh, pixels), score
 OnProgress = Callable[[Sequence, int], None]  # a sequence, and how many of its frames are tracked
+Outcome = float | str  # of a sequence: seconds of tracking, or why it has no result
 
 
 class Job(NamedTuple):
-    """Everything that the sequences of a run have in common; picklable."""
+    """What the sequences of a run have in common; picklable."""
 
     options: TrackerOptions
     folder: ResultFolder
@@ -46,20 +45,24 @@ class Failure(NamedTuple):
     reason: str  # a traceback, or one line
 
 
-class Done(NamedTuple):
-    """A sequence has its result on disk."""
+@dataclass
+class Summary:
+    """How a run went."""
 
-    frames: int
-    seconds: float
+    finished_before: int  # sequences that already had a result of this provenance
+    tracked: int = 0  # sequences
+    frames: int = 0  # frames tracked in this run
+    seconds: float = 0.0  # time spent on them, reading left out, summed over processes
+    elapsed: float = 0.0  # seconds from start to end, loading the network and reading included
+    failures: list[Failure] = field(default_factory=list)
 
 
 class Progress:
-    """The bar that a user watches, and what the summary counts."""
+    """The bar that a user watches, and the summary."""
 
     def __init__(self, sequences: list[Sequence], todo: list[Sequence]) -> None:
-        self.done, self.frames, self.seconds = 0, 0, 0.0
-        self.failures: list[Failure] = []
-        self._skipped, self._sequences = len(sequences) - len(todo), len(sequences)
+        self.summary = Summary(len(sequences) - len(todo))
+        self._count = len(sequences)
         total = sum(len(s.frames) for s in todo)
         self._bar = tqdm(total=total, unit="frame", disable=not todo, smoothing=0.05)
         self._tracked: dict[str, int] = {}  # frames of each sequence
@@ -76,27 +79,22 @@ class Progress:
         self._bar.update(frame - self._tracked.get(sequence.name, 0))
         self._tracked[sequence.name] = frame
 
-    def finish(self, sequence: Sequence, outcome: Done | str) -> None:
-        """A sequence is finished, or has failed for a reason."""
-        if isinstance(outcome, Done):
+    def finish(self, sequence: Sequence, outcome: Outcome) -> None:
+        """A sequence has its result on disk, or has failed."""
+        if isinstance(outcome, float):
             self.advance(sequence, len(sequence.frames))
-            self.done += 1
-            self.frames += outcome.frames
-            self.seconds += outcome.seconds
+            self.summary.tracked += 1
+            self.summary.frames += len(sequence.frames)
+            self.summary.seconds += outcome
         else:
             logger.error("%s failed: %s", sequence.name, outcome.strip())
-            self.failures.append(Failure(sequence.name, outcome))
+            self.summary.failures.append(Failure(sequence.name, outcome))
         self._update_text()
 
-    def mark_failed(self, sequence: Sequence, reason: str) -> None:
-        """A sequence that was finished has failed after all."""
-        self.done -= 1
-        self.finish(sequence, reason)
-
     def _update_text(self) -> None:
-        done = f"{self._skipped + self.done}/{self._sequences} sequences"
-        failed = f", {len(self.failures)} failed" if self.failures else ""
-        self._bar.set_postfix_str(done + failed)
+        done = f"{self.summary.finished_before + self.summary.tracked}/{self._count} sequences"
+        failures = self.summary.failures
+        self._bar.set_postfix_str(done + (f", {len(failures)} failed" if failures else ""))
 
 
 def track_and_save(
@@ -105,17 +103,14 @@ def track_and_save(
     job: Job,
     on_progress: OnProgress,
     on_frame: OnFrame | None = None,
-) -> Iterator[tuple[Sequence, Done | str]]:
-    """Track sequences, `job.batch` at a time, and keep their results.
+) -> Iterator[tuple[Sequence, Outcome]]:
+    """Track sequences, `job.batch` at a time, keep their results, and yield each as it ends.
 
     Args:
         tracker: the first of the batch.
         sequences: asked for the next one whenever a place is free.
         on_progress: called now and then.
         on_frame: called after each frame.
-
-    Yields:
-        Each sequence as it ends; with a traceback if it has failed.
     """
     reported: dict[str, float] = {}  # when each sequence last said how far it is
 
@@ -129,14 +124,11 @@ def track_and_save(
 
     trackers = [tracker, *(tracker.for_new_target() for _ in range(job.batch - 1))]
     for run in track_together(trackers, sequences, report):
-        yield run.sequence, _save(run, job)
-
-
-def _save(run: SequenceRun, job: Job) -> Done | str:
-    """Keep a sequence's result; a traceback if it has none, or cannot be written."""
-    try:
-        result = run.result()
-        job.folder.save(run.sequence.name, result, job.provenance)
-    except Exception:  # the boundary of a sequence: it is named and the others go on
-        return traceback.format_exc()
-    return Done(len(result.seconds), float(result.seconds.sum()))
+        outcome: Outcome
+        try:
+            result = run.result()
+            job.folder.save(run.sequence.name, result, job.provenance)
+            outcome = float(result.seconds.sum())
+        except Exception:  # the boundary of a sequence: it is named and the others go on
+            outcome = traceback.format_exc()
+        yield run.sequence, outcome

@@ -34,7 +34,6 @@ def make_provenance(options: TrackerOptions, *, batched: bool = False) -> Proven
     """Describe everything that decides the boxes of a run, as plain JSON values.
 
     Args:
-        options: what is loaded.
         batched: several sequences share a pass of the network. Boxes then depend, within rounding,
             on how many and which: that is not recorded, so results of any batch size above 1 count
             for each other, but not for those made one by one, which repeat to the bit on a CPU.
@@ -43,19 +42,14 @@ def make_provenance(options: TrackerOptions, *, batched: bool = False) -> Proven
         FileNotFoundError: no such recipe or checkpoint.
     """
     cfg, images = load_config(options.config), options.calibration
-    return {
+    as_given = ("dataset", "backend", "precision", "compile", "pooling", "plain")
+    return {name: getattr(options, name) for name in as_given} | {
         "checkpoint": digest(_weight_files(options, cfg)),
         "config": hashlib.sha256(json.dumps(cfg, sort_keys=True).encode()).hexdigest()[:16],
-        "dataset": options.dataset,
         "hyper": list(options.hyper) if options.hyper else None,
         "code": digest(code_files(options)),
         "device": _device_name(options),
-        "backend": options.backend,
-        "precision": options.precision,
-        "compile": options.compile,
         "calibration": digest(calibration_files(images)) if images else None,
-        "pooling": options.pooling,
-        "plain": options.plain,
         "batched": batched,
         "torch": torch.__version__,
     }
@@ -71,7 +65,6 @@ def code_files(options: TrackerOptions, root: Path = PROJECT_ROOT) -> list[Path]
 
 
 def _weight_files(options: TrackerOptions, cfg: EasyDict) -> list[Path]:
-    """The files that hold the weights of a run."""
     if options.backend == "onnx":
         return list(onnx_files(options.onnx or default_folder(options.config)).values())
     checkpoint = Path(options.checkpoint or find_checkpoint(cfg, recipe_name(options.config)))

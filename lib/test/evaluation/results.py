@@ -25,12 +25,7 @@ from lib.utils.files import atomic_write_text, locked_folder
 
 Provenance = dict[str, Any]
 
-SUFFIXES = (
-    ".txt",
-    "_box.txt",
-    "_score.txt",
-    "_time.txt",
-)  # without them no result counts
+SUFFIXES = (".txt", "_box.txt", "_score.txt", "_time.txt")  # without them no result counts
 
 # The official results have no folder for a test set whose files name it (otb_*, airplane-1, ...).
 OFFICIAL_FOLDERS = {"trackingnet": "trackingnet", "got10k_val": "got10k", "got10k_test": "got10k"}
@@ -48,25 +43,19 @@ class ResultFolder:
     """The results of one tracker, recipe and test set."""
 
     def __init__(self, root: Path, tracker: str, config: str, dataset: str) -> None:
-        """Name the folder; it is made when something is saved."""
-        self.path = root / tracker / config / dataset
+        self.path = root / tracker / config / dataset  # made when something is saved
 
     def save(self, name: str, result: SequenceResult, provenance: Provenance) -> None:
-        """Write a sequence's files; the one that makes it count comes last.
-
-        Two runs that save the same sequence do so one after the other: the files are of one run.
-        """
+        """Write a sequence's files, all of one run; the one that makes it count comes last."""
         texts = _texts(name, result)
         run = {
             "sequence": name,
             "frames": len(result.boxes_xywh),
             "provenance": provenance,
-            "sha256": {
-                file: hashlib.sha256(text.encode()).hexdigest() for file, text in texts.items()
-            },
+            "sha256": {file: _sha256(text.encode()) for file, text in texts.items()},
         }
         texts[f"{name}_run.json"] = json.dumps(run, indent=1) + "\n"
-        with locked_folder(self.path):
+        with locked_folder(self.path):  # two runs that save the same sequence take turns
             for file, text in texts.items():
                 atomic_write_text(self.path / file, text)
 
@@ -77,31 +66,22 @@ class ResultFolder:
         try:
             with locked_folder(self.path):
                 run = json.loads((self.path / f"{name}_run.json").read_text())
-                digests = run["sha256"]
-                return (
-                    run["frames"] == frames
-                    and run["provenance"] == provenance
-                    and set(digests) == {f"{name}{suffix}" for suffix in SUFFIXES}
-                    and all(self._digest(file) == digest for file, digest in digests.items())
-                )
+                files = [f"{name}{suffix}" for suffix in SUFFIXES]
+                digests = {file: _sha256((self.path / file).read_bytes()) for file in files}
+                found = run["frames"], run["provenance"], run["sha256"]
+                return found == (frames, provenance, digests)
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def _digest(self, file: str) -> str:
-        return hashlib.sha256((self.path / file).read_bytes()).hexdigest()
-
 
 def find_results(base: Path, dataset: str, names: Iterable[str]) -> Path | None:
-    """Folder that holds results of a test set, in our layout or in that of the official results.
+    """First folder with a box file of a test set, in our layout or that of the official results.
 
     One folder is taken for the whole set, so that two layouts are never mixed.
 
     Args:
         base: the folder of one tracker and recipe.
         names: the sequences of the test set.
-
-    Returns:
-        The first folder with a box file of one of them; None if there is none.
     """
     names = tuple(names)
     for folder in (base / dataset, base / OFFICIAL_FOLDERS.get(dataset, "."), base):
@@ -123,6 +103,10 @@ def time_file(folder: Path, name: str) -> Path:
 def score_file(folder: Path, name: str) -> Path:
     """Predicted IoU of a sequence, one per frame; results of other trackers have none."""
     return folder / f"{name}_score.txt"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _texts(name: str, result: SequenceResult) -> dict[str, str]:

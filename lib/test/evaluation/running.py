@@ -1,31 +1,17 @@
 """Run a tracker over a test set: in this process or in several, resumable, one network each.
 
-A sequence that fails is reported with its traceback and the others go on. Neighbours: tracker.py
-runs sequences, one or several in lock-step, job.py keeps what came out, workers.py has the
-processes.
+Neighbours: tracker.py runs sequences, job.py keeps what came out, workers.py has the processes.
 """
 
 import math
 import time
 from dataclasses import replace
-from typing import NamedTuple
 
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.job import Failure, Job, OnFrame, Progress, track_and_save
+from lib.test.evaluation.job import Job, OnFrame, Progress, Summary, track_and_save
 from lib.test.evaluation.sharing import worker_device
 from lib.test.evaluation.workers import Pool
 from lib.test.tracker.load import make_tracker
-
-
-class Summary(NamedTuple):
-    """How a run went."""
-
-    finished_before: int  # sequences that already had a result of this provenance
-    tracked: int  # sequences
-    frames: int  # frames tracked in this run
-    seconds: float  # time spent on them, reading left out, summed over processes
-    elapsed: float  # seconds from start to end, loading the network and reading included
-    failures: list[Failure]
 
 
 def run_sequences(
@@ -49,30 +35,24 @@ def run_sequences(
         elif todo:
             _run_here(todo, job, progress, on_frame)
         _check_results(todo, job, progress)
-    return Summary(
-        len(sequences) - len(todo),
-        progress.done,
-        progress.frames,
-        progress.seconds,
-        time.monotonic() - start,
-        progress.failures,
-    )
+    progress.summary.elapsed = time.monotonic() - start
+    return progress.summary
 
 
 def _check_results(tracked: list[Sequence], job: Job, progress: Progress) -> None:
     """Fail what was tracked and yet has no result, as after another run into the same folder."""
-    failed = {failure.sequence for failure in progress.failures}
+    failed = {failure.sequence for failure in progress.summary.failures}
+    reason = (
+        f"its result in {job.folder.path} is gone, or another run with other weights, recipe, "
+        "code or device has replaced it; give each run a folder with --results"
+    )
     for sequence in tracked:
         if sequence.name not in failed and not job.is_finished(sequence):
-            progress.mark_failed(
-                sequence,
-                f"its result in {job.folder.path} is gone, or another run with other weights, "
-                "recipe, code or device has replaced it; give each run a folder with --results",
-            )
+            progress.summary.tracked -= 1
+            progress.finish(sequence, reason)
 
 
 def _run_here(todo: list[Sequence], job: Job, progress: Progress, on_frame: OnFrame | None) -> None:
-    """Track in this process, with one network."""
     device = worker_device(str(job.options.device), 0)
     tracker = make_tracker(replace(job.options, device=device))
     for sequence, outcome in track_and_save(tracker, todo, job, progress.advance, on_frame):

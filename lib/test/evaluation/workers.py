@@ -1,8 +1,7 @@
 """Worker processes that each hold one network and track a batch of sequences at a time.
 
 A worker that dies is replaced. The sequences it was tracking are tried once more, each on its own,
-so that one that kills its worker takes no other with it. Neighbours: job.py is what a worker does,
-running.py starts all of them.
+so that one that kills its worker takes no other with it.
 
 A worker is sent sequences, and None where there are no more for it. It sends pairs: a sequence's
 name and how many of its frames are tracked, or how it ended; then it is sent the next one.
@@ -14,6 +13,7 @@ import multiprocessing
 import signal
 import traceback
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -45,7 +45,6 @@ class Pool:
     """Workers, and the sequences that none of them has yet."""
 
     def __init__(self, job: Job, workers: int, progress: Progress) -> None:
-        """Nothing is started yet."""
         self.job, self.count, self.progress = job, workers, progress
         self._context = multiprocessing.get_context("spawn")
         self._queue: deque[Sequence] = deque()
@@ -69,7 +68,6 @@ class Pool:
                 worker.process.terminate()
 
     def _start(self, device: str, batch: int) -> None:
-        """Start a worker and fill its batch."""
         ours, theirs = self._context.Pipe()
         job = self.job._replace(options=replace(self.job.options, device=device), batch=batch)
         process = self._context.Process(
@@ -146,7 +144,7 @@ def _work(job: Job, pipe: Connection, workers: int) -> None:
     """A worker process: one network, sequences from the pipe until there are no more."""
     torch.set_num_threads(max(1, usable_cores() // workers))
     cv2.setNumThreads(1)
-    sequences = iter(lambda: _next(pipe), None)
+    sequences = _receive_sequences(pipe)
     try:
         tracker = make_tracker(job.options)
     except Exception:
@@ -162,9 +160,7 @@ def _work(job: Job, pipe: Connection, workers: int) -> None:
         pipe.send((sequence.name, outcome))
 
 
-def _next(pipe: Connection) -> Sequence | None:
-    """The next sequence; None when there are no more or the parent is gone."""
-    try:
-        return pipe.recv()
-    except (EOFError, OSError, KeyboardInterrupt):
-        return None
+def _receive_sequences(pipe: Connection) -> Iterator[Sequence]:
+    """Sequences as they are sent, until there are no more or the parent is gone."""
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        yield from iter(pipe.recv, None)

@@ -1,7 +1,4 @@
-"""From a recipe and a benchmark's name to what the tracker needs, frozen.
-
-Source: docs/method.md, section 3. Neighbours: lib/config reads recipes, lib/test/tracker uses this.
-"""
+"""From a recipe and a benchmark's name to the tracker's settings. Source: docs/method.md, 3."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,25 +29,16 @@ def make_params(
     Args:
         cfg: a checked recipe.
         dataset: name such as "otb"; one without TEST.HYPER.<NAME> takes TEST.HYPER.DEFAULT.
-        hyper: (capacity, ensemble, threshold) instead of the recipe's.
-
-    Raises:
-        ConfigError: impossible `hyper`.
+        hyper: (capacity, ensemble, threshold) instead of the recipe's; ConfigError if impossible.
     """
     if hyper is None:
         hyper = cfg.TEST.HYPER.get(dataset.upper(), cfg.TEST.HYPER.DEFAULT)
-    capacity, ensemble, threshold = check_hyper(hyper, "hyper")
-    return TrackerParams(
-        cfg.TEST.SEARCH_FACTOR, cfg.TEST.SEARCH_SIZE, capacity, ensemble, threshold
-    )
+    window = cfg.TEST.SEARCH_FACTOR, cfg.TEST.SEARCH_SIZE
+    return TrackerParams(*window, *check_hyper(hyper, "hyper"))
 
 
 def parse_hyper(text: str | None) -> tuple[int, int, float] | None:
-    """Read programs' --hyper, "100,3,0.7"; None stays None.
-
-    Raises:
-        ValueError: not three numbers of which the first two are whole.
-    """
+    """Read programs' --hyper, "100,3,0.7"; None stays None, other texts raise ValueError."""
     if text is None:
         return None
     try:
@@ -69,7 +57,6 @@ def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Pa
 
     Args:
         cfg: the recipe; TEST.EPOCH is N.
-        config: its name.
         root: the project's folder, where the released archive is unpacked.
 
     Raises:

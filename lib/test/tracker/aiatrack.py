@@ -50,7 +50,6 @@ class ReferenceTracker(ABC, Generic[Network]):
     """Follows one target by remembered frames; several of these may share the network."""
 
     def __init__(self, model: Network, params: TrackerParams, device: torch.device) -> None:
-        """Put the network on its device, in evaluation mode."""
         self.model = model.to(device).eval()
         self.params = params
         self.device = device
@@ -71,15 +70,10 @@ class ReferenceTracker(ABC, Generic[Network]):
 
     @torch.inference_mode()
     def initialize(self, image: np.ndarray, box: Sequence[float] | Mapping[str, Any]) -> None:
-        """Start on a frame.
-
-        Args:
-            image: (H, W, 3) uint8 RGB.
-            box: x, y, w, h in pixels, or a dictionary with that under "init_bbox".
+        """See `BaseTracker.initialize`.
 
         Raises:
-            TypeError, ValueError: not such an image; a box that is not 4 finite numbers, has a side
-                that is not positive, or lies outside the image.
+            TypeError, ValueError: not such an image; a box that `check_box` refuses.
         """
         check_rgb(image)
         box_xywh_image = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
@@ -91,11 +85,7 @@ class ReferenceTracker(ABC, Generic[Network]):
         self.box = box_xywh_image.tolist()
 
     def track(self, image: np.ndarray, info: Mapping[str, Any] | None = None) -> Output:
-        """Find the target in the next frame.
-
-        Args:
-            image: (H, W, 3) uint8 RGB.
-            info: accepted for callers that pass one; nothing in it is needed.
+        """See `BaseTracker.track`.
 
         Raises:
             RuntimeError: `initialize` was not called. TypeError, ValueError: not such an image.
@@ -103,14 +93,12 @@ class ReferenceTracker(ABC, Generic[Network]):
         return self.track_batch([self], [self.crop_search_region(image)])[0]
 
     def crop_search_region(self, image: np.ndarray) -> SearchRegion:
-        """Cut the window to search out of the next frame; `track_batch` takes it from there.
+        """Cut the window to search out of the next frame, for `track_batch`; safe in threads.
 
-        Whatever can be wrong with one target's frame shows here, before it joins others, and
-        several trackers may do this in several threads.
+        Whatever can be wrong with one target's frame shows here, before it joins others.
 
         Raises:
-            RuntimeError, TypeError: see `track`.
-            ValueError: likewise; or the last box was not finite, so that there is no window.
+            RuntimeError, TypeError, ValueError: see `track`; or the last box was not finite.
         """
         if self._memory is None:
             raise RuntimeError(NOT_STARTED)
@@ -128,19 +116,18 @@ class ReferenceTracker(ABC, Generic[Network]):
         Raises:
             ValueError: trackers of different networks or settings.
         """
-        first_tracker = trackers[0]
-        model, params = first_tracker.model, first_tracker.params
-        if any(t.model is not model or t.params != params for t in trackers):
+        leader = trackers[0]
+        if any(t.model is not leader.model or t.params != leader.params for t in trackers):
             raise ValueError("trackers can step together only if they share network and settings")
         # Stack what each remembers, and search all windows in one pass.
         memories = [tracker.memory for tracker in trackers]
         first = stack_references([memory.first for memory in memories])
         recent = stack_references([memory.recent for memory in memories])
         with _without_tf32():
-            output = first_tracker._search(*first_tracker._tensors(regions), first, recent)
+            output = leader._search(*leader._tensors(regions), first, recent)
             rows = torch.cat([output.box_xywh_crop, output.score], 1).double().cpu().numpy()
             # Memorize the frames with a score above the threshold.
-            confident = [i for i, row in enumerate(rows) if row[4] > params.threshold]
+            confident = [i for i, row in enumerate(rows) if row[4] > leader.params.threshold]
             for i, references in zip(confident, output.memorize(confident), strict=True):
                 memories[i].memorize(references)
         # Map the boxes back into the images.
@@ -158,7 +145,6 @@ class ReferenceTracker(ABC, Generic[Network]):
         """Boxes and scores in B windows, (B, 3, S, S) and (B, S, S), with B rows of references."""
 
     def _region(self, image: np.ndarray, box_xywh_image: np.ndarray) -> SearchRegion:
-        """Lay the window around a box and cut it out."""
         crop = Crop.around(box_xywh_image, self.params.search_factor, self.params.search_size)
         return SearchRegion(crop, crop.cut(image), (image.shape[1], image.shape[0]))
 
@@ -211,11 +197,7 @@ def _without_tf32() -> AbstractContextManager[None]:
 
 
 def check_box(box: Any, image: np.ndarray) -> np.ndarray:
-    """Return a target's box as (4,) float64 if a tracker can start on it.
-
-    Args:
-        box: x, y, w, h in pixels, any sequence, array or tensor of 4.
-        image: (H, W, 3).
+    """Return a box xywh in pixels of an (H, W, 3) image as (4,) float64 if one can start on it.
 
     Raises:
         ValueError: not 4 finite numbers, a side that is not positive, or wholly outside the image.
@@ -226,12 +208,10 @@ def check_box(box: Any, image: np.ndarray) -> np.ndarray:
         values = np.empty(0)
     if values.shape != (4,) or not np.isfinite(values).all():
         raise ValueError(f"the target's box must be 4 finite numbers x, y, w, h; given: {box!r}")
-    x, y, w, h = values.tolist()
+    x, y, w, h = xywh = values.tolist()
     if w <= 0 or h <= 0:
-        raise ValueError(f"the target's width and height must be above 0; given: {values.tolist()}")
+        raise ValueError(f"the target's width and height must be above 0; given: {xywh}")
     height, width = image.shape[:2]
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise ValueError(
-            f"the target's box {values.tolist()} lies outside the {width} x {height} image"
-        )
+        raise ValueError(f"the target's box {xywh} lies outside the {width} x {height} image")
     return values

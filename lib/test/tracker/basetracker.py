@@ -26,7 +26,7 @@ class BaseTracker(Protocol):
         """
 
     def track(self, image: np.ndarray, info: Mapping[str, Any] | None = None) -> Output:
-        """Find the target in the next frame, (H, W, 3) uint8 RGB."""
+        """Find the target in the next frame, (H, W, 3) uint8 RGB; nothing in `info` is needed."""
 
 
 class BatchTracker(BaseTracker, Protocol):

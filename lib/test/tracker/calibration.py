@@ -1,7 +1,6 @@
 """Search windows to observe the ranges of activations on, before they are quantized.
 
-Without images of one's own they are windows of synthetic clips from a fixed seed: the network then
-depends on nothing but its weights, and a video's boxes not on the videos before it.
+By default they are of synthetic clips from a fixed seed: the network depends on its weights alone.
 """
 
 from collections.abc import Iterator
@@ -26,24 +25,19 @@ Pair = tuple[np.ndarray, np.ndarray]  # (H, W, 3) uint8 RGB, xywh box in pixels
 
 
 def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -> Tensor:
-    """Cut windows as the tracker does.
+    """Cut (K, 3, S, S) windows, float32 RGB in [0, 1], as the tracker does.
 
     Args:
         folder: of images like those that will be tracked; None: synthetic ones.
-
-    Returns:
-        (K, 3, S, S) float32 RGB in [0, 1].
 
     Raises:
         FileNotFoundError, ValueError: see `calibration_files`; an unreadable image.
     """
     generator = np.random.default_rng(SEED)
     pairs = _synthetic(generator) if folder is None else _from_folder(folder, generator)
-    crops = []
-    for image, box in pairs:
-        cut = Crop.around(box, params.search_factor, params.search_size).cut(image)
-        crops.append(torch.from_numpy(cut.image))
-    return torch.stack(crops).permute(0, 3, 1, 2).float() / 255
+    factor, size = params.search_factor, params.search_size
+    crops = [Crop.around(box, factor, size).cut(image).image for image, box in pairs]
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
 
 
 def calibration_files(folder: str | Path) -> list[Path]:
@@ -62,7 +56,6 @@ def calibration_files(folder: str | Path) -> list[Path]:
 
 
 def _synthetic(generator: np.random.Generator) -> Iterator[Pair]:
-    """The first frames of clips, with the target's box."""
     for _ in range(CROPS):
         clip = render(plan_clip(generator, ProceduralTextures(), ClipOptions(length=1)))
         yield clip.frames[0], clip.boxes_xywh[0]

@@ -43,28 +43,22 @@ def load_tracker(
 
     Args:
         config: a recipe's name in experiments/aiatrack, or the path of a YAML file.
-        checkpoint: a released checkpoint, a plain state dict or a .safetensors file; None takes
-            checkpoints/train/aiatrack/<config>/AIATRACK_ep<TEST.EPOCH>.pth.tar.
+        checkpoint: .pth.tar, plain state dict or .safetensors; None: see `find_checkpoint`.
         dataset: whose TEST.HYPER to use, in any case; unknown names take DEFAULT.
         device: "auto" (a CUDA GPU if there is one, else the CPU) or a torch device.
-        hyper: (capacity, ensemble, threshold) instead of the recipe's; the threshold is on the
-            head's own scale, 2 * IoU - 1.
+        hyper: (capacity, ensemble, threshold of 2 * IoU - 1) instead of the recipe's.
         pooling: "closed_form", or "cuda" for the kernels that `install.sh --cuda` builds.
-        plain: run the network as it was trained, layer by layer, instead of optimized for speed;
-            boxes agree within 0.05 pixels.
+        plain: the network as trained, not optimized for speed; boxes agree within 0.05 pixels.
         precision: "fp32"; "bf16" (a GPU, or a CPU with bf16 instructions); "fp16" (a GPU); "int8"
             (a CPU with VNNI: int8 backbone, bf16 behind it). Boxes differ but in fp32.
-        compile: run through torch.compile, with CUDA graphs on a GPU; takes a minute or two the
-            first time.
-        calibration: a folder of images like those that will be tracked, for int8 to find its scales
-            on; None takes synthetic ones.
+        compile: torch.compile, with CUDA graphs on a GPU; takes a minute or two the first time.
+        calibration: see `calibration_crops`, on which int8 finds its scales.
         backend: "torch", or "onnx" for the files of tracking/export_onnx.py in ONNX Runtime, which
             hold the weights and take none of the options from `pooling` to `calibration`.
         onnx: the folder of those files; None: checkpoints/onnx/aiatrack/<config>.
 
     Raises:
-        FileNotFoundError, ConfigError, CheckpointError, ValueError, RuntimeError: what is wrong
-            with which argument.
+        FileNotFoundError, ConfigError, CheckpointError, ValueError, RuntimeError: what is wrong.
     """
     return make_tracker(TrackerOptions(**locals()))
 
@@ -90,10 +84,9 @@ def load_torch_tracker(options: TrackerOptions) -> AiATrackTracker:
 def prepare_network(
     model: AiATrack, options: TrackerOptions, params: TrackerParams, device: torch.device
 ) -> AiATrack:
-    """Make the network that runs as the options say (`plain`, `precision`, `compile`).
+    """Make the network that runs as the options say; `model` itself where they say plain.
 
     Args:
-        model: stays as it is, unless it is returned because the options say plain.
         device: one that `TrackerOptions.check_device` has accepted.
 
     Raises:

@@ -18,21 +18,19 @@ class ReferenceMemory:
     """References of the frames of one video, and which of them the decoder sees."""
 
     def __init__(self, first: References, capacity: int, ensemble: int) -> None:
-        """Memorize the first frame; it fills every short-term place.
+        """Memorize the first frame, long-term part included; it fills every short-term place.
 
         Args:
-            first: of the first frame, long-term part included.
             capacity: most frames remembered, the first included.
             ensemble: short-term references the decoder sees.
         """
         self.first = first
         self.capacity = capacity
         self.ensemble = ensemble
-        self._entries = [first._replace(long=None)]
-        self.recent = self._select()
+        self._entries: list[References] = []
+        self.memorize(first._replace(long=None))
 
     def __len__(self) -> int:
-        """Frames remembered."""
         return len(self._entries)
 
     def memorize(self, references: References) -> None:
@@ -40,7 +38,7 @@ class ReferenceMemory:
         if len(self._entries) >= self.capacity:
             del self._entries[1]
         self._entries.append(references)
-        self.recent = self._select()
+        self.recent = concat_references([self._entries[i] for i in self.recent_entries()])
 
     def bytes_per_frame(self) -> int:
         """What one remembered frame keeps: keys, values and inner encodings."""
@@ -52,10 +50,6 @@ class ReferenceMemory:
         last = len(self._entries) - 1
         return [last * (i + 1) // self.ensemble for i in range(self.ensemble)]
 
-    def _select(self) -> References:
-        """Concatenate the short-term references that the decoder sees."""
-        return concat_references([self._entries[i] for i in self.recent_entries()])
-
 
 def stack_references(items: Sequence[References]) -> References:
     """Put the references of B videos below each other, along the first axis of each tensor."""
@@ -64,11 +58,10 @@ def stack_references(items: Sequence[References]) -> References:
 
 def unbind_references(references: References, count: int) -> list[References]:
     """Undo `stack_references`; rows are copied, so that none keeps the others alive."""
-
-    def row(index: int) -> References:
-        return _map(lambda tensors: tensors[0][index : index + 1].clone(), [references])
-
-    return [references] if count == 1 else [row(i) for i in range(count)]
+    if count == 1:
+        return [references]
+    rows = [slice(i, i + 1) for i in range(count)]
+    return [_map(lambda tensors, row=row: tensors[0][row].clone(), [references]) for row in rows]
 
 
 def _map(function: Callable[[list[Tensor]], Tensor], items: Sequence[References]) -> References:

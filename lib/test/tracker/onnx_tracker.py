@@ -32,9 +32,8 @@ class OnnxTracker(ReferenceTracker[OnnxNetwork]):
         references = (unbind_references(first, count), unbind_references(recent, count))
         rows = zip(image.split(1), mask.split(1), *references, strict=True)
         boxes, scores, memorized = zip(*(self.model.track(*row) for row in rows), strict=True)
-        return NetworkOutput(
-            torch.cat(boxes), torch.cat(scores), lambda indices: [memorized[i] for i in indices]
-        )
+        boxes, scores = torch.cat(boxes), torch.cat(scores)
+        return NetworkOutput(boxes, scores, lambda indices: [memorized[i] for i in indices])
 
 
 def default_folder(config: str | Path) -> Path:
@@ -43,12 +42,7 @@ def default_folder(config: str | Path) -> Path:
 
 
 def load_onnx_tracker(options: TrackerOptions) -> OnnxTracker:
-    """Make a tracker from exported files; see `lib.test.tracker.load.load_tracker`.
-
-    Raises:
-        FileNotFoundError, ConfigError, OnnxError, ValueError, RuntimeError: what is wrong with
-            which option.
-    """
+    """Make a tracker from exported files; see `load_tracker`. Raises OnnxError too."""
     cfg = load_config(options.config)
     params = make_params(cfg, options.dataset, options.hyper)
     network = OnnxNetwork(options.onnx or default_folder(options.config), str(options.device))

@@ -15,9 +15,11 @@ from lib.models.aiatrack.fast.quantized import check_int8
 
 logger = logging.getLogger(__name__)
 
-POOLINGS = ("closed_form", "cuda")
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
-BACKENDS = ("torch", "onnx")
+CHOICES = {
+    "pooling": ("closed_form", "cuda"),
+    "precision": ("fp32", "bf16", "fp16", "int8"),
+    "backend": ("torch", "onnx"),
+}
 TORCH_ONLY = ("checkpoint", "pooling", "plain", "precision", "compile", "calibration")
 
 
@@ -30,51 +32,35 @@ class TrackerOptions:
     dataset: str = "otb"
     device: str | torch.device = "auto"
     hyper: tuple[int, int, float] | None = None  # capacity, ensemble, threshold
-    pooling: str = "closed_form"  # of POOLINGS
+    pooling: str = "closed_form"
     plain: bool = False
-    precision: str = "fp32"  # of PRECISIONS
+    precision: str = "fp32"
     compile: bool = False
     calibration: str | Path | None = None  # folder of images, for int8
-    backend: str = "torch"  # of BACKENDS
+    backend: str = "torch"
     onnx: str | Path | None = None  # folder of exported files
 
     def __post_init__(self) -> None:
         """Check what does not depend on the machine."""
-        self._check_backend()
-        if self.pooling not in POOLINGS:
-            raise ValueError(f"pooling must be 'closed_form' or 'cuda'; given: {self.pooling!r}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}; given: {self.precision!r}")
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"{name} must be one of {choices}; given: {value!r}")
+        if self.backend == "torch" and self.onnx is not None:
+            raise ValueError(f"ONNX files need backend 'onnx'; given: {str(self.onnx)!r}")
+        changed = [n for n in TORCH_ONLY if getattr(self, n) != getattr(TrackerOptions, n)]
+        if self.backend == "onnx" and changed:
+            names = ", ".join(changed)
+            raise ValueError(f"backend 'onnx' takes no {names}: the exported files settle that")
         if self.plain and (self.precision != "fp32" or self.compile):
-            raise ValueError(
-                "plain runs the network as it was trained, in fp32 and not compiled; given: "
-                f"precision {self.precision!r}, compile {self.compile}"
-            )
+            given = f"precision {self.precision!r}, compile {self.compile}"
+            raise ValueError(f"plain runs the network as trained, in fp32, eager; given: {given}")
         if self.calibration and self.precision != "int8":
             raise ValueError(f"calibration is for int8 only; given: precision {self.precision!r}")
         if self.precision == "int8" and self.compile:
             raise ValueError("torch.compile does not take the int8 kernels; choose one of the two")
 
-    def _check_backend(self) -> None:
-        """Refuse options of one backend for the other."""
-        if self.backend not in BACKENDS:
-            raise ValueError(f"backend must be 'torch' or 'onnx'; given: {self.backend!r}")
-        if self.backend == "torch" and self.onnx is not None:
-            raise ValueError(
-                f"a folder of ONNX files needs backend 'onnx'; given: {str(self.onnx)!r}"
-            )
-        changed = [n for n in TORCH_ONLY if getattr(self, n) != getattr(TrackerOptions, n)]
-        if self.backend == "onnx" and changed:
-            raise ValueError(
-                f"backend 'onnx' takes no {', '.join(changed)}: the exported files settle that"
-            )
-
     def check_device(self, device: torch.device) -> None:
-        """Check that the network can run so on a device; warn where that would be slow.
-
-        Raises:
-            ValueError: says what is possible there. RuntimeError: see `check_int8`.
-        """
+        """Warn where a device runs the network slowly; ValueError, RuntimeError where it cannot."""
         if self.precision == "fp16" and device.type != "cuda":
             raise ValueError(f"fp16 needs a GPU; on {device} there are fp32, bf16 and int8")
         if self.precision == "int8" and device.type != "cpu":

@@ -9,7 +9,7 @@ import torch
 
 from lib.test.evaluation import running, sharing, workers
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.job import Done, Job, Progress
+from lib.test.evaluation.job import Job, Progress
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 from lib.test.evaluation.running import run_sequences
 from lib.test.tracker.options import TrackerOptions
@@ -58,7 +58,7 @@ def test_a_result_that_another_run_replaces_is_a_failure(
 
     def track(todo, job, progress, on_frame) -> None:
         job.folder.save("clip", RESULT, job.provenance)
-        progress.finish(SEQUENCE, Done(2, 0.1))
+        progress.finish(SEQUENCE, 0.1)
         other.folder.save("clip", RESULT, other.provenance)
 
     monkeypatch.setattr(running, "_run_here", track)

@@ -193,7 +193,7 @@ REFUSALS = [
     ({"precision": "int8"}, "cuda", "int8 is for CPUs; on cuda there are"),
     ({"precision": "int8", "compile": True}, "cpu", "int8 kernels; choose one of the two"),
     ({"calibration": "x"}, "cpu", "calibration is for int8 only; given: precision 'fp32'"),
-    ({"backend": "tensorrt"}, "cpu", "backend must be 'torch' or 'onnx'; given: 'tensorrt'"),
+    ({"backend": "jax"}, "cpu", r"backend must be one of \('torch', 'onnx'\); given: 'jax'"),
 ]
 
 
