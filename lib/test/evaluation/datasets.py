@@ -1,7 +1,6 @@
 """The test sets by name: to run a tracker on (`open_dataset`) and to score (`open_annotations`).
 
-Source: docs/method.md, section 7. Neighbours: layouts.py reads them, environment.py says where they
-are.
+Source: docs/method.md, section 7. layouts.py reads them, environment.py says where they are.
 """
 
 from pathlib import Path
@@ -22,8 +21,7 @@ def open_dataset(dataset: str, root: Path | None = None) -> TestSet:
 
     Raises:
         ValueError: unknown name, or a list of sequences that cannot be read.
-        FileNotFoundError: its folder or its list is not there; the message says which setting gave
-            the path.
+        FileNotFoundError: its folder or its list is not there; names the setting of the path.
     """
     if dataset not in LAYOUTS:
         raise ValueError(f"unknown test set {dataset!r}; there are: {', '.join(LAYOUTS)}")
@@ -39,12 +37,11 @@ def open_annotations(dataset: str, root: str | Path) -> TestSet:
 
     Args:
         dataset: one of SCORED.
-        root: the data set's folder, or a copy of its text files: images need not be there. For
-            LaSOT also the folder of the official toolkit's `annos/` and `absent/`.
+        root: the data set's folder, or a copy of its text files. For LaSOT also the folder of the
+            official toolkit's `annos/` and `absent/`.
 
     Raises:
-        ValueError: the data set is unknown here.
-        FileNotFoundError: there is no folder `root`, or it lacks the list of sequences.
+        ValueError, FileNotFoundError: see `open_dataset`.
     """
     if dataset not in SCORED:
         raise ValueError(f"no annotation of {dataset!r} to score with; of {', '.join(SCORED)}")

@@ -1,7 +1,6 @@
 """How every test set lies on disk: its sequences, and the frames and annotation of each.
 
-Source: docs/method.md, section 7. The tables in sequences/ say what belongs to a set. `truth` reads
-text files only, so that results can be scored where the images are not.
+Source: docs/method.md, section 7. The tables in sequences/ say what belongs to a set.
 """
 
 import configparser
@@ -62,12 +61,12 @@ class TestSet:
             boxes = self.boxes(name)
             sequence = Sequence(name, self.dataset, self.frames(name), boxes)
             self.check(sequence)
+            return sequence
         except ValueError as error:
             raise SequenceError(f"{name}: {error}") from error
-        return sequence
 
     def truth(self, name: str) -> Truth:
-        """Return what a result is scored against; text files alone are read.
+        """Return what a result is scored against; images need not be there.
 
         Raises:
             FileNotFoundError, ValueError: it is not there, cannot be read, or is one box only.
@@ -86,7 +85,7 @@ class TestSet:
         return self.root / self.annotation.format(name=name, category=_category(name))
 
     def frames(self, name: str) -> tuple[Frame, ...]:
-        """Frames of a sequence, in order."""
+        """In order."""
         files = filter(is_image_name, _entries(self.folder(name)))
         return tuple(self.folder(name) / file for file in sorted(files, key=by_number))
 
@@ -130,9 +129,8 @@ class TableSet(TestSet):
         files = [f"{number:0{row['digits']}d}.{row['ext']}" for number in numbers]
         existing = set(_entries(folder))
         if missing := [file for file in files if file not in existing]:
-            raise ValueError(
-                f"frame {folder / missing[0]} is missing ({len(missing)} of {len(files)})"
-            )
+            count = f"{len(missing)} of {len(files)}"
+            raise ValueError(f"frame {folder / missing[0]} is missing ({count})")
         return tuple(folder / file for file in files)
 
     def boxes(self, name: str) -> np.ndarray:
@@ -153,25 +151,22 @@ class LaSOT(TestSet):
         table = "lasot_test.txt" if dataset == "lasot" else "lasot_ext.txt"
         super().__init__(dataset, root, read_names(table))
         self._is_toolkit = (root / "annos").is_dir()
-        folder = "annos/{name}.txt" if self._is_toolkit else "{category}/{name}/groundtruth.txt"
-        self.annotation = folder
+        own = "{category}/{name}/groundtruth.txt"
+        self.annotation = "annos/{name}.txt" if self._is_toolkit else own
 
     def extras(self, name: str, count: int) -> dict[str, Any]:
-        groups: tuple[str, ...] = (f"class: {_category(name)}",)
-        path = self.box_file(name)
+        path, group = self.box_file(name), f"class: {_category(name)}"
         if self._is_toolkit:
             absent = self.root / "absent"
             absent = absent if absent.is_dir() else path.parent / "absent"
-            groups += _attributes(self.root / "att" / path.name, "lasot")
+            groups = (group, *_attributes(self.root / "att" / path.name, "lasot"))
             return {"visible": load_column(absent / path.name) == 0, "groups": groups}
-        occluded = load_column(path.with_name("full_occlusion.txt"))
-        outside = load_column(path.with_name("out_of_view.txt"))
+        files = ("full_occlusion.txt", "out_of_view.txt")
+        occluded, outside = (load_column(path.with_name(file)) for file in files)
         if not len(occluded) == len(outside) == count:
-            raise ValueError(
-                f"{path.parent}: {count} boxes, {len(occluded)} flags in full_occlusion.txt, "
-                f"{len(outside)} in out_of_view.txt"
-            )
-        return {"visible": (occluded == 0) & (outside == 0), "groups": groups}
+            flags = f"{len(occluded)} flags in {files[0]}, {len(outside)} in {files[1]}"
+            raise ValueError(f"{path.parent}: {count} boxes, {flags}")
+        return {"visible": (occluded == 0) & (outside == 0), "groups": (group,)}
 
 
 class GOT10k(TestSet):
@@ -188,7 +183,7 @@ class GOT10k(TestSet):
         parser = configparser.ConfigParser(interpolation=None)
         parser.read_string(path.read_text(encoding="utf-8"))
         meta = dict(parser["METAINFO"]) if parser.has_section("METAINFO") else {}
-        size = tuple(int(number) for number in re.findall(r"\d+", meta.get("resolution", "")))
+        size = tuple(map(int, re.findall(r"\d+", meta.get("resolution", ""))))
         if len(size) != 2:
             raise ValueError(f"{path}: no 'resolution: (width, height)'")
         visible = load_column(path.with_name("cover.label")) > 0
@@ -201,10 +196,7 @@ class TrackingNet(TestSet):
 
     images = "TEST/frames/{name}"
     annotation = "TEST/anno/{name}.txt"
-    unscorable = (
-        "TrackingNet is scored by its server "
-        "(pack the results with lib/test/utils/transform_trackingnet.py)"
-    )
+    unscorable = "TrackingNet is scored by its server; see lib/test/utils/transform_trackingnet.py"
 
     def __init__(self, dataset: str, root: Path) -> None:
         files = (root / "TEST" / "anno").glob("*.txt")
@@ -225,9 +217,10 @@ class OwnData(TestSet):
     def frames(self, name: str) -> tuple[Frame, ...]:
         own = self._sequences[name]
         paths = own_frames(self._store, own)
-        if is_video_name(own.place):
-            return video_frames(self.root / own.place)
-        return tuple(self.root / path for path in paths)
+        is_video = is_video_name(own.place)
+        return (
+            video_frames(self.root / own.place) if is_video else tuple(self.root / p for p in paths)
+        )
 
     def boxes(self, name: str) -> np.ndarray:
         return own_boxes(self._store, self._sequences[name])
@@ -237,22 +230,17 @@ class OwnData(TestSet):
         counts = len(sequence.boxes_xywh), len(sequence.frames)
         check_boxes(self._store, own, *counts, first_is_enough=True)
         if not has_area(first).all():
+            text = ", ".join(f"{value:g}" for value in first[0])
             raise ValueError(
-                f"the first box is {', '.join(f'{value:g}' for value in first[0])}; tracking "
-                "starts from it, so it needs a width and a height"
+                f"the first box is {text}; tracking starts from it: it needs a width and a height"
             )
 
 
 LAYOUTS: dict[str, Callable[[str, Path], TestSet]] = {
-    "otb": TableSet,
-    "nfs": TableSet,
-    "uav": TableSet,
-    "lasot": LaSOT,
-    "lasot_ext": LaSOT,
+    **dict.fromkeys(("otb", "nfs", "uav"), TableSet),
+    **dict.fromkeys(("lasot", "lasot_ext"), LaSOT),
     "trackingnet": TrackingNet,
-    "got10k_test": GOT10k,
-    "got10k_val": GOT10k,
-    "demo": GOT10k,
+    **dict.fromkeys(("got10k_test", "got10k_val", "demo"), GOT10k),
     "own": OwnData,
 }
 

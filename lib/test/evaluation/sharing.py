@@ -1,8 +1,7 @@
 """Share a run out over processes: those of torchrun, on one machine or several, and their workers.
 
 torchrun tells each process its RANK, LOCAL_RANK and WORLD_SIZE in the environment; RANK and
-WORLD_SIZE alone, set by another launcher, share the sequences too. Used by `tracking/test.py` and
-`running.py`.
+WORLD_SIZE alone, set by another launcher, share the sequences too.
 """
 
 import datetime
@@ -19,11 +18,7 @@ TIMEOUT = datetime.timedelta(days=30)  # a process may be done long before the o
 
 
 def my_share(items: Sequence[Item]) -> Sequence[Item]:
-    """Return what this process does of `items`: every one of them is one process's.
-
-    Raises:
-        ValueError: RANK and WORLD_SIZE are not whole numbers, 0 <= RANK < WORLD_SIZE.
-    """
+    """Return what this process does of `items`; ValueError where RANK or WORLD_SIZE is wrong."""
     rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
     if not (rank.isdecimal() and size.isdecimal()) or int(rank) >= int(size):
         raise ValueError(
@@ -34,13 +29,7 @@ def my_share(items: Sequence[Item]) -> Sequence[Item]:
 
 
 def worker_device(device: str, index: int, workers: int = 1) -> str:
-    """Choose the device of a worker, so that all GPUs of a machine are used.
-
-    Args:
-        device: as the user gave it; only "auto" leaves a choice.
-        index: of the worker, in this process.
-        workers: of each process.
-    """
+    """Choose the device of a worker among a process's `workers`: all GPUs are used for "auto"."""
     count = torch.cuda.device_count() if device == "auto" else 0
     if not count:
         return device

@@ -1,8 +1,7 @@
 """Track sequences: one, or several in lock-step through one network.
 
-A free place in the batch is filled with the next sequence, so that it stays full until few are
-left. The next frame of each sequence is read in a thread while the network works, so two of its
-frames are in memory at a time. Neighbours: lib/test/tracker makes the step, job.py keeps results.
+A free place in the batch is filled with the next sequence. The next frame of each sequence is read
+in a thread while the network works, so two of its frames are in memory at a time.
 """
 
 import time
@@ -24,7 +23,6 @@ class SequenceRun:
     """A sequence on its way through a tracker, and what came out so far."""
 
     def __init__(self, sequence: Sequence, tracker: BatchTracker, pool: Executor) -> None:
-        """Start reading the first frame. pool: threads that read."""
         self.sequence, self.tracker = sequence, tracker
         self.outputs: list[Output] = []
         self.failure: Exception | None = None
@@ -38,19 +36,12 @@ class SequenceRun:
         return self.failure is not None or len(self.outputs) == len(self.sequence.frames)
 
     def result(self) -> SequenceResult:
-        """What the tracker found.
-
-        Raises:
-            FileNotFoundError, ImageError: a frame that cannot be read; names it.
-            ValueError: the first box is not one to start on.
-            Exception: whatever else went wrong.
-        """
+        """What the tracker found; raises whatever went wrong, as with a frame or the first box."""
         if self.failure is not None:
             raise self.failure
         boxes, scores = zip(*self.outputs, strict=True)
-        return SequenceResult(
-            np.array(boxes, np.float64), np.array(scores), np.array(self._seconds)
-        )
+        boxes_xywh = np.array(boxes, np.float64)
+        return SequenceResult(boxes_xywh, np.array(scores), np.array(self._seconds))
 
     def start(self) -> np.ndarray:
         """Initialise the tracker on the first frame, and return that."""
@@ -66,7 +57,6 @@ class SequenceRun:
         return image, self.tracker.crop_search_region(image)
 
     def add(self, output: Output, seconds: float) -> None:
-        """Note what was found in a frame, and the time that it took."""
         self.outputs.append(output)
         self._seconds.append(seconds)
 
@@ -80,12 +70,9 @@ class SequenceRun:
 
     def _take_frame(self) -> np.ndarray:
         """Return the frame that is read ahead, and start reading the one after it."""
-        image = self.next_frame.result()
-        following = len(self.outputs) + 1
-        if following < len(self.sequence.frames):
+        image, self.next_frame = self.next_frame.result(), Future()  # let go of the last image
+        if (following := len(self.outputs) + 1) < len(self.sequence.frames):
             self.next_frame = self._pool.submit(read_frame, self.sequence.frames[following])
-        else:
-            self.next_frame = Future()  # let go of the last image
         return image
 
 
@@ -93,11 +80,7 @@ OnFrame = Callable[[SequenceRun, np.ndarray], None]
 
 
 def run_sequence(tracker: BatchTracker, sequence: Sequence) -> SequenceResult:
-    """Track through a sequence from its first box.
-
-    Raises:
-        Exception: see `SequenceRun.result`.
-    """
+    """Track through a sequence from its first box; raises as `SequenceRun.result` does."""
     (run,) = track_together([tracker], [sequence])
     return run.result()
 
@@ -107,16 +90,13 @@ def track_together(
 ) -> Iterator[SequenceRun]:
     """Track sequences from their first boxes, as many at a time as there are trackers.
 
-    A sequence that fails does so alone. The time of a frame is that of its step, reading left out,
-    over the number of sequences in that step.
+    Yields each run when it has ended, before the next sequence is asked for; one that fails does so
+    alone. The time of a frame is its share of its step's, reading left out.
 
     Args:
         trackers: sharing a network (`BatchTracker.for_new_target`).
         sequences: asked for the next one whenever a tracker is free.
         on_frame: called after each frame of each sequence with the run and the RGB image.
-
-    Yields:
-        Each sequence's run when it has ended, before the next one is asked for.
     """
     on_frame = on_frame or (lambda run, image: None)
     free, waiting = list(trackers), iter(sequences)

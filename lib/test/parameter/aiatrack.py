@@ -33,8 +33,9 @@ def make_params(
     """
     if hyper is None:
         hyper = cfg.TEST.HYPER.get(dataset.upper(), cfg.TEST.HYPER.DEFAULT)
-    window = cfg.TEST.SEARCH_FACTOR, cfg.TEST.SEARCH_SIZE
-    return TrackerParams(*window, *check_hyper(hyper, "hyper"))
+    factor, size = cfg.TEST.SEARCH_FACTOR, cfg.TEST.SEARCH_SIZE
+    capacity, ensemble, threshold = check_hyper(hyper, "hyper")
+    return TrackerParams(factor, size, capacity, ensemble, threshold)
 
 
 def parse_hyper(text: str | None) -> tuple[int, int, float] | None:

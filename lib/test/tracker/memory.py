@@ -58,10 +58,11 @@ def stack_references(items: Sequence[References]) -> References:
 
 def unbind_references(references: References, count: int) -> list[References]:
     """Undo `stack_references`; rows are copied, so that none keeps the others alive."""
-    if count == 1:
-        return [references]
-    rows = [slice(i, i + 1) for i in range(count)]
-    return [_map(lambda tensors, row=row: tensors[0][row].clone(), [references]) for row in rows]
+
+    def row(index: int) -> References:
+        return _map(lambda tensors: tensors[0][index : index + 1].clone(), [references])
+
+    return [references] if count == 1 else [row(i) for i in range(count)]
 
 
 def _map(function: Callable[[list[Tensor]], Tensor], items: Sequence[References]) -> References:

@@ -32,8 +32,8 @@ class OnnxTracker(ReferenceTracker[OnnxNetwork]):
         references = (unbind_references(first, count), unbind_references(recent, count))
         rows = zip(image.split(1), mask.split(1), *references, strict=True)
         boxes, scores, memorized = zip(*(self.model.track(*row) for row in rows), strict=True)
-        boxes, scores = torch.cat(boxes), torch.cat(scores)
-        return NetworkOutput(boxes, scores, lambda indices: [memorized[i] for i in indices])
+        box_xywh_crop, score = torch.cat(boxes), torch.cat(scores)
+        return NetworkOutput(box_xywh_crop, score, lambda indices: [memorized[i] for i in indices])
 
 
 def default_folder(config: str | Path) -> Path:

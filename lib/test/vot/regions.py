@@ -1,10 +1,9 @@
 """Masks and boxes into each other, as pure functions.
 
-The toolkit's ground truth is masks (VOT2020 and later), the tracker knows boxes. Used by
-`session.py`. A mask is (H, W), any dtype, non-zero on the target; column i covers x in [i, i + 1).
+A mask is (H, W), any dtype, non-zero on the target; column i covers x in [i, i + 1).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,13 +13,7 @@ class EmptyMaskError(ValueError):
 
 
 def tight_box(mask: np.ndarray) -> np.ndarray:
-    """Return the smallest box around a mask.
-
-    Args:
-        mask: (H, W), non-zero on the target.
-
-    Returns:
-        box_xywh: (4,) float64, whole pixels; w = last column - first column + 1.
+    """Return the smallest box_xywh around a mask, (4,) float64: w = last - first column + 1.
 
     Raises:
         ValueError: not two-dimensional. EmptyMaskError: nothing in it.
@@ -65,15 +58,12 @@ def filled_box(box_xywh: Sequence[float] | np.ndarray, size: tuple[int, int]) ->
 
 
 def placed_mask(mask: np.ndarray, offset: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-    """Return a part of a mask as the mask of the whole image.
+    """Return a part of a mask as the mask of the whole image, (height, width) uint8, 0 or 1.
 
     Args:
         mask: (h, w), non-zero on the target.
         offset: column and row of the image where it starts; what lies outside the image is cut.
         size: width, height of the image in pixels.
-
-    Returns:
-        mask: (height, width) uint8, 0 or 1.
     """
     whole = np.zeros((size[1], size[0]), np.uint8)
     rows, columns = np.nonzero(mask)
@@ -83,10 +73,7 @@ def placed_mask(mask: np.ndarray, offset: tuple[int, int], size: tuple[int, int]
     return whole
 
 
-BOX_OF_MASK: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "tight": tight_box,
-    "fit": fitting_box,
-}
+BOX_OF_MASK = {"tight": tight_box, "fit": fitting_box}
 
 
 def _xywh(sides: list[int]) -> np.ndarray:

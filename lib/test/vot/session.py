@@ -1,9 +1,8 @@
 """A tracker in conversation with the VOT toolkit: regions in, regions out.
 
-Source: the TraX protocol, by the module `trax` (vot-trax on PyPI, BSD; it is the only thing needed
-on the tracker's side and is handed in, so that nothing here depends on it). The toolkit itself
-(vot-toolkit, GPL) is another process in an environment of its own, made by `tracking/vot_setup.sh`;
-nothing here imports it. `tracking/vot_tracker.py` is the program that the toolkit starts.
+Source: the TraX protocol, by the module `trax` (vot-trax on PyPI, BSD), which is handed in. The
+toolkit itself (vot-toolkit, GPL) is another process in an environment of its own, made by
+`tracking/vot_setup.sh`; nothing here imports it.
 """
 
 import importlib
@@ -23,12 +22,7 @@ class MaskRefiner(Protocol):
     """Turns the tracker's boxes into masks; the place for Alpha-Refine and its like."""
 
     def initialize(self, image: np.ndarray, mask: np.ndarray) -> None:
-        """Start on a frame.
-
-        Args:
-            image: (H, W, 3) uint8 RGB.
-            mask: (H, W) uint8, 1 on the target.
-        """
+        """Start on a frame, (H, W, 3) uint8 RGB, and mask, (H, W) uint8, 1 on the target."""
 
     def refine(self, image: np.ndarray, box_xywh: list[float]) -> np.ndarray:
         """Return the target's mask, (H, W), non-zero on the target, from its box (image pixels)."""
@@ -46,14 +40,7 @@ class VotSession:
     """One process of the toolkit's: any number of sequences, one network."""
 
     def __init__(self, tracker: BaseTracker, trax: ModuleType, answers: Answers) -> None:
-        """Check the choice of answers.
-
-        Args:
-            trax: the module, from `import_trax`.
-
-        Raises:
-            ValueError: an unknown kind of region or of box, or a refiner without masks.
-        """
+        """trax: from `import_trax`. ValueError: unknown answers, or a refiner without masks."""
         for value, allowed in ((answers.region, REGIONS), (answers.box_of_mask, BOX_OF_MASK)):
             if value not in allowed:
                 raise ValueError(f"{value!r} is not one of {', '.join(allowed)}")
@@ -88,7 +75,6 @@ class VotSession:
         return region, {"confidence": 1.0}
 
     def _track(self, image: np.ndarray, objects: list) -> tuple[Any, dict]:
-        """Find the target in the next frame."""
         if objects:
             raise ValueError("targets cannot be added within a sequence")
         box, score = self.tracker.track(image)
@@ -117,19 +103,14 @@ class VotSession:
         if self.answers.refiner is None:
             return self.trax.Mask.create(filled_box(box, size))
         mask = np.asarray(self.answers.refiner.refine(image, box))
-        if mask.shape != image.shape[:2]:
-            raise ValueError(
-                f"the refiner's mask has shape {mask.shape}, the image {image.shape[:2]}"
-            )
+        shape = image.shape[:2]
+        if mask.shape != shape:
+            raise ValueError(f"the refiner's mask has shape {mask.shape}, the image {shape}")
         return self.trax.Mask.create(np.ascontiguousarray(mask != 0, np.uint8))
 
 
 def import_trax() -> ModuleType:
-    """Import the TraX module.
-
-    Raises:
-        RuntimeError: it is not installed in this environment, or its library does not load.
-    """
+    """Import the TraX module; RuntimeError where it is not installed or does not load."""
     try:
         return importlib.import_module("trax")
     except (ImportError, OSError) as error:

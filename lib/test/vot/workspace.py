@@ -30,15 +30,12 @@ CLIPS = ClipOptions(
 
 
 def write_registry(folder: Path, command: Sequence[str], label: str = "AiATrack") -> Path:
-    """Add this checkout's tracker to a registry, or replace it there.
+    """Add this checkout's tracker to a registry, or replace it there; return its trackers.ini.
 
     Args:
         folder: of the registry; made if missing. Other trackers in its trackers.ini are kept.
         command: program and arguments, with absolute paths: it is run in another folder.
         label: for the toolkit's tables and plots.
-
-    Returns:
-        The file trackers.ini.
 
     Raises:
         ValueError: an existing trackers.ini is no such file.
@@ -68,13 +65,8 @@ def write_local_stack(folder: Path, clips: int = 2, options: ClipOptions = CLIPS
     backward, `unsupervised` runs through; the ground truth is masks. The numbers say nothing about
     the tracker's quality: they show that the whole chain works.
 
-    Args:
-        folder: of the workspace; made if missing.
-        clips: sequences.
-        options: what the clips are like.
-
     Raises:
-        FileExistsError: the folder is a workspace already.
+        FileExistsError: the folder, made if missing, is a workspace already.
     """
     folder = Path(folder)
     if (folder / "config.yaml").exists():
@@ -115,7 +107,9 @@ def _write_sequence(folder: Path, plan: ClipPlan) -> None:
     for t in range(len(plan)):
         frame = render(plan, [t]).frames[0]
         write_image(folder / "color" / f"{t + 1:08d}.jpg", frame, 95)
-    masks = "".join(encode_mask(_target_mask(plan, t)) + "\n" for t in range(len(plan)))
+    # Nothing is in front of the target in these clips: it is all to be seen.
+    area = Area(0, 0, plan.width, plan.height)
+    masks = "".join(encode_mask(plan.target.solid(t, area)) + "\n" for t in range(len(plan)))
     anchors = {0: 1, len(plan) // 2: 1, len(plan) - 1: -1}
     atomic_write_text(folder / "groundtruth.txt", masks)
     text = "".join(f"{anchors.get(t, 0)}\n" for t in range(len(plan)))
@@ -125,11 +119,6 @@ def _write_sequence(folder: Path, plan: ClipPlan) -> None:
         f"width={plan.width}\nheight={plan.height}\nlength={len(plan)}\n"
     )
     atomic_write_text(folder / "sequence", properties)
-
-
-def _target_mask(plan: ClipPlan, t: int) -> np.ndarray:
-    """Mask (H, W) bool of the target in frame t; nothing is in front of it in these clips."""
-    return plan.target.solid(t, Area(0, 0, plan.width, plan.height))
 
 
 def _stack(low: int, high: int) -> dict:
