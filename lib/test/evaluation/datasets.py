@@ -13,11 +13,7 @@ SCORED = tuple(name for name in LAYOUTS if name != "got10k_test")
 
 
 def open_dataset(dataset: str, root: Path | None = None) -> TestSet:
-    """Open a test set to run a tracker on its sequences, `load(name)`.
-
-    Args:
-        dataset: a key of LAYOUTS.
-        root: its folder; None: where the settings say.
+    """Open a test set of LAYOUTS, in `root` or where the settings say, to `load(name)` sequences.
 
     Raises:
         ValueError: unknown name, or a list of sequences that cannot be read.
@@ -54,7 +50,7 @@ def select_names(test_set: TestSet, selection: str | None) -> tuple[str, ...]:
     """Choose sequences by name, with or without the set's prefix ("Crossing", "otb_Crossing").
 
     Args:
-        selection: one name, several separated by commas, an index from 0, or None for all.
+        selection: names or indices from 0, separated by commas; None for all.
 
     Raises:
         ValueError: no such sequence; the message lists similar names.

@@ -48,7 +48,7 @@ class TestSet:
     unscorable = "nothing to score against"  # where the annotation is the first box only
 
     def __init__(self, dataset: str, root: Path, names: Iterable[str]) -> None:
-        """names: of the sequences, in the order of the set's table; none of them is touched yet."""
+        """names: of the sequences, in order; none of them is touched yet."""
         self.dataset, self.root, self.names = dataset, root, tuple(names)
 
     def load(self, name: str) -> Sequence:
@@ -85,7 +85,7 @@ class TestSet:
         return self.root / self.annotation.format(name=name, category=_category(name))
 
     def frames(self, name: str) -> tuple[Frame, ...]:
-        """In order."""
+        """Frames of a sequence, in order."""
         files = filter(is_image_name, _entries(self.folder(name)))
         return tuple(self.folder(name) / file for file in sorted(files, key=by_number))
 
@@ -217,10 +217,9 @@ class OwnData(TestSet):
     def frames(self, name: str) -> tuple[Frame, ...]:
         own = self._sequences[name]
         paths = own_frames(self._store, own)
-        is_video = is_video_name(own.place)
-        return (
-            video_frames(self.root / own.place) if is_video else tuple(self.root / p for p in paths)
-        )
+        if is_video_name(own.place):
+            return video_frames(self.root / own.place)
+        return tuple(self.root / path for path in paths)
 
     def boxes(self, name: str) -> np.ndarray:
         return own_boxes(self._store, self._sequences[name])

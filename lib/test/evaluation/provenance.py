@@ -23,10 +23,7 @@ BOX_CODE = (
     "lib/models",
     "lib/test/parameter",
     "lib/test/tracker",
-    "lib/utils/box_ops.py",
-    "lib/utils/checkpoint.py",
-    "lib/utils/crop.py",
-    "lib/utils/image.py",
+    *(f"lib/utils/{name}.py" for name in ("box_ops", "checkpoint", "crop", "image")),
 )
 
 

@@ -96,7 +96,7 @@ def box_file(folder: Path, name: str) -> Path:
 
 
 def time_file(folder: Path, name: str) -> Path:
-    """Seconds of a sequence, one per frame."""
+    """The file of a sequence's seconds, one per frame."""
     return folder / f"{name}_time.txt"
 
 
@@ -117,7 +117,5 @@ def _texts(name: str, result: SequenceResult) -> dict[str, str]:
         [f"{v:.6f}" for v in result.scores],
         [f"{v:f}" for v in result.seconds],
     )
-    return {
-        f"{name}{suffix}": "".join(f"{line}\n" for line in lines)
-        for suffix, lines in zip(SUFFIXES, lines_of_files, strict=True)
-    }
+    files = zip(SUFFIXES, lines_of_files, strict=True)
+    return {f"{name}{suffix}": "\n".join([*lines, ""]) for suffix, lines in files}

@@ -37,11 +37,7 @@ def worker_device(device: str, index: int, workers: int = 1) -> str:
 
 
 def finish_together() -> None:
-    """Under torchrun, wait until every process is done.
-
-    The launcher ends all others as soon as one fails; so a process that has a failed sequence to
-    report must not end before the others have tracked theirs.
-    """
+    """Under torchrun, wait until every process is done: it ends all others as soon as one fails."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return
     dist.init_process_group("gloo", timeout=TIMEOUT)

@@ -1,7 +1,7 @@
 """Track sequences: one, or several in lock-step through one network.
 
-A free place in the batch is filled with the next sequence. The next frame of each sequence is read
-in a thread while the network works, so two of its frames are in memory at a time.
+The next frame of each sequence is read in a thread while the network works, so two of its frames
+are in memory at a time.
 """
 
 import time
@@ -44,7 +44,7 @@ class SequenceRun:
         return SequenceResult(boxes_xywh, np.array(scores), np.array(self._seconds))
 
     def start(self) -> np.ndarray:
-        """Initialise the tracker on the first frame, and return that."""
+        """Initialize the tracker on the first frame, and return that."""
         image = self._take_frame()
         start = time.perf_counter()
         self.tracker.initialize(image, self.sequence.init_box)

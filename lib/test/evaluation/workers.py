@@ -22,7 +22,7 @@ import cv2
 import torch
 
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.job import Job, Progress, track_and_save
+from lib.test.evaluation.job import Job, Outcome, Progress, track_and_save
 from lib.test.evaluation.sharing import worker_device
 from lib.test.tracker.load import make_tracker
 from lib.utils.device import usable_cores
@@ -92,7 +92,6 @@ class Pool:
             worker.pipe.send(sequence)
 
     def _receive(self, worker: Worker) -> None:
-        """Take a worker's message, or notice that it has died."""
         try:
             name, message = worker.pipe.recv()
         except (EOFError, OSError):
@@ -134,10 +133,8 @@ def _exit_text(code: int | None) -> str:
     """Say how a process ended; negative codes are signals."""
     if code is None or code >= 0:
         return f"exit status {code}"
-    try:
-        return f"by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"by signal {-code}"
+    names = {s.value: s.name for s in signal.Signals}
+    return f"by {names.get(-code, f'signal {-code}')}"
 
 
 def _work(job: Job, pipe: Connection, workers: int) -> None:
@@ -153,11 +150,11 @@ def _work(job: Job, pipe: Connection, workers: int) -> None:
             pipe.send((sequence.name, reason))
         return
 
-    def report(sequence: Sequence, frames: int) -> None:
-        pipe.send((sequence.name, frames))
+    def send(sequence: Sequence, message: int | Outcome) -> None:
+        pipe.send((sequence.name, message))
 
-    for sequence, outcome in track_and_save(tracker, sequences, job, report):
-        pipe.send((sequence.name, outcome))
+    for sequence, outcome in track_and_save(tracker, sequences, job, send):
+        send(sequence, outcome)
 
 
 def _receive_sequences(pipe: Connection) -> Iterator[Sequence]:

@@ -149,7 +149,7 @@ class ReferenceTracker(ABC, Generic[Network]):
         return SearchRegion(crop, crop.cut(image), (image.shape[1], image.shape[0]))
 
     def _update_state(self, region: SearchRegion, row: np.ndarray) -> Output:
-        """Note where the target is; row: x, y, w, h in fractions of the window, raw score."""
+        """row: x, y, w, h in fractions of the window, raw score."""
         box_xywh_image = region.crop.to_image(row[:4])
         self.box = clip_xywh_image(box_xywh_image, *region.frame_size).tolist()
         self.raw_score = float(row[4])

@@ -41,11 +41,7 @@ def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -
 
 
 def calibration_files(folder: str | Path) -> list[Path]:
-    """The first 8 images of a folder, by the numbers in their names.
-
-    Raises:
-        FileNotFoundError: no such folder, or no image in it.
-    """
+    """The first CROPS images of a folder, by number; FileNotFoundError where there is none."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"calibration: no folder {folder}")
