@@ -4,8 +4,7 @@
     python tracking/check_setup.py --need otb,lasot,weights:baseline   # for scripts
     python tracking/check_setup.py --need LASOT,COCO17,gpu --full
 
-Also tracks a short self-test clip on the CPU and on every GPU and compares with stored boxes, so
-that a device that computes wrongly is noticed.
+Also tracks a short clip on the CPU and every GPU, to compare with stored boxes.
 
 Exit status: 0 fine; 1 something is broken (FAIL); 2 wrong usage. Data and weights that are missing
 or not whole count as broken only if --need names them.
@@ -88,7 +87,6 @@ def check_training_set(name: str, where: str, needed: bool, full: bool) -> Findi
 
 
 def show(title: str, *findings: Finding) -> list[Finding]:
-    """Print a section of the page."""
     print(f"\n{title}")
     for finding in findings:
         print(f"  {finding.level:5} {finding.subject:{SUBJECT_WIDTH}} {finding.text}")

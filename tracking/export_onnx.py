@@ -24,13 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.onnx.export import (
-    OPSET,
-    example_inputs,
-    export_graph,
-    optimize_for_export,
-    require_packages,
-)
+from lib.models.aiatrack.onnx import export
 from lib.models.aiatrack.onnx.graphs import GRAPHS, GraphFacts, network_settings
 from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
 from lib.models.aiatrack.weights import load_weights
@@ -63,21 +57,18 @@ def parse_arguments() -> argparse.Namespace:
 
 def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
     """The network as trained, and what the files will say of themselves."""
-    hyper = parse_hyper(args.hyper)
-    cfg = load_config(args.param)
-    name = recipe_name(args.param)
+    hyper, cfg, name = parse_hyper(args.hyper), load_config(args.param), recipe_name(args.param)
     checkpoint = args.checkpoint or str(find_checkpoint(cfg, name))
     ensemble = make_params(cfg, args.dataset, hyper).ensemble
     model = build_aiatrack(cfg).eval()
     load_weights(model, checkpoint)
     options = TrackerOptions(args.param, checkpoint, args.dataset, "cpu", hyper=hyper, plain=True)
-    origin = make_provenance(options)
-    return model, GraphFacts("", name, network_settings(cfg), ensemble, origin)
+    return model, GraphFacts("", name, network_settings(cfg), ensemble, make_provenance(options))
 
 
 def write_checked(args: argparse.Namespace, out: Path) -> None:
     """Export into a temporary folder, check, and only then put both files in their place."""
-    require_packages()
+    export.require_packages()
     import_onnxruntime()
     model, facts = read_network(args)
     size = facts.settings["TEST.SEARCH_SIZE"]
@@ -90,12 +81,12 @@ def write_checked(args: argparse.Namespace, out: Path) -> None:
 
 
 def export_both(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
-    fast = optimize_for_export(model)
-    for graph, inputs in example_inputs(model, size, facts.ensemble).items():
+    fast = export.optimize_for_export(model)
+    for graph, inputs in export.example_inputs(model, size, facts.ensemble).items():
         path = folder / f"{graph}.onnx"
-        export_graph(fast, inputs, facts._replace(graph=graph), path)
+        export.export_graph(fast, inputs, facts._replace(graph=graph), path)
         shapes = ", ".join(f"{name} {tuple(x.shape)}" for name, x in inputs.items())
-        print(f"{path.name}: opset {OPSET}, {path.stat().st_size / 2**20:.1f} MiB; {shapes}")
+        print(f"{path.name}: opset {export.OPSET}, {path.stat().st_size / 2**20:.1f} MiB; {shapes}")
 
 
 def check(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
@@ -103,8 +94,7 @@ def check(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
     differences = graph_differences(OnnxNetwork(folder, "cpu"), model, size, facts.ensemble)
     print(f"differences to the network in PyTorch, relative ({TOLERANCE:g} is allowed):")
     print("  " + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
-    wrong = [name for name, value in differences.items() if not value <= TOLERANCE]
-    if wrong:
+    if wrong := [name for name, value in differences.items() if not value <= TOLERANCE]:
         raise RuntimeError(f"the files would not compute what PyTorch does: {', '.join(wrong)}")
 
 
@@ -129,7 +119,6 @@ def check_sequence(args: argparse.Namespace, out: Path) -> None:
 
 
 def main() -> int:
-    """Export, check, print; return the exit status."""
     args = parse_arguments()
     out = args.out or default_folder(args.param)
     write_checked(args, out)

@@ -37,7 +37,6 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Track every sequence with every tracker; return the exit status."""
     args = parse_arguments()
     test_set = open_dataset(args.dataset)
     sequences = [test_set.load(name) for name in select_names(test_set, args.seq)]

@@ -73,7 +73,7 @@ def parse_arguments() -> argparse.Namespace:
 
     add = parser.add_argument_group("with --data").add_argument
     add("--samples", type=at_least(1), default=300, help="samples drawn (default: 300)")
-    add("--datasets", nargs="+", help="your data sets (default: synthetic clips)")
+    add("--datasets", nargs="+", default=[], help="your data sets (default: synthetic clips)")
     add("--height", type=int, default=720, help="of synthetic frames, pixels")
     add("--width", type=int, default=1280, help="of synthetic frames, pixels")
     add("--opening", type=int, metavar="N", help="how fast N synthetic sequences open, instead")
@@ -185,7 +185,7 @@ def profile_data(args: argparse.Namespace) -> Report:
 
 def open_datasets(args: argparse.Namespace, folder: Path) -> list[BaseDataset]:
     """Open the data sets asked for, or write synthetic clips into a folder."""
-    datasets = [build_dataset(name, find_data) for name in args.datasets or ()]
+    datasets = [build_dataset(name, find_data) for name in args.datasets]
     if not datasets:
         print(f"composing clips of {args.width}x{args.height} ...")
         write_clips(folder, clips=6, length=24, height=args.height, width=args.width)

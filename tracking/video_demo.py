@@ -24,7 +24,8 @@ off (files are whole up to there); 130 or 143 stopped by Ctrl-C or SIGTERM (like
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -86,22 +87,18 @@ def open_screen(args: argparse.Namespace) -> Screen | None:
         raise NoScreenError(message) from error
 
 
-def box_chooser(
-    args: argparse.Namespace, screen: Screen | None
-) -> Callable[[np.ndarray], Sequence[Sequence[float]]]:
-    """What gives the boxes of the first frame: --init or the mouse."""
-
-    def choose(image: np.ndarray) -> Sequence[Sequence[float]]:
-        if args.init or screen is None:
-            return args.init
-        boxes = [box for box in screen.draw_boxes(image, None) if box is not None]
-        if not args.show:
-            screen.close()
-        if not boxes:
-            raise ValueError("no box was drawn")
-        return boxes
-
-    return choose
+def first_boxes(
+    args: argparse.Namespace, screen: Screen | None, image: np.ndarray
+) -> Sequence[Sequence[float]]:
+    """Boxes of the first frame: of --init, or drawn with the mouse."""
+    if args.init or screen is None:
+        return args.init
+    boxes = [box for box in screen.draw_boxes(image, None) if box is not None]
+    if not args.show:
+        screen.close()
+    if not boxes:
+        raise ValueError("no box was drawn")
+    return boxes
 
 
 def with_bar(source: FrameSource) -> Iterator[Frame]:
@@ -122,12 +119,12 @@ def report(summary: Summary, out: Path) -> None:
 
 def main() -> int:
     args = parse_arguments()
-    screen, lost_below = open_screen(args), args.lost_below
+    screen = open_screen(args)
     with open_source(args.source, args.fps) as source:
         # Load the network.
         tracker = make_tracker(tracker_options(args, "video"))
-        if lost_below is None:
-            lost_below = load_config(args.param).TEST.LOST_BELOW
+        if args.lost_below is None:
+            args.lost_below = load_config(args.param).TEST.LOST_BELOW
         # Follow the targets to the end.
         out = args.out or default_output(source.name)
         with (
@@ -135,14 +132,9 @@ def main() -> int:
             RecordWriter(out.with_suffix(".jsonl")) as records,
             StopRequest(second_interrupts=True) as stop,
         ):
-            summary = follow(
-                with_bar(source),
-                Targets(tracker, lost_below),
-                box_chooser(args, screen),
-                (video, records),
-                screen=screen if args.show else None,
-                stop=stop,
-            )
+            targets, shown = Targets(tracker, args.lost_below), screen if args.show else None
+            choose, outputs = partial(first_boxes, args, screen), (video, records)
+            summary = follow(with_bar(source), targets, choose, outputs, screen=shown, stop=stop)
     # Say how it ended.
     report(summary, out)
     if summary.ended_by == "signal" and stop.signal_number is not None:

@@ -25,13 +25,8 @@ from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.arguments import add_weights_arguments
 from lib.test.tracker.load import load_torch_tracker
 from lib.test.tracker.options import TrackerOptions
+from lib.tools.attention import maps
 from lib.tools.attention.figure import draw_view
-from lib.tools.attention.maps import (
-    AttentionRecorder,
-    AttentionView,
-    attention_views,
-    watched_attentions,
-)
 from lib.tools.video.pictures import write_picture, write_video
 from lib.tools.video.sources import FrameSource, open_source
 from lib.utils.paths import PROJECT_ROOT
@@ -61,16 +56,14 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def views(
-    args: argparse.Namespace, source: FrameSource, *, only_last: bool
-) -> Iterator[AttentionView]:
-    """Track through the source up to the frame asked for; ValueError if it ends before."""
+    args: argparse.Namespace, source: FrameSource, since: int = 1
+) -> Iterator[maps.AttentionView]:
+    """Track to the frame asked for; ValueError if the source ends before it."""
     choice = (args.param, args.checkpoint, "video", args.device, parse_hyper(args.hyper))
-    tracker = load_torch_tracker(TrackerOptions(*choice, plain=True))
-    until = None if args.frame is None else args.frame + 1
-    since, last = args.frame if only_last else 1, 0
-    with AttentionRecorder(watched_attentions(tracker.model, args.layer)) as recorder:
-        frames = itertools.islice(source, until)
-        for view in attention_views(tracker, recorder, frames, args.init, args.cell, since):
+    tracker, last = load_torch_tracker(TrackerOptions(*choice, plain=True)), 0
+    with maps.AttentionRecorder(maps.watched_attentions(tracker.model, args.layer)) as recorder:
+        frames = itertools.islice(source, args.frame and args.frame + 1)
+        for view in maps.attention_views(tracker, recorder, frames, args.init, args.cell, since):
             yield view
             last = view.frame
     if args.frame is not None and last < args.frame:
@@ -78,16 +71,15 @@ def views(
 
 
 def main() -> int:
-    """Track, draw, write; return the exit status."""
     args = parse_arguments()
     with open_source(args.source) as source:
         if args.out.suffix.lower() == ".png":
-            (view,) = views(args, source, only_last=True)
+            (view,) = views(args, source, since=args.frame)
             write_picture(args.out, draw_view(view, PNG_DPI))
         else:
             ends = [n for n in (args.frame, source.length and source.length - 1) if n is not None]
-            every = views(args, source, only_last=False)
-            bar = tqdm(every, total=min(ends, default=None), unit="frame", disable=None)
+            every, total = views(args, source), min(ends, default=None)
+            bar = tqdm(every, total=total, unit="frame", disable=None)
             write_video(args.out, (draw_view(view, VIDEO_DPI) for view in bar), source.rate)
     print(args.out)
     return 0

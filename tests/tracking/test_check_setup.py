@@ -111,9 +111,9 @@ def test_packages(tmp_path: Path) -> None:
 
 
 def test_self_test_passes_here() -> None:
-    result = run_self_test(CPU)
+    worst, _ = run_self_test(CPU)
     # float32 differs from the stored float64 by 0.0002 px where this was written, TF32 by 0.1 px.
-    assert result.passed and result.worst < 0.01
+    assert worst < 0.01
 
 
 def test_stored_boxes_are_those_of_float64(monkeypatch: pytest.MonkeyPatch) -> None:

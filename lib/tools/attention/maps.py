@@ -91,8 +91,7 @@ class AttentionRecorder:
 def watched_attentions(model: AiATrack, layer: int | None = None) -> dict[str, AiAAttention]:
     """Choose an encoder layer's self-attention, and the decoder's two, of a network as trained.
 
-    Args:
-        layer: from 1; None: the last. ValueError where there is no such layer.
+    layer: from 1; None: the last; ValueError for others.
     """
     encoder, decoder = model.transformer.encoder, model.transformer.decoder
     layers = [m for m in encoder.layers if isinstance(m, EncoderLayer)]
@@ -106,11 +105,7 @@ def watched_attentions(model: AiATrack, layer: int | None = None) -> dict[str, A
 
 
 def cell_of(crop: Crop, point: Sequence[float]) -> tuple[int, int]:
-    """Find the cell (column, row) of a window that holds a point (x, y) of the image.
-
-    Raises:
-        ValueError: the point lies outside the window; says where that is.
-    """
+    """Cell (column, row) of a window that holds a point (x, y) of the image, or ValueError."""
     x, y = ((p - start) / crop.side for p, start in zip(point, (crop.x1, crop.y1), strict=True))
     if not (0 <= x < 1 and 0 <= y < 1):
         raise ValueError(

@@ -107,8 +107,7 @@ def _time_worker(sampler: TrackingSampler, batch_size: int) -> list[float]:
         batches = iter(loader)
         next(batches)
         seconds.append(time.perf_counter() - start)
-        for _ in batches:  # to the end, where the worker gets ready for the next epoch
-            pass
+        list(batches)  # to the end, where the worker gets ready for the next epoch
     return seconds
 
 
@@ -120,11 +119,8 @@ class _WithoutFrames(TrackingNet):
 
 
 def profile_opening(root: Path, sequences: int, length: int = 470) -> dict[str, float]:
-    """Write annotations as TrackingNet's (30,132 sequences of 470 frames), and open them twice.
-
-    Returns:
-        Counts: sequences, boxes. Seconds: first (annotations parsed), second (from the index).
-    """
+    """Write annotations as TrackingNet's (30,132 sequences of 470 frames), and open them twice:
+    seconds of the first (annotations parsed) and the second (from the index), and counts."""
     boxes = np.random.default_rng(0).integers(1, 400, (length, 4))
     text = "".join(f"{x},{y},{w},{h}\n" for x, y, w, h in boxes)
     for number in range(sequences):

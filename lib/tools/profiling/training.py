@@ -115,15 +115,17 @@ class TimedStep:
             self.measure()
         self._first_seconds, self.seconds = self.seconds[0], []
         self._optimizer.zero_grad(set_to_none=True)
-        self._memory = peak_rise(self._run, device) + self._held_bytes()
+        rise, net = peak_rise(self._run, device), self._actor.net
+        moments = [v for state in self._optimizer.state.values() for v in state.values()]
+        self._memory = rise + sum(t.nbytes for t in [*net.parameters(), *net.buffers(), *moments])
 
     def measure(self) -> None:
         """Do a step and note its time."""
         self.seconds.append(timed(self._run, self._device)[1])
 
     def report(self) -> dict[str, Any]:
-        """What was measured: seconds, and the peak of memory in bytes, gradients and activations
-        included; first_seconds: with compilation; recipe_hours: of all epochs on such a device."""
+        """What was measured; memory: its peak, bytes; first_seconds: with compilation;
+        recipe_hours: of all epochs on such a device."""
         seconds = statistics.median(self.seconds)
         rate = len(self._batch.crops) / seconds
         samples = self._cfg.TRAIN.EPOCH * self._cfg.DATA.TRAIN.SAMPLE_PER_EPOCH
@@ -140,12 +142,6 @@ class TimedStep:
         group = [self._batch.to(self._device, non_blocking=True)]
         clip_norm = self._cfg.TRAIN.GRAD_CLIP_NORM
         update_weights(self._actor, self._optimizer, self._scaler, group, clip_norm)
-
-    def _held_bytes(self) -> int:
-        """Bytes of weights and moments."""
-        moments = [v for state in self._optimizer.state.values() for v in state.values()]
-        net = self._actor.net
-        return sum(t.nbytes for t in [*net.parameters(), *net.buffers(), *moments])
 
     def _describe_settings(self) -> str:
         settings = self._settings

@@ -1,6 +1,6 @@
 """Whether a test set is whole: sequences found and expected, frames and boxes, frames that decode.
 
-Neighbours: lib/test/evaluation/datasets.py knows the layouts, machine.py checks everything else.
+Neighbour: lib/test/evaluation/datasets.py knows the layouts.
 """
 
 from lib.io.video_file import read_frame

@@ -52,11 +52,7 @@ class VideoWriter:
         self.close()
 
     def write(self, frame: np.ndarray) -> None:
-        """Add an (H, W, 3) uint8 RGB frame.
-
-        Raises:
-            OSError: this OpenCV cannot write MP4. ValueError: another size than the first frame's.
-        """
+        """Add a frame; OSError where OpenCV cannot write MP4, ValueError for another size."""
         if self._writer is None:
             self._size, self._writer = frame.shape, self._open(frame.shape[1], frame.shape[0])
         if frame.shape != self._size:
@@ -101,11 +97,8 @@ class VideoWriter:
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], fps: float = 25) -> None:
-    """Write an MP4 of frames of one size; it appears when it is whole, not at all if one fails.
-
-    Raises:
-        OSError: this OpenCV cannot write MP4. ValueError: no frame, or one of another size.
-    """
+    """Write an MP4 of frames of one size; nothing appears if one fails. Raises as `VideoWriter`,
+    and ValueError if there is no frame."""
     writer = VideoWriter(path, fps)
     try:
         for frame in frames:

@@ -136,7 +136,14 @@ class _Capture(FrameSource):
             begin = begin if index else now
             yield Frame(index, max(now - begin, 0.0), cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
             index += 1
-        self._check_end(index)
+        # Raise if the end comes too early.
+        if not index:
+            raise VideoError(f"{self.name}: {NO_FRAME}")
+        if self._live:
+            raise VideoBrokenOffError(f"{self.name}: no further frame after {index}")
+        if self.length is not None and self.length - index > max(1, MAX_MISSING * self.length):
+            text = f"{self.name}: {index} frames could be read, {self.length} were announced"
+            raise VideoBrokenOffError(text)
 
     def _now(self, index: int) -> float:
         """Time of the frame just read, seconds: a clock's, the file's, or by the rate."""
@@ -144,16 +151,6 @@ class _Capture(FrameSource):
             return time.monotonic()
         position = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         return position if position > 0 else index / self.rate
-
-    def _check_end(self, count: int) -> None:
-        """Raise if the end comes too early, after `count` frames."""
-        if not count:
-            raise VideoError(f"{self.name}: {NO_FRAME}")
-        if self._live:
-            raise VideoBrokenOffError(f"{self.name}: no further frame after {count}")
-        if self.length is not None and self.length - count > max(1, MAX_MISSING * self.length):
-            text = f"{self.name}: {count} frames could be read, {self.length} were announced"
-            raise VideoBrokenOffError(text)
 
 
 def _open_capture(target: str | int) -> cv2.VideoCapture:
