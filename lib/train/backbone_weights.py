@@ -74,15 +74,10 @@ def _fetch(name: str) -> dict[str, Tensor]:
 def _load(body: nn.Module, state: dict[str, Tensor], source: str) -> None:
     """Copy the entries that the backbone has; none of them may be missing."""
     expected = {k: v for k, v in body.state_dict().items() if not k.endswith("num_batches_tracked")}
-    missing = [name for name in expected if name not in state]
-    if missing:
-        raise CheckpointError(
-            f"{source}: lacks {len(missing)} of the backbone's {len(expected)} entries: "
-            f"{', '.join(missing[:4])}"
-        )
-    wrong = [name for name in expected if state[name].shape != expected[name].shape]
-    if wrong:
-        raise CheckpointError(
-            f"{source}: {len(wrong)} entries of another shape: {', '.join(wrong[:4])}"
-        )
+    if missing := [name for name in expected if name not in state]:
+        text = f"lacks {len(missing)} of the backbone's {len(expected)} entries"
+        raise CheckpointError(f"{source}: {text}: {', '.join(missing[:4])}")
+    if wrong := [name for name in expected if state[name].shape != expected[name].shape]:
+        text = f"{len(wrong)} entries of another shape"
+        raise CheckpointError(f"{source}: {text}: {', '.join(wrong[:4])}")
     body.load_state_dict({name: state[name] for name in expected}, strict=False)

@@ -1,8 +1,6 @@
-"""From a recipe to what a training needs: network, samplers, loaders, actor, optimizer.
+"""A recipe's network, samplers, loaders, actor and optimizer. Source: docs/method.md, section 4."""
 
-Source: docs/method.md, section 4. Used by run_training.py.
-"""
-
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -42,8 +40,7 @@ def build_network(
     """Make the network with the weights that training starts from.
 
     Args:
-        init_from: a checkpoint of the whole network, to fine-tune or to continue from; then nothing
-            else is read.
+        init_from: a checkpoint of the whole network to start from; then nothing else is read.
         backbone_weights: ImageNet weights of the backbone; without it they are looked for in the
             local caches and fetched if missing, unless MODEL.BACKBONE.PRETRAINED is False.
 
@@ -107,9 +104,8 @@ def _open_split(cfg: EasyDict, split: str) -> dict[TrainingSet, float]:
     """Data sets of DATA.TRAIN or DATA.VAL and their ratios; those of ratio 0 are not opened."""
     names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
     if len(names) != len(ratios):
-        raise ValueError(
-            f"DATA.{split}.DATASETS_RATIO {list(ratios)} needs a number for each of {list(names)}"
-        )
+        text = f"DATASETS_RATIO {list(ratios)} needs a number for each of {list(names)}"
+        raise ValueError(f"DATA.{split}.{text}")
     drawn = [(name, ratio) for name, ratio in zip(names, ratios, strict=True) if ratio]
     return {build_dataset(name, find_data): ratio for name, ratio in drawn}
 
@@ -121,26 +117,21 @@ def build_loaders(
     with distributed.local_main_first():  # which makes the caches that the others then read
         train_sampler, val_sampler = build_samplers(cfg)
 
-    def loader(sampler: Sampler, seed: int, epoch_length: int, batch_size: int) -> Loader:
-        return build_loader(
-            sampler,
-            batch_size=batch_size,
-            workers=cfg.TRAIN.NUM_WORKER,
-            seed=seed,
-            epoch_length=epoch_length,
-            rank=distributed.rank(),
-            world_size=distributed.world_size(),
-            pin_memory=device.type == "cuda",
-        )
-
-    batch_size, epoch_length = cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH
-    train_loader = loader(train_sampler, settings.seed, epoch_length, batch_size)
+    loader = functools.partial(
+        build_loader,
+        workers=cfg.TRAIN.NUM_WORKER,
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+        pin_memory=device.type == "cuda",
+    )
+    size, length, seed = cfg.TRAIN.BATCH_SIZE, cfg.DATA.TRAIN.SAMPLE_PER_EPOCH, settings.seed
+    train_loader = loader(train_sampler, batch_size=size, seed=seed, epoch_length=length)
     if val_sampler is None:
         logger.info("no validation: no held-out data")
         return train_loader, None
-    epoch_length = cfg.DATA.VAL.SAMPLE_PER_EPOCH
-    batch_size = max(1, min(batch_size, epoch_length // distributed.world_size()))
-    return train_loader, loader(val_sampler, settings.seed + VAL_SEED, epoch_length, batch_size)
+    length, seed = cfg.DATA.VAL.SAMPLE_PER_EPOCH, seed + VAL_SEED
+    size = max(1, min(size, length // distributed.world_size()))
+    return train_loader, loader(val_sampler, batch_size=size, seed=seed, epoch_length=length)
 
 
 def build_actor_and_optimizer(

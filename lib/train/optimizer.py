@@ -19,10 +19,8 @@ def build_optimizer(model: nn.Module, cfg: EasyDict, *, fused: bool = False) -> 
 
 
 def trained_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], ...]:
-    """The optimizer's groups, the rest and the backbone: parameters by name, in its order.
-
-    The order is that of the reference's optimizer: a saved state is a list without names.
-    """
+    """The optimizer's groups, the rest and the backbone: parameters by name, in its order."""
+    # The order is that of the reference's optimizer: a saved state is a list without names.
     groups: tuple[dict[str, nn.Parameter], ...] = ({}, {})
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -31,13 +29,10 @@ def trained_parameters(model: nn.Module) -> tuple[dict[str, nn.Parameter], ...]:
 
 
 def restore_moments(optimizer: torch.optim.Optimizer, model: nn.Module, saved: dict) -> int:
-    """Take over the moments of a saved optimizer; rates and decay stay those of the recipe.
+    """Take over a saved optimizer's moments, not its rates; returns for how many parameters.
 
     Args:
         saved: its state dict, of this project or of the reference's code.
-
-    Returns:
-        For how many parameters there are moments.
 
     Raises:
         ValueError: it is of other parameters; names the first that does not fit.
@@ -80,6 +75,5 @@ def learning_rates(cfg: EasyDict, epoch: int) -> list[float]:
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, cfg: EasyDict, epoch: int) -> None:
-    """Give the optimizer's groups the rates of an epoch."""
     for group, rate in zip(optimizer.param_groups, learning_rates(cfg, epoch), strict=True):
         group["lr"] = rate

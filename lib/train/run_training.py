@@ -1,7 +1,6 @@
 """One training process from its first line to its exit: device, process group, log, training.
 
-Started by tracking/train.py, directly or once per GPU by torchrun's launcher. build.py makes the
-parts, trainers/ trains with them.
+Started by tracking/train.py, directly or once per GPU by torchrun's launcher.
 """
 
 import contextlib
@@ -61,8 +60,7 @@ def train(
     """Train a recipe in this process, together with the others of its group; returns as `run`."""
     cfg = settings.recipe()
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        # Leave the loading processes their cores: waiting for a busy one costs far more than a
-        # thread brings.
+        # Leave the loading processes their cores: threads that wait for a busy one cost a lot.
         cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         torch.set_num_threads(max(1, cores - cfg.TRAIN.NUM_WORKER))
     torch.manual_seed(settings.seed)

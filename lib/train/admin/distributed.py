@@ -1,7 +1,6 @@
 """Rank, world size and means over processes; without a process group all of it is the identity.
 
-The group is made from the environment that torchrun's launcher sets; only
-lib/train/run_training.py opens and closes it.
+The group follows the environment that torchrun's launcher sets; only run_training.py opens it.
 """
 
 import contextlib

@@ -1,7 +1,4 @@
-"""The settings of one run beside its recipe: where to save, on what device, with which overrides.
-
-Made by tracking/train.py, handed to every process; the recipe itself is lib/config's.
-"""
+"""The settings of one run beside its recipe: where to save, on what device, what to override."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,8 +1,7 @@
 """Batches for training: which sample goes where, in which worker, from which seed.
 
-Sample number n of an epoch follows from (seed, epoch, n) alone, so batches do not depend on the
-number of workers, and two processes with half the batch size see together what one process with
-the whole sees.
+Sample number n of an epoch follows from (seed, epoch, n) alone: batches do not depend on the number
+of workers, and two processes with half the batch size see together what one with the whole sees.
 """
 
 import logging

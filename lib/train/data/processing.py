@@ -41,7 +41,6 @@ class SearchConfig(NamedTuple):
 
 
 def read_search_config(cfg: EasyDict) -> SearchConfig:
-    """Read from a recipe how windows are laid."""
     search, template = cfg.DATA.SEARCH, cfg.DATA.TEMPLATE
     return SearchConfig(
         search.SIZE,

@@ -1,7 +1,4 @@
-"""Random boxes: where the search window is laid, and what the IoU head is asked about.
-
-Source: docs/method.md, section 4.
-"""
+"""Random boxes: search windows and the IoU head's proposals. Source: docs/method.md, section 4."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,6 @@
 """Which frames make a sample: a data set by ratio, a sequence, three frames of it in causal order.
 
-Source: docs/method.md, section 4. Data sets are known by protocol; processing.py turns the
-frames into a sample.
+Source: docs/method.md, section 4. processing.py turns the frames into a sample.
 """
 
 from collections.abc import Sequence
@@ -67,8 +66,7 @@ class TrackingSampler:
             max_gap: frames between the later reference and the other two.
 
         Raises:
-            ValueError: ratios of another length, negative or all 0; a data set without any sequence
-                that can be sampled.
+            ValueError: ratios that do not fit, or a data set of which no sequence can be sampled.
         """
         if len(ratios) != len(datasets) or min(ratios, default=0) < 0 or not sum(ratios) > 0:
             raise ValueError(

@@ -19,7 +19,6 @@ from lib.utils.paths import DataPath
 
 __all__ = [
     "DATASETS",
-    "SETTINGS",
     "SYNTHETIC",
     "BaseDataset",
     "DatasetError",
@@ -58,7 +57,6 @@ def _got10k(
 
 
 def _coco(setting: str, annotations: str, images: str) -> Entry:
-    """A set in COCO's format: a JSON file and a folder of images."""
     return Entry(setting, lambda name, store: CocoSeq(name, store, annotations, images))
 
 

@@ -44,7 +44,6 @@ class BaseDataset(abc.ABC):
 
         Args:
             name: as in a recipe's DATASETS_NAME; messages and the cache carry it.
-            store: the data set's folder or LMDB file.
 
         Raises:
             FileNotFoundError: a file is missing.

@@ -65,11 +65,7 @@ class BaseVideoDataset(BaseDataset):
         return f"{frame + 1:08d}.jpg"
 
     def _find_frames(self, sequence: str, count: int) -> Sequence[str]:
-        """Check that a sequence has as many frames as boxes; raises ValueError.
-
-        Returns:
-            Their paths, where those do not follow from the numbers.
-        """
+        """Paths of a sequence's frames, if not by number; ValueError if they are not `count`."""
         folder = self._frame_folder(sequence)
         root, names = self.store.root / folder, set()
         with contextlib.suppress(FileNotFoundError):

@@ -1,7 +1,6 @@
 """COCO and image sets in its format: each annotated object is a sequence of one frame.
 
-Source: docs/method.md, sections 4 and 7. Crowds are left out. pycocotools parses the JSON when the
-index is made, and is not needed afterwards.
+Source: docs/method.md, sections 4 and 7. Crowds are left out. pycocotools makes the index, once.
 """
 
 import contextlib
@@ -67,7 +66,6 @@ class CocoSeq(BaseDataset):
 
 
 def _parse(text: str, source: str) -> Any:
-    """Make a pycocotools index of a JSON text, silently."""
     try:
         from pycocotools.coco import COCO
     except ImportError as error:

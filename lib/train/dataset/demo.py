@@ -17,7 +17,7 @@ from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.layouts import Split, write_got10k
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
-from lib.synthetic.render import Clip, render
+from lib.synthetic.render import render
 
 logger = logging.getLogger(__name__)
 
@@ -44,16 +44,15 @@ def make_demo(root: Path, size: DemoSize = DEMO_SIZE) -> None:
     root.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
     try:
+        textures = ProceduralTextures()
         counts: dict[Split, int] = {"train": size.train, "val": size.val}
         for seed, (split, count) in enumerate(counts.items()):
-            clips = ((f"Demo_{n + 1:06d}", _compose((seed, n), size.options)) for n in range(count))
-            write_got10k(temporary, clips, split=split)
+            generators = (np.random.default_rng((seed, number)) for number in range(count))
+            clips = (render(plan_clip(g, textures, size.options)) for g in generators)
+            named = ((f"Demo_{number:06d}", clip) for number, clip in enumerate(clips, 1))
+            write_got10k(temporary, named, split=split)
         os.chmod(temporary, 0o755)  # mkdtemp makes it private
         if not root.exists():
             temporary.rename(root)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _compose(seed: tuple[int, int], options: ClipOptions) -> Clip:
-    return render(plan_clip(np.random.default_rng(seed), ProceduralTextures(), options))

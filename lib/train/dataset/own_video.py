@@ -1,7 +1,4 @@
-"""Your own videos: folders of frames, video files, a CSV of both, or COCO with videos.
-
-What may lie where is said in lib/io/own_data.py, which testing reads with too.
-"""
+"""Your own videos: folders of frames, video files, a CSV or COCO, as lib/io/own_data.py says."""
 
 from collections.abc import Iterable, Sequence
 
@@ -29,8 +26,7 @@ class OwnVideo(BaseVideoDataset):
         self._videos = OpenVideos(store.root)
         super().__init__(name, store, list(self._own))
 
-    def frame_path(self, sequence: int, frame: int) -> str:
-        return BaseDataset.frame_path(self, sequence, frame)
+    frame_path = BaseDataset.frame_path  # as the index says: a video's own path for its frames
 
     def read_frame(self, sequence: int, frame: int) -> np.ndarray:
         path = self.frame_path(sequence, frame)

@@ -33,19 +33,11 @@ class SyntheticClips:
     is_video: ClassVar[bool] = True
 
     def __init__(
-        self,
-        name: str,
-        textures: Textures,
-        *,
-        seed: int,
-        options: ClipOptions = HARD,
-        clips: int = CLIPS,
+        self, name: str, textures: Textures, *, seed: int, options: ClipOptions, clips: int = CLIPS
     ) -> None:
         """Set what the `clips` are made of; nothing is drawn yet. Other seeds give other clips."""
         self.name = name
-        self._textures = textures
-        self._seed = seed
-        self._options = options
+        self._seed, self._textures, self._options = seed, textures, options
         self._offered = range(0, options.length, SPACING)
         self.lengths = np.full(clips, len(self._offered))
         self.visible_counts = np.full(clips, MIN_VISIBLE)  # at least: see `_clip`
@@ -70,11 +62,7 @@ class SyntheticClips:
         return draw_frame(self._clip(sequence)[0], self._offered[frame])
 
     def _clip(self, sequence: int) -> tuple[ClipPlan, Annotation]:
-        """Plan and annotate a clip, unless it is the last one: a sample asks several times.
-
-        Raises:
-            RuntimeError: no plan shows the target in MIN_VISIBLE frames.
-        """
+        """Plan and annotate a clip, unless it is the last one: a sample asks several times."""
         if self._last is None or self._last[0] != sequence:
             generator = np.random.default_rng((self._seed, sequence))
             for _ in range(MAX_PLANS):

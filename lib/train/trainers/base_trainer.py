@@ -1,8 +1,7 @@
 """Epochs from the newest checkpoint to the recipe's last one, a checkpoint after each.
 
-Source: docs/method.md, sections 4 and 6. What an epoch is lies in ltr_trainer.py; which file is
-read and kept in checkpoints.py. Randomness of the network follows from (seed, rank, epoch, update)
-and that of the data from (seed, epoch, sample): no generator's state has to be saved.
+Source: docs/method.md, sections 4 and 6. Randomness of the network follows from (seed, rank, epoch,
+update), that of the data from (seed, epoch, sample): no generator's state has to be saved.
 """
 
 import abc
@@ -50,10 +49,8 @@ class BaseTrainer(abc.ABC):
     def __init__(
         self, parts: TrainingParts, cfg: EasyDict, settings: Settings, device: torch.device
     ) -> None:
-        self.parts = parts
-        self.cfg = cfg
-        self.settings = settings
-        self.device = device
+        self.parts, self.cfg = parts, cfg
+        self.settings, self.device = settings, device
         self.scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
         self.epoch = 0  # completed
         self.batches_done = 0  # of the next epoch, on each process

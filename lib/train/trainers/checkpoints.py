@@ -1,8 +1,7 @@
 """Checkpoints of a training: what is in them, which are kept, which one to go on from.
 
 Source: docs/method.md, section 6. The format is that of the released files plus what resuming
-needs, Python's own types and tensors only; lib/utils/checkpoint.py reads and writes. Files of whole
-epochs are AIATRACK_ep0012.pth.tar; a run stopped within one leaves AIATRACK_interrupted.pth.tar.
+needs, Python's own types and tensors only; lib/utils/checkpoint.py reads and writes.
 """
 
 import json
@@ -23,7 +22,7 @@ from lib.utils.checkpoint import (
 logger = logging.getLogger(__name__)
 
 EPOCH_FILE = "AIATRACK_ep{:04d}.pth.tar"
-INTERRUPTED = "AIATRACK_interrupted.pth.tar"
+INTERRUPTED = "AIATRACK_interrupted.pth.tar"  # left by a run stopped within an epoch
 KEEP_EVERY = 100  # epochs: one of them stays for good
 RESUME_KEYS = ("epoch", "batches_done", "net", "optimizer", "scaler", "stats", "settings")
 
@@ -40,12 +39,10 @@ IGNORED = ("MODEL.BACKBONE.PRETRAINED", "TRAIN.NUM_WORKER", "TRAIN.PRINT_INTERVA
 
 
 class CheckpointFolder:
-    """The checkpoints of one run."""
+    """The checkpoints of one run; the newest `keep` stay, beside every 100th."""
 
     def __init__(self, folder: Path, keep: int) -> None:
-        """Look at `folder`. keep: newest files that stay, beside every 100th."""
-        self.folder = folder
-        self.keep = keep
+        self.folder, self.keep = folder, keep
         self.written: list[int] = []  # epochs saved by this run, also before it was resumed
 
     def save(self, contents: dict[str, Any]) -> Path:
@@ -73,11 +70,7 @@ class CheckpointFolder:
         return path
 
     def newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """Read the newest checkpoint that can be read; None if there is no file at all.
-
-        Raises:
-            CheckpointError: there are files, and none of them can be read.
-        """
+        """The newest readable checkpoint; None without files, CheckpointError if all are bad."""
         whole = checkpoints_newest_first(self.folder)
         interrupted = self.folder / INTERRUPTED
         damaged = []
@@ -125,7 +118,6 @@ def _epoch_of(path: Path) -> int:
 
 
 def to_builtins(cfg: EasyDict) -> dict[str, Any]:
-    """A recipe as dictionaries and lists of Python's own types."""
     return json.loads(json.dumps(cfg))
 
 
@@ -133,8 +125,7 @@ def check_resumable(path: Path, contents: dict[str, Any], cfg: EasyDict) -> None
     """Refuse a checkpoint that this recipe cannot go on from; log differences that are harmless.
 
     Raises:
-        CheckpointError: it lacks what resuming needs, or was written by another recipe; the message
-            names the keys that differ.
+        CheckpointError: it lacks what resuming needs, or its recipe differs in MUST_AGREE.
     """
     missing = [key for key in RESUME_KEYS if key not in contents]
     if missing:

@@ -1,7 +1,4 @@
-"""One epoch: batches to updates, every number checked before it is used; and the validation.
-
-Source: docs/method.md, section 4. Neighbours: base_trainer.py (epochs), step.py (one update).
-"""
+"""One epoch: checked updates, and the validation. Source: docs/method.md, section 4."""
 
 import contextlib
 import logging

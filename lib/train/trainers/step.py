@@ -1,7 +1,4 @@
-"""One update of the weights: losses, gradients, clipping, optimizer; every number checked first.
-
-Source: docs/method.md, section 4. Used by ltr_trainer.py and lib/tools/profiling/training.py.
-"""
+"""One update of the weights, every number checked first. Source: docs/method.md, section 4."""
 
 import contextlib
 import math
