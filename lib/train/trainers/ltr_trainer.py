@@ -104,9 +104,7 @@ class LTRTrainer(BaseTrainer):
 
     def _update(self, epoch: int, update: int, group: list[Batch]) -> None:
         """Do one update of the weights from the batches of a group, and note what it came to."""
-        # The randomness of dropout follows from the update's number.
-        key = (self.settings.seed, distributed.rank(), epoch, update)
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        self._seed(epoch, update)
         actor, optimizer = self.parts.actor, self.parts.optimizer
         clip_norm = self.cfg.TRAIN.GRAD_CLIP_NORM
         try:
@@ -120,6 +118,11 @@ class LTRTrainer(BaseTrainer):
                 stats.update({"gradient norm": result.norm})
         if update == 0 and (epoch == 1 or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
             self.writer.batch("train/batch", group[-1], result.box_xyxy, epoch)
+
+    def _seed(self, epoch: int, update: int) -> None:
+        """Fix the randomness of this update's dropout."""
+        key = (self.settings.seed, distributed.rank(), epoch, update)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def _refuse(self, epoch: int, update: int, error: NonFiniteStep) -> NoReturn:
         """Save the batch and raise NonFiniteError with step and terms."""
