@@ -40,7 +40,7 @@ from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.options import TrackerOptions
 from lib.tools.profiling.data import profile_loading, profile_opening, write_clips
 from lib.tools.profiling.timers import STAGES
-from lib.tools.profiling.tracking import MODES, parse_modes, profile_tracking
+from lib.tools.profiling.tracking import MODES, profile_tracking
 from lib.tools.profiling.training import profile_training
 from lib.train.admin.environment import find_data
 from lib.train.dataset import BaseDataset, build_dataset
@@ -93,7 +93,10 @@ def table(*rows: Sequence[object]) -> str:
 
 def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str, TrackerOptions]:
     """Those of --modes, and the one that --plain, --precision and --compile describe."""
-    modes = parse_modes(args.modes)
+    names = args.modes.split(",")
+    if unknown := [name for name in names if name not in MODES]:
+        raise ValueError(f"unknown modes {unknown}; there are {', '.join(MODES)}")
+    modes = {name: MODES[name] for name in names}
     switches = ("plain", "precision", "compile", "calibration")
     asked = TrackerOptions(**{name: getattr(options, name) for name in switches})
     if asked == TrackerOptions():

@@ -54,9 +54,8 @@ def graph_differences(
                 expected = GRAPHS[graph](model)(*inputs.values())
             outputs = network.run(graph, *inputs.values())
             for name, a, b in zip(OUTPUTS[graph], outputs, expected, strict=True):
-                difference = float((a - b).abs().max() / b.abs().max())
-                # np.maximum keeps NaN, max() would not.
-                worst[f"{graph}.{name}"] = float(np.maximum(worst[f"{graph}.{name}"], difference))
+                key, difference = f"{graph}.{name}", float((a - b).abs().max() / b.abs().max())
+                worst[key] = float(np.maximum(worst[key], difference))  # max() would lose NaN
     return worst
 
 

@@ -135,10 +135,10 @@ class WindowMemory:
         """Keep the window of the frame just tracked, if the tracker has memorized that frame."""
         if self._memory.recent is self._recent:
             return
+        self._recent = self._memory.recent
         self._entries.append(window)
         if len(self._entries) > len(self._memory):  # at capacity: the oldest but the first is gone
             del self._entries[1]
-        self._recent = self._memory.recent
 
     def recent(self) -> list[FrameWindow]:
         """The R windows whose keys the decoder sees in the next frame."""

@@ -44,14 +44,6 @@ MODES = {
 }
 
 
-def parse_modes(text: str) -> dict[str, TrackerOptions]:
-    """Read names of MODES, separated by commas; ValueError for others."""
-    names = text.split(",")
-    if unknown := [name for name in names if name not in MODES]:
-        raise ValueError(f"unknown modes {unknown}; there are {', '.join(MODES)}")
-    return {name: MODES[name] for name in names}
-
-
 def profile_tracking(
     model: AiATrack,
     params: TrackerParams,

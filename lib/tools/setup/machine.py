@@ -107,7 +107,6 @@ def _why_no_gpu() -> tuple[str, str]:
 
 
 def check_pooling(needs: Collection[str] = ()) -> Finding:
-    """Which pooling can be used."""
     try:
         load_cuda_pooling()
         return Finding(OK, "pooling", "closed form; the CUDA kernels are built (--pooling cuda)")
@@ -119,7 +118,6 @@ def check_pooling(needs: Collection[str] = ()) -> Finding:
 
 
 def check_jpeg() -> Finding:
-    """Which decoder reads JPEG files."""
     if jpeg_decoder() == "jpeg4py":
         return Finding(OK, "JPEG", "decoded by jpeg4py (libturbojpeg)")
     text = "decoded by OpenCV; libturbojpeg is faster"
