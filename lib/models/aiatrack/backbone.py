@@ -1,5 +1,4 @@
-"""Convolutional features at stride 16 from any timm backbone that has such a stage, batch norm
-frozen.
+"""Convolutional features at stride 16 of any timm backbone that has them, batch norm frozen.
 
 Source: docs/method.md, section 2; ResNet-50 is timm's, whose parameter names are torchvision's and
 the released files'.
@@ -52,13 +51,13 @@ class Backbone(nn.Module):
             init_backbone(body)
         self.channels: int = body.feature_info.channels()[-1]
         self.body = freeze_batch_norm_2d(body) if freeze_bn else body
+        names = [child for child, _ in self.body.named_children()]
         for module in frozen:
-            if not hasattr(self.body, module):
-                names = [child for child, _ in self.body.named_children()]
+            if module not in names:
                 raise ValueError(
                     f"TRAIN.FREEZE_LAYERS: {name} has no module {module!r}; it has {names}"
                 )
-            getattr(self.body, module).requires_grad_(False)
+            self.body.get_submodule(module).requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, S, S) normalised RGB -> (B, channels, S/16, S/16)."""
@@ -67,18 +66,15 @@ class Backbone(nn.Module):
 
 def _stage_at_stride(name: str) -> int:
     """Index of the timm feature stage with a stride of 16."""
+    entry = f"MODEL.BACKBONE.TYPE {name!r}"
     if not timm.is_model(name):
         similar = timm.list_models(f"*{name.split('.')[0][:6]}*")[:8]
-        raise ValueError(
-            f"MODEL.BACKBONE.TYPE {name!r} is not a timm model; similar names: {similar}"
-        )
+        raise ValueError(f"{entry} is not a timm model; similar names: {similar}")
     try:
         body: Any = timm.create_model(name, features_only=True)
         strides = body.feature_info.reduction()
     except (RuntimeError, AttributeError) as error:
-        raise ValueError(
-            f"MODEL.BACKBONE.TYPE {name!r} cannot give feature maps: {error}"
-        ) from error
+        raise ValueError(f"{entry} cannot give feature maps: {error}") from error
     if STRIDE not in strides:
-        raise ValueError(f"MODEL.BACKBONE.TYPE {name!r} has strides {strides}; {STRIDE} is needed")
+        raise ValueError(f"{entry} has strides {strides}; {STRIDE} is needed")
     return strides.index(STRIDE)

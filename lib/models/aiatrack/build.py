@@ -32,13 +32,8 @@ def build_aiatrack(cfg: EasyDict, *, pretrained_backbone: bool = False) -> AiATr
         aia_self=aia.USE_AIA and aia.WHERE != "cross",
         aia_cross=aia.USE_AIA and aia.WHERE != "self",
     )
-    model = AiATrack(
-        backbone,
-        cfg.MODEL.TRANSFORMER.ENC_LAYERS,
-        options,
-        tuple(cfg.DATA.MEAN),
-        tuple(cfg.DATA.STD),
-    )
+    mean, std = tuple(cfg.DATA.MEAN), tuple(cfg.DATA.STD)
+    model = AiATrack(backbone, cfg.MODEL.TRANSFORMER.ENC_LAYERS, options, mean, std)
     init_transformer(model.transformer)
     init_iou_head(model.iou_head)
     return model

@@ -57,10 +57,7 @@ def prroi_pool_in_one_product(
 
 @functools.cache
 def load_cuda_pooling() -> Pooling:
-    """Load the kernels of external/PreciseRoIPooling, which compute the same, if they are built.
-
-    Returns:
-        A function with the arguments of `prroi_pool`.
+    """Load the kernels of external/PreciseRoIPooling, which compute what `prroi_pool` does.
 
     Raises:
         RuntimeError: not built, or built for another torch; nothing is compiled here.
@@ -84,22 +81,16 @@ def _factors(
     """Features of the type to compute in; weights (B, P, size, H) of rows, (B, P, size, W)."""
     dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     x1, y1, x2, y2 = (box_xyxy.to(dtype) * scale).unbind(-1)  # (B, P) each
-    weight_x = _bin_weights(x1, x2, size, features.shape[3])
-    weight_y = _bin_weights(y1, y2, size, features.shape[2])
-    return features.to(dtype), weight_y, weight_x
+    height, width = features.shape[2:]
+    return features.to(dtype), _bin_weights(y1, y2, size, height), _bin_weights(x1, x2, size, width)
 
 
 def _bin_weights(start: Tensor, end: Tensor, bins: int, cells: int) -> Tensor:
     """Mean of every cell's tent function over every bin of [start, end].
 
     Each straight half of a tent is integrated by its middle value, which keeps its digits for thin
-    boxes; a difference of primitives would not.
-
-    Args:
-        start, end: (B, P) in cells.
-
-    Returns:
-        (B, P, bins, cells); zeros where end <= start.
+    boxes; a difference of primitives would not. Takes (B, P) starts and ends in cells, and gives
+    (B, P, bins, cells), zeros where end <= start.
     """
     valid = (end > start)[..., None, None]
     steps = torch.arange(bins + 1, dtype=start.dtype, device=start.device)

@@ -79,15 +79,14 @@ def describe_recipe(state: dict[str, Tensor]) -> dict[str, Any]:
 
 def _differences(expected: dict[str, Tensor], actual: dict[str, Tensor]) -> list[str]:
     """Phrases about missing, extra and mis-shaped entries."""
-    shapes = [
-        f"{name} {tuple(actual[name].shape)} instead of {tuple(expected[name].shape)}"
-        for name in expected
-        if name in actual and actual[name].shape != expected[name].shape
-    ]
     groups = {
         "missing": [name for name in expected if name not in actual],
         "not in the network": [name for name in actual if name not in expected],
-        "of another shape": shapes,
+        "of another shape": [
+            f"{name} {tuple(actual[name].shape)} instead of {tuple(value.shape)}"
+            for name, value in expected.items()
+            if name in actual and actual[name].shape != value.shape
+        ],
     }
     return [
         f"{len(names)} {what}: {', '.join(names[:MAX_NAMES])}{', ...' * (len(names) > MAX_NAMES)}"

@@ -81,7 +81,8 @@ def check_int8() -> None:
             "int8 needs a CPU with VNNI instructions (avx512_vnni), which this one lacks; "
             "fp32 runs everywhere"
         )
-    engines = support.quantized_engines()
+    backend = support.private("backends.quantized")
+    engines = [] if backend is None else list(backend.supported_engines)
     if ENGINE not in engines:
         raise RuntimeError(f"int8 needs a torch with {ENGINE!r}; this one has {engines}")
     support.quantization("quantize_fx")

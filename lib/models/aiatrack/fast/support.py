@@ -57,12 +57,6 @@ def quantization(module: str = "") -> Any:
         ) from error
 
 
-def quantized_engines() -> list[str]:
-    """Sets of int8 kernels that this torch was built with."""
-    backend = private("backends.quantized")
-    return [] if backend is None else list(backend.supported_engines)
-
-
 @contextmanager
 def quantized_engine(name: str) -> Iterator[None]:
     """Choose a set of int8 kernels, a setting of the process, and restore the choice before."""

@@ -41,8 +41,7 @@ class OnnxNetwork(nn.Module):
         super().__init__()  # without parameters: trackers move their network and switch its mode
         runtime = import_onnxruntime()
         self.providers = choose_providers(device, runtime.get_available_providers())
-        self.folder = Path(folder)
-        self._files = onnx_files(folder)
+        self.folder, self._files = Path(folder), onnx_files(folder)
         self._sessions = {name: self._open(runtime, name) for name in GRAPHS}
         facts = {name: self._facts(name) for name in GRAPHS}
         self.facts = facts["track"]
@@ -80,8 +79,8 @@ class OnnxNetwork(nn.Module):
 
     def memorize(self, image: Tensor, mask: Tensor, box: Tensor) -> References:
         """Encode a frame and its (1, 4) xywh box, fractions of the crop, as first reference."""
-        long_key, long_value, *short = self.run("memorize", image, mask, box)
-        return References(KeyValue(long_key, long_value), KeyValue(*short[:2]), short[2])
+        *keys_values, inner_pos = self.run("memorize", image, mask, box)
+        return References(KeyValue(*keys_values[:2]), KeyValue(*keys_values[2:]), inner_pos)
 
     def track(
         self, image: Tensor, mask: Tensor, first: References, recent: References
@@ -115,8 +114,8 @@ class OnnxNetwork(nn.Module):
             raise OnnxError(f"{path}: ONNX Runtime cannot read it: {error}") from error
 
     def _facts(self, name: str) -> GraphFacts:
-        path = self._files[name]
-        text = self._sessions[name].get_modelmeta().custom_metadata_map.get(METADATA)
+        path, meta = self._files[name], self._sessions[name].get_modelmeta()
+        text = meta.custom_metadata_map.get(METADATA)
         if text is None:
             raise OnnxError(f"{path} was not written by `{EXPORT}`")
         try:
