@@ -23,15 +23,13 @@ from lib.utils.box_ops import xyxy_to_xywh
 FORMAT = 2  # of names, shapes and facts
 METADATA = "aiatrack"  # the key of an ONNX file's metadata under which its facts stand
 INPUTS = {
-    "memorize": ("image", "mask", "box"),
-    "track": (
-        *("image", "mask", "long_key", "long_value", "long_inner_pos"),
-        *("short_key", "short_value", "short_inner_pos"),
-    ),
+    "memorize": ["image", "mask", "box"],
+    "track": ["image", "mask", "long_key", "long_value", "long_inner_pos"],
 }
+INPUTS["track"] += ["short_key", "short_value", "short_inner_pos"]
 OUTPUTS = {
-    "memorize": ("long_key", "long_value", "short_key", "short_value", "inner_pos"),
-    "track": ("box", "score", "own_key", "own_value", "own_inner_pos"),
+    "memorize": ["long_key", "long_value", "short_key", "short_value", "inner_pos"],
+    "track": ["box", "score", "own_key", "own_value", "own_inner_pos"],
 }
 
 

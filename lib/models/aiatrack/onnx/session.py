@@ -97,8 +97,8 @@ class OnnxNetwork(nn.Module):
 
     def run(self, name: str, *tensors: Tensor) -> list[Tensor]:
         """Compute "memorize" or "track" from its INPUTS to its OUTPUTS."""
-        given = zip(INPUTS[name], tensors, strict=True)
-        feed = {key: tensor.contiguous().numpy() for key, tensor in given}
+        arrays = (tensor.contiguous().numpy() for tensor in tensors)
+        feed = dict(zip(INPUTS[name], arrays, strict=True))
         return [torch.from_numpy(x) for x in self._sessions[name].run(OUTPUTS[name], feed)]
 
     def _open(self, runtime: ModuleType, name: str) -> Any:
