@@ -11,6 +11,7 @@ from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack, Encoded, concat_references, target_cells
 from lib.models.aiatrack.attention import AiAAttention, KeyValue
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.initialization import init_transformer
 from lib.models.aiatrack.transformer import References
 from tests.conftest import TINY
 
@@ -126,6 +127,7 @@ def test_save_load_gives_the_same(tiny_model: AiATrack, tmp_path) -> None:
 def test_without_aia_it_is_multi_head_attention() -> None:
     torch.manual_seed(0)
     ours = AiAAttention(16, 4, tokens=9, match_dim=8, use_aia=False).eval()
+    init_transformer(ours)  # on its own it has none
     theirs = nn.MultiheadAttention(16, 4, batch_first=True).eval()
     theirs.load_state_dict(ours.state_dict())
     query, key, value = torch.randn(2, 9, 16), torch.randn(2, 18, 16), torch.randn(2, 18, 16)

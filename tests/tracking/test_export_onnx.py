@@ -84,8 +84,8 @@ def test_files_stand_alone(folder: Path, weights: Path) -> None:
     for graph in INPUTS:
         model = onnx.load(folder / f"{graph}.onnx", load_external_data=False)
         assert model.opset_import[0].version == 18 and not model.functions
-        assert tuple(x.name for x in model.graph.input) == INPUTS[graph]
-        assert tuple(x.name for x in model.graph.output) == OUTPUTS[graph]
+        assert [x.name for x in model.graph.input] == INPUTS[graph]
+        assert [x.name for x in model.graph.output] == OUTPUTS[graph]
         for value in (*model.graph.input, *model.graph.output):
             assert all(d.dim_value > 0 for d in value.type.tensor_type.shape.dim), value.name
         facts = GraphFacts.from_text({p.key: p.value for p in model.metadata_props}[METADATA])
