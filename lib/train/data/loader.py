@@ -31,7 +31,7 @@ class BrokenDataError(RuntimeError):
 
 
 class Sampler(Protocol):
-    """Draws a sample with the randomness of a generator; `lib/train/data/sampler.py` is one."""
+    """Draws a sample with the randomness of a generator, such as a TrackingSampler."""
 
     def draw(self, generator: np.random.Generator) -> CompactSample: ...
 

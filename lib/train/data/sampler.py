@@ -94,7 +94,6 @@ class TrackingSampler:
                 broken.append(" ".join(f"{triplet.dataset.name}: {error}".split()))
             else:
                 return sample._replace(rejected=len(rejected), broken="\n".join(broken))
-        # Not one in so many: the data are at fault.
         example = (broken + rejected)[-1]
         raise SamplingError(
             f"no sample in {MAX_DRAWS} draws: {len(broken)} with an unreadable image, "

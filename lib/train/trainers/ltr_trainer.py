@@ -120,8 +120,7 @@ class LTRTrainer(BaseTrainer):
             self.writer.batch("train/batch", group[-1], result.box_xyxy, epoch)
 
     def _seed(self, epoch: int, update: int) -> None:
-        """Fix the randomness of this update's dropout."""
-        key = (self.settings.seed, distributed.rank(), epoch, update)
+        key = (self.settings.seed, distributed.rank(), epoch, update)  # fixes the dropout
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def _refuse(self, epoch: int, update: int, error: NonFiniteStep) -> NoReturn:
