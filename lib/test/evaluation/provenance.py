@@ -71,7 +71,6 @@ def _weight_files(options: TrackerOptions, cfg: EasyDict) -> list[Path]:
 
 
 def _device_name(options: TrackerOptions) -> str:
-    """What computes; in ONNX Runtime with its version."""
     if options.backend == "onnx":
         runtime = import_onnxruntime()
         provider, *_ = choose_providers(str(options.device), runtime.get_available_providers())

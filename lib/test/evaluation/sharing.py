@@ -1,7 +1,6 @@
 """Share a run out over processes: those of torchrun, on one machine or several, and their workers.
 
-torchrun tells each process its RANK, LOCAL_RANK and WORLD_SIZE in the environment; RANK and
-WORLD_SIZE alone, set by another launcher, share the sequences too.
+Any launcher that sets RANK and WORLD_SIZE in the environment shares the sequences out.
 """
 
 import datetime

@@ -1,8 +1,7 @@
 """AiATrack on a video: one frame in, one box out; several targets at once where wanted.
 
-Source: docs/method.md, section 3. The network computes, the memory remembers, this file steps.
-Trackers that share a network (`for_new_target`) step together in one pass of it (`track_batch`);
-one alone is a batch of one.
+Source: docs/method.md, section 3. Trackers that share a network (`for_new_target`) step together in
+one pass of it (`track_batch`); one alone is a batch of one.
 """
 
 from abc import ABC, abstractmethod

@@ -1,8 +1,4 @@
-"""The command-line arguments of every program that makes a tracker.
-
-add_tracker_arguments(parser)
-options = tracker_options(parser.parse_args(), "otb")
-"""
+"""The command-line arguments of every program that makes a tracker."""
 
 import argparse
 from dataclasses import fields

@@ -49,8 +49,8 @@ def load_tracker(
         hyper: (capacity, ensemble, threshold of 2 * IoU - 1) instead of the recipe's.
         pooling: "closed_form", or "cuda" for the kernels that `install.sh --cuda` builds.
         plain: the network as trained, not optimized for speed; boxes agree within 0.05 pixels.
-        precision: "fp32"; "bf16" (a GPU, or a CPU with bf16 instructions); "fp16" (a GPU); "int8"
-            (a CPU with VNNI: int8 backbone, bf16 behind it). Boxes differ but in fp32.
+        precision: "fp32"; other boxes: "bf16" (a GPU, or a CPU with bf16 instructions), "fp16" (a
+            GPU), "int8" (a CPU with VNNI: int8 backbone, bf16 behind it).
         compile: torch.compile, with CUDA graphs on a GPU; takes a minute or two the first time.
         calibration: see `calibration_crops`, on which int8 finds its scales.
         backend: "torch", or "onnx" for the files of tracking/export_onnx.py in ONNX Runtime, which
@@ -84,10 +84,7 @@ def load_torch_tracker(options: TrackerOptions) -> AiATrackTracker:
 def prepare_network(
     model: AiATrack, options: TrackerOptions, params: TrackerParams, device: torch.device
 ) -> AiATrack:
-    """Make the network that runs as the options say; `model` itself where they say plain.
-
-    Args:
-        device: one that `TrackerOptions.check_device` has accepted.
+    """Make the network for a checked device; `model` itself if plain.
 
     Raises:
         FileNotFoundError, ValueError: nothing to calibrate with.
@@ -108,7 +105,6 @@ def prepare_network(
 
 
 def _track_once(tracker: AiATrackTracker) -> None:
-    """Start on a black frame and find the target in it."""
     frame = np.zeros((240, 320, 3), np.uint8)
     tracker.initialize(frame, [140, 100, 40, 40])
     tracker.track(frame)

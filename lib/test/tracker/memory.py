@@ -1,7 +1,6 @@
 """What the tracker remembers: the first frame for ever, recent ones up to a capacity.
 
-Source: the paper, section 3.3; docs/method.md, section 3. Keys and values are cached when a frame
-is memorized. Every video has a memory of its own; for a pass of several they are stacked.
+Source: docs/method.md, section 3. Every video has its own; for a pass of several they are stacked.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,4 @@
-"""The tracker with its network in ONNX Runtime; everything else is that of aiatrack.py.
-
-`tracking/export_onnx.py` writes the files that lib/models/aiatrack/onnx/session.py reads.
-"""
+"""The tracker with its network in ONNX Runtime; everything else is that of aiatrack.py."""
 
 from pathlib import Path
 

@@ -1,8 +1,4 @@
-"""What a tracker is made from and how its network runs: one checked object.
-
-`load_tracker` explains each option; arguments.py reads them from a command line, and worker
-processes are sent them. The optimized network in fp32 is the default everywhere.
-"""
+"""What a tracker is made from and how its network runs, checked; `load_tracker` explains each."""
 
 import logging
 from dataclasses import dataclass
