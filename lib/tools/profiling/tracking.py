@@ -86,10 +86,8 @@ def profile_tracking(
         "threads": torch.get_num_threads(),
         "torch": str(torch.__version__),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "frames": frames,
         "image": list(image_size),
         "references": 1 + params.ensemble,
-        "modes": list(modes),
         "GFLOP": {n: {k: v / 1e9 for k, v in o.items()} for n, o in operations.items()},
         **_measure(timers, product, video, frames),
         "peak memory": peak_bytes(device),
@@ -142,6 +140,8 @@ def _measure(
     resident = resident_bytes()
     ratios = _take_turns(timers, product, video, frames)
     return {
+        "frames": frames,
+        "modes": list(timers),
         "milliseconds": {name: timer.percentiles() for name, timer in timers.items()},
         "FPS": {n: 1 / statistics.median(t.seconds["frame"]) for n, t in timers.items()},
         "bytes per memorized frame": {

@@ -138,8 +138,7 @@ def follow(
         VideoError: the source gives no frame at all.
     """
     video, records = outputs
-    lost: Counter[int] = Counter()
-    ended_by, detail = "end", ""
+    lost, ended_by, detail = Counter[int](), "end", ""
     try:
         for frame in frames:
             # Find the targets, or start on the first frame.
