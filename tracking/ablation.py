@@ -2,9 +2,8 @@
 
     python tracking/ablation.py --config quick --seeds 1 2
 
-Trains every variant with every seed and the same budget, then tracks clips that no training has
-seen. A training that was stopped goes on where it was; the table is printed, and written to
-<save-dir>/ablation.csv, when all are done.
+Trains every variant with every seed, then tracks clips that no training has seen. A training that
+was stopped goes on where it was. The table is printed, and written to <save-dir>/ablation.csv.
 """
 
 import argparse
@@ -68,9 +67,8 @@ def write_recipe(args: argparse.Namespace, variant: str, seed: int) -> Path:
     path = config if config.suffix else EXPERIMENTS / f"{args.config}.yaml"
     recipe = yaml.safe_load(path.read_text())
     recipe.setdefault("MODEL", {}).setdefault("AIA", {}).update(VARIANTS[variant])
-    if args.epochs:
-        recipe.setdefault("TRAIN", {})["EPOCH"] = args.epochs
-        recipe.setdefault("TEST", {})["EPOCH"] = args.epochs
+    for part in ("TRAIN", "TEST") if args.epochs else ():
+        recipe.setdefault(part, {})["EPOCH"] = args.epochs
     out = args.save_dir / "recipes" / f"{path.stem}_{variant}_seed{seed}.yaml"
     atomic_write_text(out, yaml.safe_dump(recipe))
     load_config(out)  # refuses what cannot be before hours are spent
@@ -114,7 +112,6 @@ def table(results: list[VariantResult]) -> str:
 
 
 def main() -> int:
-    """Train, track, print; return the exit status."""
     args = parse_arguments()
     results = []
     for seed in args.seeds:

@@ -140,7 +140,6 @@ def write_formats(tables_made: list[list[tables.Row]], args: argparse.Namespace)
 
 
 def main() -> int:
-    """Score all data sets asked for; return the exit status."""
     args = parse_arguments()
     runs = make_runs(args)
     if args.compare and len(runs) < 2:

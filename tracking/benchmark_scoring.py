@@ -43,7 +43,6 @@ def write_set(root: Path, generator: np.random.Generator) -> None:
 
 
 def main() -> int:
-    """Measure and print; return the exit status."""
     parser = make_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="the quickest counts (default: 3)")
     parser.add_argument("--limit", type=float, default=2.0, help="seconds allowed (default: 2)")

@@ -2,8 +2,7 @@
 
     python tracking/demo.py
 
-The clips are made here, from photographs that no training has seen, written in a real data
-set's layout and read back like one. README, "Demo", shows what comes out.
+The clips are made here, from photographs that no training has seen; see README, "Demo".
 """
 
 import argparse
@@ -52,8 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--seed", type=int, default=2026, help="of the clips (default: 2026)")
     images_help = "<name>.jpg with segmentation masks <name>.png (default: assets/photographs)"
     add("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR", help=images_help)
-    part_help = "of them: val is what training on that folder leaves out (default: all)"
-    add("--part", choices=list(SPLITS), default="all", help=part_help)
+    add("--part", choices=list(SPLITS), default="all", help="val: left out of training on them")
     add("--out", type=Path, default=PROJECT_ROOT / "demo", help="(default: demo/)")
     return parser.parse_args()
 

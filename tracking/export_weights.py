@@ -2,8 +2,6 @@
 
     python tracking/export_weights.py checkpoints/train/aiatrack/demo/AIATRACK_ep0018.pth.tar \\
         experiments/aiatrack/demo.safetensors
-
-`--half` stores them in 16 bits, half the size; they are computed with in fp32 all the same.
 """
 
 import sys
@@ -38,11 +36,10 @@ def save_weights(path: Path, state: dict[str, Tensor], *, half: bool = False) ->
 
 
 def main() -> int:
-    """Convert; return the exit status."""
     parser = make_parser(__doc__)
     parser.add_argument("checkpoint", type=Path, help="released format, state dict or safetensors")
     parser.add_argument("out", type=Path, help="the file to write, .safetensors")
-    parser.add_argument("--half", action="store_true", help="16 bits per number")
+    parser.add_argument("--half", action="store_true", help="16 bits per number; computed in fp32")
     args = parser.parse_args()
     state = read_weights(args.checkpoint)
     save_weights(args.out, state, half=args.half)

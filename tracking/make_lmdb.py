@@ -16,7 +16,6 @@ from lib.utils.program import make_parser
 
 
 def main() -> None:
-    """Parse, pack, say what was written."""
     parser = make_parser(__doc__)
     parser.add_argument("folder", type=Path, help="data set's folder, such as data/LaSOT")
     parser.add_argument("--output", type=Path, help="file to write (default: <folder>.lmdb)")

@@ -4,9 +4,8 @@
     python tracking/measure_lost.py --param demo --dataset demo
 
 prints, for some thresholds and the best one, how many lost frames are below it and how many
-followed ones are not; lost: hidden, or an overlap of 0.1 or less. The default of video_demo.py's
---lost-below is what this finds for the demo weights (README, "Track my video"); other weights need
-their own.
+followed ones are not; lost: hidden, or an overlap of 0.1 or less. Use the best one as --lost-below
+of video_demo.py (README, "Track my video").
 """
 
 import argparse
@@ -31,14 +30,12 @@ def parse_arguments() -> argparse.Namespace:
     add("--dataset", required=True, choices=SCORED, help="the test set")
     add("--tracker", default="aiatrack", help="(default: aiatrack)")
     add("--param", default="baseline", help="recipe (default: baseline)")
-    results = "the folder of all results (default: test/tracking_results)"
-    add("--results", type=Path, metavar="DIR", help=results)
+    add("--results", type=Path, metavar="DIR", help="of all runs (default: test/tracking_results)")
     add("--annotations", type=Path, metavar="DIR", help="the data set's folder")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Read the results, print a table of thresholds; return the exit status."""
     args = parse_arguments()
     annotations = open_annotations(args.dataset, annotation_root(args.dataset, args.annotations))
     base = (args.results or results_root()) / args.tracker / args.param

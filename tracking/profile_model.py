@@ -106,7 +106,6 @@ def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str,
 
 
 def load_network(options: TrackerOptions) -> AiATrack:
-    """The network, with random weights unless the arguments name a file."""
     torch.manual_seed(0)
     model = build_aiatrack(load_config(options.config))
     if options.checkpoint:

@@ -25,14 +25,12 @@ Arrays = Mapping[str, np.ndarray]
 def cached_arrays(
     data: Path, name: str, stamp: str, fields: Iterable[str], build: Callable[[], Arrays]
 ) -> Arrays:
-    """Load arrays that follow from data, or build and cache them.
+    """Load arrays called `fields` that follow from data, or build and cache them.
 
     Args:
         data: the folder or file that they are made from.
         name: of the cache, unique beside `data`.
         stamp: changes when the data do, see `lib.io.store.Store.stamp`.
-        fields: names of the arrays.
-        build: computes them, by name.
     """
     paths = cache_paths(data, name)
     for path in paths:

@@ -45,9 +45,7 @@ class Track(NamedTuple):
 def read_tracks(text: str, path: Path) -> dict[str, Track]:
     """Parse a JSON text into tracks, called `<video>_<track>`. Crowds are left out.
 
-    Raises:
-        ValueError: no JSON, no videos or tracks in it, or an entry that lacks something; names
-            `path`.
+    ValueError names `path`: no JSON, no videos or tracks in it, or an entry that lacks something.
     """
     lists = _parse(text, path)
     names = {v["id"]: _clean(str(v.get("name", v["id"]))) for v in lists["videos"]}
@@ -98,12 +96,8 @@ def _images_by_video(
             raise ValueError(f"{path}: image {name} is of video {video}, which is not in 'videos'")
         by_video.setdefault(video, []).append(image)
     for group in by_video.values():
-        for key in FRAME_KEYS:
-            if all(key in image for image in group):
-                group.sort(key=itemgetter(key))
-                break
-        else:
-            group.sort(key=lambda image: by_number(image["file_name"]))
+        key = next((key for key in FRAME_KEYS if all(key in image for image in group)), None)
+        group.sort(key=itemgetter(key) if key else lambda image: by_number(image["file_name"]))
     return by_video
 
 

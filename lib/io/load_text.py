@@ -14,12 +14,9 @@ BOX_COLUMNS = 4
 
 
 def load_boxes(path: str | Path, store: Store | None = None) -> np.ndarray:
-    """Read a file of one box per line.
+    """Read a file of one box `x,y,w,h` in pixels per line, relative to `store` where one is given.
 
-    Args:
-        path: a file of ``x,y,w,h`` lines in pixels, separated by commas, tabs or spaces; NaN is
-            allowed (UAV123 marks frames without the target so). Blank lines may end it.
-        store: what `path` is relative to.
+    NaN is allowed (UAV123 marks frames without the target so). Blank lines may end the file.
 
     Returns:
         box_xywh_image: float64 (n, 4). A file without a line gives (0, 4).
@@ -32,10 +29,9 @@ def load_boxes(path: str | Path, store: Store | None = None) -> np.ndarray:
 
 
 def load_column(path: str | Path, store: Store | None = None) -> np.ndarray:
-    """Read a list of numbers, one per line or all on one comma-separated line (flags, times).
+    """Read numbers (flags, times), one per line or all on one comma-separated line.
 
-    Returns:
-        values: float64 (n,), in the order of the file. Arguments and errors: see `load_boxes`.
+    Returns float64 (n,), in the order of the file. Arguments and errors: see `load_boxes`.
     """
     return _load_table(path, store, None).reshape(-1)
 

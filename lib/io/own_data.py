@@ -137,7 +137,6 @@ def _from_files(store: Store) -> list[OwnSequence]:
 
 
 def _from_csv(store: Store) -> list[OwnSequence]:
-    """The rows of sequences.csv."""
     path = store.root / CSV_FILE
     reader = csv.reader(store.read_text(CSV_FILE).splitlines())
     header = [cell.strip() for cell in next(reader, [])]
@@ -168,7 +167,6 @@ def _relative(store: Store, path: str) -> str:
 
 
 def _from_coco(store: Store) -> list[OwnSequence]:
-    """The tracks of annotations.json."""
     path = store.root / COCO_FILE
     tracks = read_tracks(store.read_text(COCO_FILE), path)
     folder = COCO_IMAGES if COCO_IMAGES in store.names("") else ""
@@ -203,7 +201,6 @@ def _names(store: Store, folder: str) -> list[str] | None:
 
 
 def _count(store: Store, sequence: OwnSequence) -> int:
-    """Number of frames of a video."""
     if isinstance(store, LmdbStore):
         raise ValueError(f"{sequence.place}: videos cannot be read out of an LMDB file")
     path = store.root / sequence.place

@@ -34,27 +34,17 @@ class Store(Protocol):
         """Return a file's content; FileNotFoundError if there is none."""
 
     def names(self, folder: str) -> list[str]:
-        """Return the sorted names of a folder's entries; "" is the root.
-
-        FileNotFoundError: there is no such folder (an empty one cannot be packed).
-        """
+        """Return a folder's sorted entries, "" is the root; FileNotFoundError if there is none."""
 
     def stamp(self, paths: Iterable[str]) -> str:
-        """Return a text that changes when one of these files does.
-
-        FileNotFoundError: one is missing.
-        """
+        """Return a text that changes when one of these files does; all of them must exist."""
 
     def read_text(self, path: str) -> str:
         """Return a text file (UTF-8); ValueError names a file that is not text."""
         return decode_text(self.read_bytes(path), self.root / path)
 
     def read_image(self, path: str, size: tuple[int, int] | None = None) -> np.ndarray:
-        """Return an image, (H, W, 3) uint8 RGB; ImageError names one that cannot be decoded.
-
-        Args:
-            size: width and height that the data set states; see `lib.utils.image.read_rgb`.
-        """
+        """Return an image, (H, W, 3) uint8 RGB; `size` and errors as `lib.utils.image.read_rgb`."""
         return decode_rgb(self.read_bytes(path), self.root / path, size)
 
 
@@ -133,10 +123,7 @@ class LmdbStore(Store):
 
 
 def open_store(path: str | Path) -> Store:
-    """Open a folder or an LMDB file (also a folder that holds `data.mdb`).
-
-    FileNotFoundError: neither is there.
-    """
+    """Open a folder, an LMDB file or a folder with `data.mdb`; FileNotFoundError: none is there."""
     path = Path(path)
     if path.is_file() or (path / "data.mdb").is_file():
         return LmdbStore(path)
@@ -159,12 +146,9 @@ def decode_text(data: bytes, path: str | Path) -> str:
 def pack_lmdb(folder: Path, target: Path, *, progress: Callable[[int], None]) -> int:
     """Pack a folder into one LMDB file that appears whole or not at all; return how many files.
 
-    Args:
-        target: file to write, usually `packed_path(folder)`; replaced if there is one.
-        progress: called with the number of bytes of each file.
-
-    Raises:
-        FileNotFoundError: no such folder, or no file in it. ValueError: a path too long for a key.
+    `target`, usually `packed_path(folder)`, is replaced if it exists; `progress` is called with the
+    bytes of each file. FileNotFoundError: no such folder, or no file in it. ValueError: a path too
+    long for a key.
     """
     paths = sorted(_walk(folder), key=str.encode)
     if not paths:
@@ -200,9 +184,8 @@ def _fill(
     file: Path, folder: Path, paths: list[str], capacity: int, progress: Callable[[int], None]
 ) -> None:
     """Append files in key order to a new LMDB file of at most `capacity` bytes."""
-    with _import_lmdb().open(
-        str(file), subdir=False, map_size=capacity, lock=False, sync=False, meminit=False
-    ) as environment:
+    settings = {"subdir": False, "lock": False, "sync": False, "meminit": False}
+    with _import_lmdb().open(str(file), map_size=capacity, **settings) as environment:
         transaction, pending = environment.begin(write=True), 0
         for path in paths:
             content = (folder / path).read_bytes()

@@ -117,7 +117,6 @@ class VideoFile:
         return cached_arrays(self.path, name, stamp, ["times"], self._read_times)["times"]
 
     def _read_times(self) -> dict[str, np.ndarray]:
-        """Decode the whole file once."""
         logger.info("%s: counting the frames (once)", self.path)
         capture = self._open()
         times = []
@@ -131,7 +130,6 @@ class VideoFile:
         return {"times": np.array(times)}
 
     def _open(self) -> cv2.VideoCapture:
-        """Start decoding at the first frame."""
         self.close()
         options = [cv2.CAP_PROP_N_THREADS, 1]  # tracking and loading have their own
         with quiet_opencv():

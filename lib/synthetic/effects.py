@@ -27,7 +27,6 @@ class CameraEffects:
 
     @classmethod
     def random(cls, rng: Generator, options: ClipOptions) -> "CameraEffects":
-        """Draw the effects on one clip."""
         length, height, width = options.length, options.height, options.width
         gain, gamma = np.ones((length, 3)), 1.0
         if rng.random() < options.relight:

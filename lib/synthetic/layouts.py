@@ -1,7 +1,6 @@
 """Write clips in GOT-10k's layout, file by file as the real data set lies on disk.
 
-A sequence's annotation follows its frames, and the list follows the annotation: a sequence whose
-writing was cut short is missing from the list.
+Frames come first, the list last: a sequence whose writing was cut short is missing from the list.
 """
 
 import re
@@ -25,12 +24,9 @@ COVER_LEVELS = (0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 0.999)  # GOT-10k: level 0 i
 def write_got10k(
     root: Path, clips: Clips, *, split: Split = "train", quality: int = QUALITY
 ) -> None:
-    """Write sequences of a split of GOT-10k and add them to its list.txt.
+    """Write sequences of a split of GOT-10k under `root` and add them to its list.txt.
 
-    Args:
-        root: the data set's folder, in which `train` and `val` lie.
-        clips: names and clips. Writing one again replaces it. Boxes are counted from pixel 0.
-        quality: of the JPEGs, up to 100.
+    Writing one again replaces it. Boxes are counted from pixel 0; JPEG `quality` is up to 100.
 
     Raises:
         ValueError: a name that is no file name, no frames, or parts of different lengths.
@@ -39,7 +35,11 @@ def write_got10k(
     for name, clip in clips:
         _check(name, clip)
         folder = root / split / name
-        _write_frames(folder, clip, quality)
+        beyond = folder / f"{len(clip.frames) + 1:08d}.jpg"
+        if beyond.exists():
+            raise FileExistsError(f"{beyond} is left from a longer sequence; remove {folder} first")
+        for number, frame in enumerate(clip.frames, 1):
+            write_image(folder / f"{number:08d}.jpg", frame, quality)
         _write_labels(folder, clip)
         lines = (",".join(f"{value:.4f}" for value in box) for box in clip.boxes_xywh)
         atomic_write_text(folder / "groundtruth.txt", "".join(f"{line}\n" for line in lines))
@@ -63,14 +63,6 @@ def _check(name: str, clip: Clip) -> None:
     lengths = {field: len(part) for field, part in clip._asdict().items()}
     if len(set(lengths.values())) != 1 or not lengths["frames"]:
         raise ValueError(f"{name}: as many boxes and flags as frames are needed, got {lengths}")
-
-
-def _write_frames(folder: Path, clip: Clip, quality: int) -> None:
-    beyond = folder / f"{len(clip.frames) + 1:08d}.jpg"
-    if beyond.exists():
-        raise FileExistsError(f"{beyond} is left from a longer sequence; remove {folder} first")
-    for number, frame in enumerate(clip.frames, 1):
-        write_image(folder / f"{number:08d}.jpg", frame, quality)
 
 
 def _write_labels(folder: Path, clip: Clip) -> None:

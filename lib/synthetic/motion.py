@@ -1,7 +1,6 @@
 """Smooth random motion: of objects in the image, of the camera over a background.
 
-Only arrays and the generator handed in; `plan.py` turns them into clips. T frames; positions are
-x, y in pixels; a matrix (2, 3) maps pixel centres.
+T frames; positions are x, y in pixels; a matrix (2, 3) maps pixel centres. See `plan.py`.
 """
 
 from typing import NamedTuple
@@ -49,8 +48,7 @@ def reflect(positions: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndar
     phase = np.mod(positions - low, 2 * period)
     inside = np.where(span > 0, low + period - np.abs(phase - period), (low + high) / 2)
     kernel = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
-    padded = np.pad(inside, ((5, 5), (0, 0)), mode="edge")
-    return _convolve(padded, kernel / kernel.sum())
+    return _convolve(np.pad(inside, ((5, 5), (0, 0)), mode="edge"), kernel / kernel.sum())
 
 
 def rotation_angles(rng: Generator, length: int, degrees: float) -> np.ndarray:

@@ -41,24 +41,21 @@ class Scene(NamedTuple):
 def plan_clip(rng: Generator, textures: Textures, options: ClipOptions) -> ClipPlan:
     """Draw everything random of one clip, whose target is visible in the first frame.
 
-    Takes a few milliseconds and the reading of its images, however long the clip is. Raises
-    RuntimeError if none of MAX_PLANS plans has a visible target in its first frame.
+    RuntimeError: none of MAX_PLANS plans has a visible target in its first frame.
     """
     for _ in range(MAX_PLANS):
         plan = plan_scene(rng, textures, options)
         box_xywh, cover = measure_target(plan, 0)
         if cover >= MIN_START_COVER and box_xywh[2:].min() >= MIN_SIDE:
             return plan
-    raise RuntimeError(
-        f"no clip with a visible target in its first frame in {MAX_PLANS} tries with {options}"
-    )
+    failure = "no clip with a visible target in its first frame"
+    raise RuntimeError(f"{failure} in {MAX_PLANS} tries with {options}")
 
 
 def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> ClipPlan:
     """Plan a clip whose first frame is yet to be checked."""
     # Background, camera and target.
-    size = motion.log_uniform(rng, *options.object_size)
-    size *= np.sqrt(options.height * options.width)
+    size = motion.log_uniform(rng, *options.object_size) * np.sqrt(options.height * options.width)
     step = motion.log_uniform(rng, *options.speed) * size
     on_region = rng.random() < options.region
     make_scene = _region_scene if on_region else _object_scene
@@ -162,14 +159,13 @@ def _occluders(rng: Generator, textures: Textures, scene: Scene, count: int) -> 
         if scene.similar and rng.random() < 0.3:
             cutout = scene.similar[0]
         size = max(scene.size * rng.uniform(0.4, 1.4), MIN_SIZE)
-        trajectory = _crossing(rng, scene, size)
-        if trajectory is not None:
+        if (trajectory := _crossing(rng, scene, size)) is not None:
             layers.append(_make_layer(cutout, size, trajectory))
     return layers
 
 
 def _crossing(rng: Generator, scene: Scene, size: float) -> motion.Trajectory | None:
-    """Return a trajectory, standing or straight, that meets the target but not in the first frame.
+    """Return a standing or straight trajectory that meets the target after the first frame.
 
     None where that cannot be: the target stands still, or the meeting comes too early.
     """
@@ -212,17 +208,13 @@ def _low_contrast(rng: Generator, cutout: Cutout, background: np.ndarray) -> Cut
 
 
 def _fit_background(image: np.ndarray, frame: motion.Shape) -> tuple[np.ndarray, float, float]:
-    """Shrink a background that is much finer than frames (height, width).
-
-    Returns it, the factor (at most 1), and the zoom at which a frame is just within it.
-    """
+    """Shrink a background much finer than frames; return it, the factor, the smallest zoom."""
     factor = min(1.0, 2.5 * (VIEW_MARGIN * np.divide(frame, image.shape[:2]).max()))
     background = _downscale(image, factor)
     return background, factor, VIEW_MARGIN * np.divide(frame, background.shape[:2]).max()
 
 
 def _downscale(image: np.ndarray, factor: float) -> np.ndarray:
-    """Shrink an image by a factor; as it is where the factor is 1."""
     if factor >= 1:
         return image
     size = [max(round(side * factor), 1) for side in image.shape[1::-1]]

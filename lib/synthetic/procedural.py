@@ -35,12 +35,10 @@ class ProceduralTextures:
 
     def cutouts(self, rng: Generator, count: int) -> list[Cutout]:
         """Make `count` blobs that share a palette and a pattern."""
-        palette = _palette(rng, 140, 60)
-        kind = KINDS[rng.integers(len(KINDS))]
+        palette, kind = _palette(rng, 140, 60), KINDS[rng.integers(len(KINDS))]
         return [_object(rng, kind, palette) for _ in range(count)]
 
     def region(self, rng: Generator) -> Region:
-        """Return a background and a rectangle in it."""
         return textured_region(rng, self.background(rng))
 
 
@@ -55,8 +53,7 @@ def _object(rng: Generator, kind: str, palette: np.ndarray) -> Cutout:
 
 def _colour(rng: Generator, vivid: float) -> np.ndarray:
     """Draw an RGB colour (3,) float32 in [0, 255], its channels about `vivid` levels from grey."""
-    colour = rng.uniform(50, 205) + rng.normal(0, vivid, 3)
-    return np.clip(colour, 0, 255).astype(np.float32)
+    return np.clip(rng.uniform(50, 205) + rng.normal(0, vivid, 3), 0, 255).astype(np.float32)
 
 
 def _palette(rng: Generator, contrast: float, vivid: float) -> np.ndarray:

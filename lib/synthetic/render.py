@@ -1,6 +1,5 @@
 """Draw the frames of a planned clip and measure its target.
 
-Any frames can be drawn, in any order. Drawing and measuring place a layer's mask by the same call.
 T frames of H x W pixels; a matrix (2, 3) maps pixel centres of a layer to those of the frame.
 """
 
@@ -62,7 +61,6 @@ class Layer:
 
     @classmethod
     def of(cls, cutout: Cutout, matrices: np.ndarray) -> "Layer":
-        """Make a layer of a cut-out object."""
         alpha = cutout.alpha[..., None]
         rgb = (cutout.rgb.astype(np.uint16) * alpha + 127) // 255
         return cls(np.ascontiguousarray(np.concatenate([rgb.astype(np.uint8), alpha], 2)), matrices)
@@ -131,9 +129,8 @@ def annotate(plan: ClipPlan, indices: Sequence[int] | None = None) -> Annotation
 def measure_target(plan: ClipPlan, t: int) -> tuple[np.ndarray, float]:
     """Measure the target in frame t, from its mask (alpha >= 1/2) as it is drawn.
 
-    Returns:
-        Box (4,) float64 xywh in pixels, x and y the first column and row, w = last - first + 1;
-        zeros where less than `plan.min_cover` of the target is inside the image. Cover in [0, 1].
+    Returns its box (4,) float64 xywh in pixels, x and y the first column and row, zeros where less
+    than `plan.min_cover` of the target is inside the image, and its cover in [0, 1].
     """
     whole = plan.target.area(t)
     area = whole.intersect(Area(0, 0, plan.width, plan.height))

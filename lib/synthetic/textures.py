@@ -64,28 +64,24 @@ class PhotoTextures:
             split: "all" images, or "train" or "val": every tenth by name is in "val" only.
             rectangles: chance that `region` gives a rectangle instead of a segment.
 
-        Raises:
-            FileNotFoundError: no folder, no image in it, or one without its segmentation mask.
+        FileNotFoundError: no folder, no image in it, or one without its segmentation mask.
         """
         self.photographs: list[Path] = SPLITS[split](sorted(Path(folder).glob("*.jpg")))
         if not self.photographs:
-            raise FileNotFoundError(
-                f"{folder}: no *.jpg; images with segmentation masks (*.png) are needed"
-            )
+            needed = "images with segmentation masks (*.png) are needed"
+            raise FileNotFoundError(f"{folder}: no *.jpg; {needed}")
         for path in self.photographs:
             if not path.with_suffix(".png").is_file():
                 raise FileNotFoundError(f"{path}: its segmentation mask {path.stem}.png is missing")
         self._rectangles = rectangles
 
     def background(self, rng: Generator) -> np.ndarray:
-        """Return a whole image."""
         return self._draw(rng)[0]
 
     def cutouts(self, rng: Generator, count: int) -> list[Cutout]:
         """Cut `count` objects from one image, each mirrored with probability one half.
 
-        As often segments (some twice if need be) as blobs cut regardless of them: most real
-        objects have parts of several colours.
+        As often segments as blobs cut regardless of them: most real objects have several colours.
         """
         image, segments = self._draw(rng)
         if rng.random() < 0.5:
