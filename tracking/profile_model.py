@@ -194,7 +194,7 @@ def open_datasets(args: argparse.Namespace, folder: Path) -> list[BaseDataset]:
         datasets = [build_dataset("GOT10K_val", lambda _: DataPath(folder, "synthetic clips"))]
     files = [dataset for dataset in datasets if isinstance(dataset, BaseDataset)]
     if len(files) < len(datasets):
-        raise ValueError("clips that are composed while training have no files to read")
+        raise ValueError("synthetic clips have no files to read")
     return files
 
 

@@ -88,7 +88,6 @@ def _parse(text: str, path: Path) -> dict[str, list[Entry]]:
 def _images_by_video(
     images: Iterable[Entry], names: dict[Any, str], path: Path
 ) -> dict[Any, list[Entry]]:
-    """Images of each video in temporal order."""
     by_video: dict[Any, list[Entry]] = {}
     for image in images:
         name, video = image["id"], image["video_id"]

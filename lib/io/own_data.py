@@ -121,7 +121,6 @@ def check_boxes(
 
 
 def _from_files(store: Store) -> list[OwnSequence]:
-    """Folders and videos, each with its boxes."""
     names = store.names("")
     if BOX_FILE in names:
         hint = "it is a sequence; name the folder above it"

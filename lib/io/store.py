@@ -200,7 +200,6 @@ def _fill(
 
 
 def _import_lmdb() -> Any:
-    """Import lmdb, which only packed data need."""
     try:
         import lmdb
     except ImportError as error:

@@ -169,7 +169,6 @@ def _camera_step(plan: ClipPlan, t: int) -> np.ndarray:
 
 
 def _paste(image: np.ndarray, layer: Layer, t: int, exposure: float) -> None:
-    """Draw one layer over the image, in place."""
     step = layer.step(t) * exposure
     spread = int(np.ceil(np.abs(step).max() / 2)) + 1 if np.hypot(*step) >= MIN_BLUR else 0
     area = layer.area(t)

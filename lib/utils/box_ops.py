@@ -15,12 +15,10 @@ Array = TypeVar("Array", np.ndarray, Tensor)
 
 
 def _join(parts: list[Array]) -> Array:
-    """Stack four arrays of one shape along a new last axis."""
     return torch.stack(parts, -1) if isinstance(parts[0], Tensor) else np.stack(parts, -1)
 
 
 def _split(box: Array) -> tuple[Array, Array, Array, Array]:
-    """Take the four columns of a (..., 4) array."""
     return box[..., 0], box[..., 1], box[..., 2], box[..., 3]
 
 

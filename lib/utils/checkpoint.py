@@ -122,7 +122,6 @@ def checkpoints_newest_first(folder: str | Path) -> list[Path]:
 
 
 def _existing(path: str | Path) -> Path:
-    """Check that a file exists."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     return Path(path)
@@ -147,7 +146,6 @@ def _foreign_globals(path: Path) -> list[str]:
 
 
 def _make_stub(full_name: str) -> type:
-    """A stub class that torch finds under `full_name`."""
     module, _, name = full_name.rpartition(".")
     return _StubType(name, (_Stub,), {"__module__": module})
 

@@ -11,15 +11,7 @@ GREEN: Colour = (64, 255, 64)
 def draw_box(
     image: np.ndarray, box_xywh: list[float], label: str = "", colour: Colour = GREEN
 ) -> np.ndarray:
-    """Draw a box and a label, outlined in black, on a copy of an image.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        box_xywh: pixels of the image.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-    """
+    """Draw a box, in pixels, and a label on a copy of an (H, W, 3) uint8 RGB image."""
     drawn = image.copy()
     x, y, w, h = (round(v) for v in box_xywh)
     cv2.rectangle(drawn, (x, y), (x + w, y + h), colour, max(1, round(max(image.shape[:2]) / 400)))

@@ -104,7 +104,6 @@ def _orientation(data: bytes) -> int:
 
 
 def _decode_other(path: str | Path, data: bytes) -> np.ndarray:
-    """Decode anything but a JPEG, as it is stored."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         decoder = f"OpenCV {cv2.__version__}"

@@ -46,7 +46,6 @@ def parse_point(text: str) -> list[float]:
 
 
 def _numbers(text: str, count: int, expected: str) -> list[float]:
-    """Read numbers that are separated by commas."""
     try:
         values = [float(v) for v in text.split(",")]
     except ValueError:

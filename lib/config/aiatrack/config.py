@@ -134,7 +134,6 @@ def _defaults() -> dict:
 
 
 def _find(config: str | Path) -> Path:
-    """Resolve the name or path of a recipe."""
     path = Path(config)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():

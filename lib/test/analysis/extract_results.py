@@ -103,7 +103,6 @@ def mean_curve(scores: Sequence[SequenceScore], curve: str) -> np.ndarray:
 
 
 def _result_files(run: Run, annotations: TestSet) -> tuple[Path | None, dict[str, Path]]:
-    """The folder of a run's results and its files by sequence."""
     for base in run.folders:
         folder = find_results(base, annotations.dataset, annotations.names)
         if folder is not None:

@@ -79,7 +79,6 @@ class StripMaker:
     def _tiles(
         self, name: str, truth: np.ndarray, predictions: list[np.ndarray]
     ) -> tuple[list[Tile], str]:
-        """Frames spread over the sequence; or none, and why."""
         if self.budget <= 0:
             return [], "the page would grow too large"
         tiles = []
@@ -110,7 +109,6 @@ def worst_sequences(evaluations: Sequence[Evaluation], count: int = MAX_SEQUENCE
 
 
 def _tile(index: int, rgb: np.ndarray, truth: np.ndarray, predictions: list[np.ndarray]) -> Tile:
-    """Shrink a frame and look its boxes up."""
     height, width = rgb.shape[:2]
     size = (TILE_WIDTH, max(round(height * TILE_WIDTH / width), 1))
     small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
@@ -121,7 +119,6 @@ def _tile(index: int, rgb: np.ndarray, truth: np.ndarray, predictions: list[np.n
 
 
 def _box(boxes_xywh: np.ndarray, index: int) -> BoxXywh | None:
-    """A box that can be drawn."""
     if index < len(boxes_xywh) and has_area(boxes_xywh[index]):
         return tuple(boxes_xywh[index].tolist())
     return None

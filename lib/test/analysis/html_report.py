@@ -118,7 +118,6 @@ def render(parts: Sequence[Part], made: datetime) -> str:
 
 
 def _chart(plot: Plot, evaluations: Sequence[Evaluation]) -> Chart:
-    """One plot, its numbers rounded for the page."""
     curves = rank_curves(plot, evaluations)
     curves = [c._replace(shares=[round(share, 3) for share in c.shares]) for c in curves]
     top = max(100.0, *(max(curve.shares) for curve in curves))
@@ -126,7 +125,6 @@ def _chart(plot: Plot, evaluations: Sequence[Evaluation]) -> Chart:
 
 
 def _comparison(before: Evaluation, after: Evaluation, figure: str) -> Comparison:
-    """Changes from one run to another."""
     changes = compare_runs(before, after, figure)
     changes.sort(key=lambda change: (-abs(change.difference), change.sequence))
     differences = [change.difference for change in changes]

@@ -68,5 +68,4 @@ def clip_to_image(box_xywh: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:
-    """Euclidean length (n,) of vectors (n, 2)."""
     return np.sqrt(vectors[:, 0] ** 2 + vectors[:, 1] ** 2)

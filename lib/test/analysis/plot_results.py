@@ -120,7 +120,6 @@ def draw(plot: Plot, evaluations: Sequence[Evaluation]) -> Figure:
 
 
 def _finish(axes: Axes, plot: Plot, dataset: str) -> None:
-    """Labels, ticks, grid and legend."""
     axes.set(title=f"{plot.title} on {dataset}", xlabel=plot.x_label, ylabel=f"{plot.title} (%)")
     axes.set(xlim=(plot.thresholds[0], plot.thresholds[-1]), yticks=range(0, 101, 20))
     axes.grid(True, color="0.85", linewidth=0.6)

@@ -130,7 +130,6 @@ def to_latex(rows: Sequence[Row], digits: int = 1) -> str:
 
 
 def _row(evaluation: Evaluation, group: str, names: Sequence[str]) -> Row:
-    """The mean over the given sequences."""
     scores = [evaluation.scores[name] for name in names]
     all_sequences = len(evaluation.scores) + len(evaluation.missing)
     total, frames = all_sequences if group == "all" else len(scores), sum(s.frames for s in scores)

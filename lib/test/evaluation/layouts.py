@@ -245,12 +245,10 @@ LAYOUTS: dict[str, Callable[[str, Path], TestSet]] = {
 
 
 def _category(name: str) -> str:
-    """The class in a name of LaSOT's, "airplane-1"."""
     return name.rsplit("-", 1)[0]
 
 
 def _entries(folder: Path) -> list[str]:
-    """File names in a folder of frames."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of frames {folder}")
     return os.listdir(folder)

@@ -110,7 +110,6 @@ def _sha256(content: bytes) -> str:
 
 
 def _texts(name: str, result: SequenceResult) -> dict[str, str]:
-    """Content of each of a sequence's files, in the order of SUFFIXES."""
     lines_of_files = (
         [",".join(str(int(v)) for v in box) for box in result.boxes_xywh],
         [",".join(f"{v:.4f}" for v in box) for box in result.boxes_xywh],

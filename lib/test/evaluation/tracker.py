@@ -122,7 +122,6 @@ def track_together(
 
 
 def _step(runs: list[SequenceRun], pool: Executor, on_frame: OnFrame) -> None:
-    """Track the next frame of each sequence."""
     wait([run.next_frame for run in runs])
     start = time.perf_counter()
     # Crop in threads; a frame that cannot be read ends its own sequence only.

@@ -80,7 +80,6 @@ class Pool:
             self._send_next(worker)
 
     def _send_next(self, worker: Worker) -> None:
-        """Send the next sequence, or that there are no more for this worker."""
         sequence = None
         if worker.batch == 1 and self._retries:
             sequence = self._retries.popleft()

@@ -128,7 +128,6 @@ def _official_names(layout: Layout, folder: Path) -> dict[str, None]:
 def _read_members(
     layout: Layout, folder: Path, frames: Mapping[str, int] | Mapping[str, None]
 ) -> dict[str, bytes]:
-    """Contents of the archive by member name, when all results are right."""
     members: dict[str, bytes] = {}
     problems: list[str] = []
     for name, length in frames.items():

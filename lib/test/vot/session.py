@@ -96,7 +96,6 @@ class VotSession:
         return box, filled_box(box, size)
 
     def _region(self, image: np.ndarray, box: list[float]) -> Any:
-        """The region that answers a box xywh in image pixels."""
         if self.answers.region == "rectangle":
             return self.trax.Rectangle.create(*box)
         size = (image.shape[1], image.shape[0])

@@ -59,7 +59,6 @@ def _tile(figure: Figure, column: int, row: int) -> Axes:
 
 
 def _draw_row(axes: list[Axes], row: Row, view: AttentionView) -> None:
-    """Draw one reference: its window, then each head's two maps over it."""
     axes[0].set_ylabel(row.title, fontsize=9)
     axes[0].imshow(row.window)
     maps = np.stack([row.before, row.after], 1).reshape(-1, *row.before.shape[1:])  # (2h, H, W)

@@ -122,7 +122,6 @@ def _uncounted_operators() -> dict[Any, Callable[..., int]]:
 
 
 def _packed_convolution_flops(x: Any, second: Any, third: Any, *_: Any, out_shape: Any) -> int:
-    """Count a convolution, from its arguments' shapes."""
     has_addend = third is not None and len(third) == 4  # input, addend, weight; or input, weight
     return conv_flop_count(x, third if has_addend else second, out_shape)
 

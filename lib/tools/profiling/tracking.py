@@ -97,7 +97,6 @@ def profile_tracking(
 def _start_timer(
     tracker: AiATrackTracker, video: list[np.ndarray], box_xywh: list[float]
 ) -> StageTimer:
-    """Start a tracker on a video and warm it up."""
     timer = StageTimer(tracker)
     timer.start(video[0], box_xywh)
     for t in range(WARM_UP_FRAMES):

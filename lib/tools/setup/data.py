@@ -75,7 +75,6 @@ def _load_all(test_set: TestSet) -> tuple[list[Sequence], list[str]]:
 
 
 def _check_frames(sequences: list[Sequence], full: bool) -> list[str]:
-    """Decode the first, middle and last frame of some sequences, or of all."""
     step = 1 if full else max(1, len(sequences) // SAMPLED)
     problems = []
     for sequence in sequences[::step]:
@@ -89,7 +88,6 @@ def _check_frames(sequences: list[Sequence], full: bool) -> list[str]:
 
 
 def _reason(error: Exception) -> str:
-    """An error in words, the operating system's with their file."""
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"no file {error.filename}"
     return str(error)

@@ -97,7 +97,6 @@ class RecordWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Keep the file if something was written."""
         self._file.close()
         if self._count:
             self._output.keep()

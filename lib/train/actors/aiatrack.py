@@ -53,7 +53,6 @@ class AIATRACKActor:
         self.autocast, self.every_frame = autocast, every_frame
 
     def __call__(self, batch: Batch) -> LossOutput:
-        """Compute the loss of a batch that lies on the network's device."""
         device_type, mixed = batch.search.device.type, self.autocast is not None
         with torch.autocast(device_type, self.autocast, enabled=mixed):
             predicted = self.net(

@@ -21,7 +21,6 @@ class TensorboardWriter:
     """A SummaryWriter on the main process, nothing on the others."""
 
     def __init__(self, folder: Path) -> None:
-        """Open `folder`, made if missing."""
         self._writer = None
         if distributed.is_main():
             from torch.utils.tensorboard import SummaryWriter  # slow to import

@@ -108,7 +108,6 @@ class Loader:
         self._check_broken(min_draws=1)
 
     def _check_broken(self, min_draws: int) -> None:
-        """Raise if too many images are broken, of at least `min_draws` draws."""
         draws = self.delivered + self.rejected + self.broken
         if self.broken > MAX_BROKEN * max(draws, min_draws):
             names = "\n  ".join(sorted(self._messages)[:5])

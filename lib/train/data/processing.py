@@ -94,7 +94,6 @@ def _make_crop(
     jitter: Jitter,
     generator: np.random.Generator,
 ) -> TransformedCrop:
-    """Cut a window near the box of a transformed frame, transform the crop."""
     box = transform_box(box_xywh_image, frame.shape[1], transform)
     try:
         window = Crop.around(jitter_box(box, jitter, generator), config.factor, config.size)

@@ -111,7 +111,6 @@ class TrackingSampler:
         return FrameTriplet(dataset, sequence, frames)
 
     def _make(self, triplet: FrameTriplet, generator: np.random.Generator) -> CompactSample:
-        """Read the frames, each once, and process them."""
         dataset, sequence, frames = triplet
         images = {frame: dataset.read_frame(sequence, frame) for frame in dict.fromkeys(frames)}
         return make_sample(

@@ -61,7 +61,6 @@ class BaseVideoDataset(BaseDataset):
         """Folder of a sequence's frames, in the store."""
 
     def _frame_name(self, frame: int) -> str:
-        """File name of a frame counted from 0."""
         return f"{frame + 1:08d}.jpg"
 
     def _find_frames(self, sequence: str, count: int) -> Sequence[str]:

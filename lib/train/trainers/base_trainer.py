@@ -169,7 +169,6 @@ class BaseTrainer(abc.ABC):
             )
 
     def _contents(self) -> dict[str, Any]:
-        """What is saved: the released format, and what resuming needs."""
         return {
             **released_contents(self.parts.model, self.epoch),
             "optimizer": self.parts.optimizer.state_dict(),

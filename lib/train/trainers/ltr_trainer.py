@@ -103,7 +103,6 @@ class LTRTrainer(BaseTrainer):
         return means
 
     def _update(self, epoch: int, update: int, group: list[Batch]) -> None:
-        """Do one update of the weights from the batches of a group, and note what it came to."""
         self._seed(epoch, update)
         actor, optimizer = self.parts.actor, self.parts.optimizer
         clip_norm = self.cfg.TRAIN.GRAD_CLIP_NORM

@@ -208,7 +208,6 @@ def _is_addition(node: Node) -> bool:
 
 
 def _is_relu(graph: GraphModule, node: Node) -> bool:
-    """Whether a node is a ReLU, as a module, a function or a method."""
     if node.op in ("call_function", "call_method"):
         return node.target in RELUS
     return type(layer_of(graph, node)) is nn.ReLU
