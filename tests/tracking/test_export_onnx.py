@@ -238,7 +238,7 @@ def test_the_video_program(folder: Path, tiny_recipe: Path, tmp_path: Path) -> N
 
 
 WRONG_OPTIONS = [
-    ({"backend": "tensorrt"}, "backend must be 'torch' or 'onnx'; given: 'tensorrt'"),
+    ({"backend": "tensorrt"}, r"backend must be one of \('torch', 'onnx'\); given: 'tensorrt'"),
     ({"onnx": "folder"}, "ONNX files need backend 'onnx'; given: 'folder'"),
     ({"checkpoint": "a.pth"}, "backend 'onnx' takes no checkpoint: the exported files settle"),
     ({"plain": True, "pooling": "cuda"}, "backend 'onnx' takes no pooling, plain: the exported"),
