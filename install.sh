@@ -83,7 +83,7 @@ if [ "$run_demo" = 1 ]; then
 fi
 if [ "$run_tests" = 1 ]; then
   say "Running the tests"
-  "$python" -m pytest -n 2
+  "$python" -m pytest
 fi
 if [ "$run_demo$run_tests" = 00 ]; then
   say "Ready. Use $python, or activate its environment; next: bash install.sh --demo"

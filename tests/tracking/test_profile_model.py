@@ -41,7 +41,7 @@ REFUSALS = [
     (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
     (("--plain", "--compile"), "plain runs the network as trained"),
     (("--train", "--steps", "0", "--device", "cpu"), "steps must be at least 1; given: 0"),
-    (("--data", "--datasets", "SYNTHETIC_PROCEDURAL"), "composed while training have no files"),
+    (("--data", "--datasets", "SYNTHETIC_PROCEDURAL"), "synthetic clips have no files"),
 ]
 
 
