@@ -175,7 +175,8 @@ def jpeg_decoder() -> str:
 def encode_rgb(rgb: np.ndarray, suffix: str, quality: int = 95) -> bytes:
     """Encode an (H, W, 3) uint8 RGB image by its suffix; `quality` of 100, of JPEGs."""
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(suffix, bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix in (".jpg", ".jpeg") else []
+    return cv2.imencode(suffix, bgr, options)[1].tobytes()
 
 
 def is_image_name(name: str) -> bool:

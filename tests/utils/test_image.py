@@ -13,6 +13,7 @@ from lib.utils.image import (
     ImageError,
     by_number,
     check_rgb,
+    encode_rgb,
     is_image_name,
     jpeg_decoder,
     read_rgb,
@@ -190,3 +191,13 @@ def test_a_broken_tag_leaves_the_image_as_it_is(tmp_path: Path) -> None:
     data[start : start + 8] = b"\xff" * 8
     (tmp_path / "broken.jpg").write_bytes(data)
     assert read_rgb(tmp_path / "broken.jpg").shape == PICTURE.shape
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_encoded_images_are_read_back(
+    suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"encoded{suffix}"
+    path.write_bytes(encode_rgb(PICTURE, suffix))
+    assert np.abs(read_rgb(path).astype(int) - PICTURE).max() <= (0 if suffix == ".png" else 8)
+    assert capfd.readouterr().err == ""  # OpenCV warns of options that a format does not have
