@@ -199,5 +199,5 @@ def test_encoded_images_are_read_back(
 ) -> None:
     path = tmp_path / f"encoded{suffix}"
     path.write_bytes(encode_rgb(PICTURE, suffix))
-    assert np.abs(read_rgb(path).astype(int) - PICTURE).max() <= (0 if suffix == ".png" else 8)
+    assert np.abs(read_rgb(path).astype(int) - PICTURE).mean() <= (0 if suffix == ".png" else 3)
     assert capfd.readouterr().err == ""  # OpenCV warns of options that a format does not have
