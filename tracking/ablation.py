@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import yaml
 
-from lib.config.aiatrack.config import EXPERIMENTS, load_config
+from lib.config.aiatrack.config import find_recipe, load_config
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.render import render
@@ -63,8 +63,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def write_recipe(args: argparse.Namespace, variant: str, seed: int) -> Path:
     """Write the recipe of one training: the one to vary, with another MODEL.AIA."""
-    config = Path(args.config)
-    path = config if config.suffix else EXPERIMENTS / f"{args.config}.yaml"
+    path = find_recipe(args.config)
     recipe = yaml.safe_load(path.read_text())
     recipe.setdefault("MODEL", {}).setdefault("AIA", {}).update(VARIANTS[variant])
     for part in ("TRAIN", "TEST") if args.epochs else ():

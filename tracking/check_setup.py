@@ -21,11 +21,12 @@ try:
     import torch
     from tqdm import tqdm
 
+    from lib.config.aiatrack.config import recipe_names
     from lib.test.evaluation.environment import FOLDERS
     from lib.tools.setup import machine
     from lib.tools.setup.data import check_test_set
     from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
-    from lib.tools.setup.weights import check_checkpoint, check_checkpoints, recipe_names
+    from lib.tools.setup.weights import check_checkpoint, check_checkpoints
     from lib.train.admin.environment import FOLDERS as TRAIN_FOLDERS
     from lib.train.admin.environment import find_data
     from lib.train.dataset import SETTINGS, DatasetError, build_dataset

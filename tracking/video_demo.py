@@ -69,9 +69,11 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def default_output(name: str) -> Path:
-    """demo/<last part of the source's name>.mp4."""
-    stem = Path(name.rstrip("/")).stem if "://" not in name else name.split("://")[1]
-    return PROJECT_ROOT / "demo" / f"{re.sub(r'[^A-Za-z0-9.-]+', '_', stem).strip('_')}.mp4"
+    """demo/<last part of the source's name, in plain letters>.mp4; of a stream, its address."""
+    path = Path(name)
+    stem = path.name if path.is_dir() else path.stem
+    plain = re.sub(r"[^A-Za-z0-9.-]+", "_", name.split("://")[1] if "://" in name else stem)
+    return PROJECT_ROOT / "demo" / f"{plain.strip('_') or 'video'}.mp4"
 
 
 def open_screen(args: argparse.Namespace) -> Screen | None:

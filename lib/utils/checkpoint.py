@@ -32,6 +32,7 @@ _IGNORED_CALLS = {
 _STANDARD = (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError)
 _RARE = (AssertionError, OverflowError, MemoryError, struct.error, zipfile.BadZipFile)
 
+EPOCH_FILE = "AIATRACK_ep{:04d}.pth.tar"  # name by epoch; the released files have it too
 _EPOCH_FILE = re.compile(r"AIATRACK_ep(\d+)\.pth\.tar")
 
 
@@ -114,11 +115,15 @@ def save_checkpoint(path: str | Path, contents: dict[str, Any]) -> None:
         torch.save(contents, temporary)
 
 
+def epoch_of(path: Path) -> int:
+    """Epoch of a checkpoint that EPOCH_FILE names."""
+    return int(path.name.removeprefix("AIATRACK_ep").partition(".")[0])
+
+
 def checkpoints_newest_first(folder: str | Path) -> list[Path]:
-    """List the `AIATRACK_ep<number>.pth.tar` files of a folder, the highest epoch first."""
-    files = ((_EPOCH_FILE.fullmatch(path.name), path) for path in Path(folder).glob("*.pth.tar"))
-    epochs = {path: int(match[1]) for match, path in files if match}
-    return sorted(epochs, key=epochs.__getitem__, reverse=True)
+    """List the checkpoints of a folder that EPOCH_FILE names, the highest epoch first."""
+    files = [path for path in Path(folder).glob("*.pth.tar") if _EPOCH_FILE.fullmatch(path.name)]
+    return sorted(files, key=epoch_of, reverse=True)
 
 
 def _existing(path: str | Path) -> Path:

@@ -97,7 +97,7 @@ def _orientation(data: bytes) -> int:
     if data[:2] in (b"II", b"MM") or not any(mark in data for mark in EXIF_MARKS):
         return 1
     try:
-        with Image.open(io.BytesIO(data)) as file:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as file:
             return file.getexif().get(ExifTags.Base.Orientation, 1)
     except (*NO_EXIF, Image.DecompressionBombError):  # pixels without a readable tag
         return 1

@@ -8,7 +8,13 @@ import pytest
 import yaml
 
 from lib.config.aiatrack import config as config_module
-from lib.config.aiatrack.config import ConfigError, check_hyper, load_config, make_config
+from lib.config.aiatrack.config import (
+    ConfigError,
+    check_hyper,
+    load_config,
+    make_config,
+    recipe_name,
+)
 
 # The published recipe, every key of it, as it was released.
 PUBLISHED = """
@@ -185,3 +191,8 @@ def test_a_key_without_effect_says_so_once(caplog: pytest.LogCaptureFixture) -> 
     assert [r.message for r in caplog.records] == [
         "MODEL.NUM_OBJECT_QUERIES has no effect: nothing in AiATrack reads it"
     ]
+
+
+@pytest.mark.parametrize("config", ["mine.v2", "folder/mine.v2.yaml", Path("a.b/mine.v2.yml")])
+def test_a_dot_in_a_name_is_no_suffix(config: str | Path) -> None:
+    assert recipe_name(config) == "mine.v2"

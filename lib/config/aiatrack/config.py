@@ -20,6 +20,7 @@ from lib.utils.paths import PROJECT_ROOT
 logger = logging.getLogger(__name__)
 
 EXPERIMENTS = PROJECT_ROOT / "experiments" / "aiatrack"
+SUFFIXES = (".yaml", ".yml")  # by which a path is told from a name
 DEFAULTS = Path(__file__).with_name("defaults.yaml")  # every key, with a value of the key's type
 STRIDE = 16  # pixels of the crop per cell of the feature map
 
@@ -82,7 +83,7 @@ def load_config(config: str | Path = "baseline") -> EasyDict:
         FileNotFoundError: no such recipe; the message lists those there are.
         ConfigError: a syntax error, an unknown key, a wrong type or an impossible value.
     """
-    path = _find(config)
+    path = find_recipe(config)
     try:
         values = yaml.safe_load(path.read_text()) or {}
     except yaml.YAMLError as error:
@@ -113,7 +114,13 @@ def make_config(values: dict[str, Any] | None = None) -> EasyDict:
 
 def recipe_name(config: str | Path) -> str:
     """Name of a recipe given by name or path; it names the folders of weights and results."""
-    return Path(config).stem
+    path = Path(config)
+    return path.stem if path.suffix in SUFFIXES else path.name
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes in experiments/."""
+    return sorted(path.stem for path in EXPERIMENTS.glob("*.yaml"))
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -133,18 +140,15 @@ def _defaults() -> dict:
     return yaml.safe_load(DEFAULTS.read_text(encoding="utf-8"))
 
 
-def _find(config: str | Path) -> Path:
-    path = Path(config)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise FileNotFoundError(f"no recipe at {path}")
-        return path
-    path = EXPERIMENTS / f"{config}.yaml"
+def find_recipe(config: str | Path) -> Path:
+    """File of a recipe given by name or path; raises FileNotFoundError."""
+    by_path = Path(config).suffix in SUFFIXES
+    path = Path(config) if by_path else EXPERIMENTS / f"{config}.yaml"
+    if by_path and not path.is_file():
+        raise FileNotFoundError(f"no recipe at {path}")
     if not path.is_file():
-        names = ", ".join(sorted(p.stem for p in EXPERIMENTS.glob("*.yaml")))
-        raise FileNotFoundError(
-            f"no recipe {config!r} in {EXPERIMENTS}; there are: {names} (or give a .yaml path)"
-        )
+        text = f"there are: {', '.join(recipe_names())} (or give a .yaml path)"
+        raise FileNotFoundError(f"no recipe {config!r} in {EXPERIMENTS}; {text}")
     return path
 
 

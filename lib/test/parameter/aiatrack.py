@@ -6,7 +6,7 @@ from pathlib import Path
 from easydict import EasyDict
 
 from lib.config.aiatrack.config import check_hyper
-from lib.utils.checkpoint import checkpoints_newest_first
+from lib.utils.checkpoint import EPOCH_FILE, checkpoints_newest_first
 from lib.utils.paths import PROJECT_ROOT
 
 
@@ -64,7 +64,7 @@ def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Pa
         FileNotFoundError: says where it looked, what is there and how to get the file.
     """
     folder = root / "checkpoints" / "train" / "aiatrack" / config
-    path = folder / f"AIATRACK_ep{cfg.TEST.EPOCH:04d}.pth.tar"
+    path = folder / EPOCH_FILE.format(cfg.TEST.EPOCH)
     shipped = root / "experiments" / "aiatrack" / f"{config}.safetensors"
     for candidate in (path, shipped):
         if candidate.is_file():

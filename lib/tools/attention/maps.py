@@ -63,15 +63,12 @@ class AttentionRecorder:
 
     def __enter__(self) -> "AttentionRecorder":
         watched = self.attentions.values()
-        self._hooks = [attention.register_forward_pre_hook(self._note) for attention in watched]
+        self._hooks = [a.register_forward_pre_hook(self._inputs.__setitem__) for a in watched]
         return self
 
     def __exit__(self, *_: object) -> None:
         for hook in self._hooks:
             hook.remove()
-
-    def _note(self, attention: nn.Module, inputs: tuple) -> None:
-        self._inputs[attention] = inputs
 
     @torch.inference_mode()
     def maps(self, name: str, cell: tuple[int, int]) -> Maps:

@@ -113,7 +113,7 @@ def _uncounted_operators() -> dict[Any, Callable[..., int]]:
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     prepacked: dict[str, Callable[..., int]] = {  # see lib/models/aiatrack/fast/prepacked.py
         "_convolution_pointwise": _packed_convolution_flops,
-        "_convolution_pointwise_": _adding_convolution_flops,
+        "_convolution_pointwise_": lambda _, *rest, **shape: conv_flop_count(*rest[:2], **shape),
         "_linear_pointwise": lambda x, *_, out_shape: 2 * math.prod(x) * out_shape[-1],
     }
     known = {support.onednn(name): count for name, count in prepacked.items()}
@@ -124,11 +124,6 @@ def _uncounted_operators() -> dict[Any, Callable[..., int]]:
 def _packed_convolution_flops(x: Any, second: Any, third: Any, *_: Any, out_shape: Any) -> int:
     has_addend = third is not None and len(third) == 4  # input, addend, weight; or input, weight
     return conv_flop_count(x, third if has_addend else second, out_shape)
-
-
-def _adding_convolution_flops(_: Any, x: Any, weight: Any, *__: Any, out_shape: Any) -> int:
-    """Count a convolution that overwrites its addend, the first argument."""
-    return conv_flop_count(x, weight, out_shape)
 
 
 class MatrixProduct:

@@ -6,18 +6,13 @@ Neighbour: lib/models/aiatrack/weights.py loads and describes weights.
 from collections.abc import Collection
 from pathlib import Path
 
-from lib.config.aiatrack.config import load_config
+from lib.config.aiatrack.config import load_config, recipe_names
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import describe_recipe, load_weights
 from lib.test.parameter.aiatrack import find_checkpoint
 from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
-from lib.utils.checkpoint import CheckpointError, checkpoints_newest_first, read_weights
+from lib.utils.checkpoint import EPOCH_FILE, CheckpointError, checkpoints_newest_first, read_weights
 from lib.utils.paths import PROJECT_ROOT
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes in experiments/."""
-    return sorted(path.stem for path in (PROJECT_ROOT / "experiments" / "aiatrack").glob("*.yaml"))
 
 
 def check_checkpoints(needed: Collection[str] = (), root: Path = PROJECT_ROOT) -> list[Finding]:
@@ -37,7 +32,7 @@ def _check_recipe(recipe: str, needed: bool, root: Path) -> Finding:
         load_weights(build_aiatrack(cfg), path)
         return Finding(OK, recipe, f"{path} fits")
     except FileNotFoundError:
-        text = f"no trained weights (AIATRACK_ep{cfg.TEST.EPOCH:04d}.pth.tar)"
+        text = f"no trained weights ({EPOCH_FILE.format(cfg.TEST.EPOCH)})"
         fix = f"python tracking/train.py --config {recipe}, or README, 'Weights'"
         return Finding(FAIL if needed else NOTE, recipe, text, fix)
     except CheckpointError as error:

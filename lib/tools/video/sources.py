@@ -7,9 +7,10 @@
 One frame is held at a time, so memory does not grow with the video.
 """
 
+import abc
 import glob
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ class Frame(NamedTuple):
     image: np.ndarray  # (H, W, 3) uint8 RGB
 
 
-class FrameSource:
+class FrameSource(abc.ABC):
     """Frames one after another; reading them once is all that is promised.
 
     Iterating raises VideoError if there is no first frame, and VideoBrokenOffError after the last
@@ -50,13 +51,13 @@ class FrameSource:
         self.rate = rate  # frames a second
         self.length = length  # frames, if known
 
-    def __iter__(self) -> Iterator[Frame]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...
 
     def __enter__(self) -> "FrameSource":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:  # noqa: B027 - not all have one
         """Close the file or device."""
 
 
@@ -76,14 +77,14 @@ def open_source(source: str, rate: float | None = None) -> FrameSource:
     if "://" in source:
         return _Capture(source, source, rate, live=None)
     if path.is_dir():
-        return _Images(source, _images_of(path), rate)
+        inside = _images(path.iterdir()) or _images(path.glob("img/*"))  # data sets have img
+        return _Images(source, inside, rate)
     if path.is_file():
         if is_image_name(path.name):
             raise VideoError(f"{source} is one image; name its folder, or a pattern such as *.jpg")
         return _Capture(source, str(path), rate, live=False)
     if glob.has_magic(source):
-        paths = [Path(name) for name in glob.glob(str(path))]
-        return _Images(source, [p for p in paths if is_image_name(p.name)], rate)
+        return _Images(source, _images(map(Path, glob.glob(str(path)))), rate)
     raise FileNotFoundError(
         f"no video {source!r}: neither a file nor a folder, the index of a camera, a pattern, or "
         "an address such as rtsp://..."
@@ -171,8 +172,5 @@ def _why_not(target: str | int) -> str:
     return NOT_A_VIDEO
 
 
-def _images_of(folder: Path) -> list[Path]:
-    """Images of a folder; where it has none, of the img folder in it, as data sets have."""
-    return [p for p in folder.iterdir() if is_image_name(p.name)] or [
-        p for p in folder.glob("img/*") if is_image_name(p.name)
-    ]
+def _images(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if is_image_name(path.name)]

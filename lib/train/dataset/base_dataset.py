@@ -74,7 +74,8 @@ class BaseDataset(abc.ABC):
 
     def leave_out(self, first_frames: Collection[str]) -> int:
         """Let no frame of these sequences count as visible; returns how many there are."""
-        found = [i for i, path in enumerate(self.first_frames) if path in first_frames]
+        own = self.first_frames if first_frames else []
+        found = [i for i, path in enumerate(own) if path in first_frames]
         self.visible_counts[found] = 0
         return len(found)
 

@@ -70,7 +70,7 @@ class Got10k(BaseVideoDataset):
 class TrackingNet(BaseVideoDataset):
     """`TRAIN_<k>/{anno/<id>.txt, frames/<id>/<i>.jpg}`, i from 0; a sequence is "TRAIN_<k>/<id>".
 
-    A tracker made the boxes between every 30th frame, so only every 30th counts as visible.
+    A tracker made the boxes between every 30th frame: every 30th and the last count as visible.
     """
 
     def _text_files(self, sequence: str) -> list[str]:

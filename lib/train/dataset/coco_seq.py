@@ -52,7 +52,7 @@ class CocoSeq(BaseDataset):
             boxes_xywh=boxes.astype(np.float32),
             visible=has_area(boxes),
             paths=np.array([f"{self._image_folder}/{i['file_name']}".encode() for i in images]),
-            sizes=np.array([(i.get("width", 0), i.get("height", 0)) for i in images], np.int32),
+            sizes=np.array([_stated_size(image) for image in images], np.int32),
         )
 
     def _check_images(self, needed: set[str]) -> None:
@@ -63,6 +63,13 @@ class CocoSeq(BaseDataset):
                 f"{self.store.root / self._image_folder} (is the data set extracted to the end?), "
                 f"the first is {missing[0]}"
             )
+
+
+def _stated_size(image: dict[str, Any]) -> tuple[Any, Any]:
+    """Width and height that the file states for an image; zeros where these are no numbers."""
+    size = image.get("width"), image.get("height")
+    known = all(isinstance(side, int | float) and 0 < side < 2**31 for side in size)
+    return size if known else (0, 0)
 
 
 def _parse(text: str, source: str) -> Any:

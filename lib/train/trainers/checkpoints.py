@@ -13,15 +13,16 @@ from easydict import EasyDict
 
 from lib.config.aiatrack.config import flatten
 from lib.utils.checkpoint import (
+    EPOCH_FILE,
     CheckpointError,
     checkpoints_newest_first,
+    epoch_of,
     read_checkpoint,
     save_checkpoint,
 )
 
 logger = logging.getLogger(__name__)
 
-EPOCH_FILE = "AIATRACK_ep{:04d}.pth.tar"
 INTERRUPTED = "AIATRACK_interrupted.pth.tar"  # left by a run stopped within an epoch
 KEEP_EVERY = 100  # epochs: one of them stays for good
 RESUME_KEYS = ("epoch", "batches_done", "net", "optimizer", "scaler", "stats", "settings")
@@ -81,7 +82,7 @@ class CheckpointFolder:
                 logger.warning("damaged checkpoint, falling back to the one before: %s", error)
                 damaged.append(path.name)
                 continue
-            if path == interrupted and whole and _epoch_of(whole[0]) > contents.get("epoch", -1):
+            if path == interrupted and whole and epoch_of(whole[0]) > contents.get("epoch", -1):
                 continue  # left over: its epoch was completed later
             self.written = [int(epoch) for epoch in contents.get("written", [])]
             return path, contents
@@ -101,7 +102,8 @@ def read_released(path: Path, last_epoch: int) -> dict[str, Any]:
     """
     contents = read_checkpoint(path)
     optimizer, epoch = contents.get("optimizer"), contents.get("epoch")
-    if not isinstance(optimizer, dict) or not optimizer.get("state") or not isinstance(epoch, int):
+    parts = optimizer if isinstance(optimizer, dict) else {}
+    if not (parts.get("state") and parts.get("param_groups") and isinstance(epoch, int)):
         raise CheckpointError(
             f"{path}: has no optimizer state and epoch to continue from; --init-from takes its "
             f"weights alone"
@@ -111,10 +113,6 @@ def read_released(path: Path, last_epoch: int) -> dict[str, Any]:
         raise CheckpointError(f"{path}: {text}")
     kept = {"epoch": epoch, "net": contents["net"], "optimizer": optimizer}
     return {**kept, "scaler": {}, "batches_done": 0, "stats": {"under way": {}, "history": {}}}
-
-
-def _epoch_of(path: Path) -> int:
-    return int(path.name.removeprefix("AIATRACK_ep").split(".")[0])
 
 
 def to_builtins(cfg: EasyDict) -> dict[str, Any]:

@@ -168,6 +168,17 @@ def test_coco_boxes_are_of_the_image_of_the_stated_size(stated: str, tmp_path: P
     assert dataset.read_frame(0, 0).shape[:2] == (image["height"], image["width"])
 
 
+@pytest.mark.parametrize("width", [None, "wide", 2**40, -1, float("nan")])
+def test_coco_size_that_is_no_number_is_not_stated(width: object, tmp_path: Path) -> None:
+    write_coco(tmp_path, CLIPS)
+    path = tmp_path / "annotations" / "instances_train2017.json"
+    content = json.loads(path.read_text())
+    content["images"][0]["width"] = width
+    path.write_text(json.dumps(content))
+    dataset = build_dataset("COCO17", lambda setting: found_at(tmp_path))
+    assert dataset.read_frame(0, 0).shape == (HEIGHT, WIDTH, 3)
+
+
 def test_demo_is_made_once_and_follows_from_its_seeds(tmp_path: Path) -> None:
     size = DemoSize(train=2, val=1, options=ClipOptions(length=3, height=72, width=96))
     for place in ("one", "two"):

@@ -317,6 +317,7 @@ def test_what_cannot_be_continued_from(tmp_path):
         },
         "has groups of": {"optimizer": {"state": state, "param_groups": [{"params": [0]}]}},
         "has no optimizer state and epoch": {"optimizer": {}},
+        "no optimizer state and epoch": {"optimizer": {"state": state}},
         "is of epoch 6, and TRAIN.EPOCH is 6; raise --epochs": {"epoch": 6},
     }
     for message, change in cases.items():

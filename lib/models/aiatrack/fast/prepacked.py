@@ -7,6 +7,7 @@ Neighbours: factored.py traces what is replaced here, support.py looks the opera
 takes 3x3 convolutions in fp32.
 """
 
+import abc
 import operator
 from collections.abc import Callable
 from typing import TypeGuard, cast
@@ -27,7 +28,7 @@ ADDITIONS = (operator.add, operator.iadd, torch.add)
 RELUS = (F.relu, torch.relu, "relu", "relu_")
 
 
-class _Prepacked(nn.Module):
+class _Prepacked(nn.Module, abc.ABC):
     """A layer whose weights are kept in the order that suits one shape of input."""
 
     def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
@@ -41,8 +42,8 @@ class _Prepacked(nn.Module):
             self._last = (shape, self._reorder(shape))
         return self._last[1]
 
-    def _reorder(self, shape: torch.Size) -> Tensor:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def _reorder(self, shape: torch.Size) -> Tensor: ...
 
 
 class PrepackedConv2d(_Prepacked):
