@@ -170,6 +170,6 @@ def _rows_from(references: References, start: int, count: int) -> References:
     """Take `count` rows from `start` on; the first rows follow the last ones."""
     long, short = (
         KeyValue(*(x.roll(-start, 0)[:count] for x in part))
-        for part in (references.long_term, references.short)
+        for part in (references.long_term(), references.short)
     )
     return References(long, short, references.inner_pos.roll(-start, 0)[:count])

@@ -37,8 +37,7 @@ class References(NamedTuple):
     short: KeyValue  # as short-term reference
     inner_pos: Tensor  # (B, R*N, D)
 
-    @property
-    def long_term(self) -> KeyValue:
+    def long_term(self) -> KeyValue:  # no property: torch.compile of 2.6 traces none here
         """`long`. Raises ValueError where it was not kept."""
         if self.long is None:
             raise ValueError("references without a long-term part cannot be the first ones")
@@ -116,7 +115,7 @@ class DecoderLayer(_Layer):
 
     def forward(self, x: Tensor, first: References, recent: References) -> Tensor:
         """(B, N, C) search tokens -> (B, N, C)."""
-        long = self.long_term_attn(x, first.long_term, first.inner_pos)
+        long = self.long_term_attn(x, first.long_term(), first.inner_pos)
         short = self.short_term_attn(x, recent.short, recent.inner_pos)
         return self._feed_forward(self.norm1(x + self.dropout(long) + self.dropout(short)))
 

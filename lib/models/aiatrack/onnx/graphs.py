@@ -79,7 +79,7 @@ class MemorizeGraph(_Graph):
     def forward(self, image: Tensor, mask: Tensor, box: Tensor) -> tuple[Tensor, ...]:
         """(1, 3, S, S) RGB in [0, 1], (1, S, S) bool, (1, 4) xywh -> OUTPUTS["memorize"]."""
         first = self.model.memorize(self.model.encode(image, mask), box)
-        return *first.long_term, *first.short, first.inner_pos
+        return *first.long_term(), *first.short, first.inner_pos
 
 
 class TrackGraph(_Graph):

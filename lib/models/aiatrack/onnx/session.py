@@ -91,7 +91,7 @@ class OnnxNetwork(nn.Module):
             The (1, 4) xywh box in fractions of the crop, the (1, 1) score, and the frame as a
             recent reference with that box.
         """
-        references = (*first.long_term, first.inner_pos, *recent.short, recent.inner_pos)
+        references = (*first.long_term(), first.inner_pos, *recent.short, recent.inner_pos)
         box, score, key, value, pos = self.run("track", image, mask, *references)
         return box, score, References(None, KeyValue(key, value), pos)
 
