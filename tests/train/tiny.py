@@ -49,6 +49,7 @@ class Rectangles:
             scales=torch.full((3,), 1 / 255),
             masks=torch.zeros(3, 64, 64, dtype=torch.bool),
             boxes=boxes,
+            recent_boxes=boxes,
             proposals=boxes[2] + torch.from_numpy(noise).float(),
             proposal_iou=torch.from_numpy(generator.uniform(-1, 1, 16)).float(),
             source="rectangle",

@@ -32,6 +32,7 @@ CHOICES: dict[str, tuple] = {
     "MODEL.HEAD_TYPE": ("CORNER",),
     "MODEL.POSITION_EMBEDDING": ("sine",),
     "MODEL.PREDICT_MASK": (False,),
+    "MODEL.TARGET_CELLS": ("rounded", "coverage"),
     "MODEL.BACKBONE.OUTPUT_LAYERS": (["layer3"],),
     "MODEL.BACKBONE.DILATION": (False,),
     "MODEL.TRANSFORMER.DEC_LAYERS": (1,),
@@ -54,6 +55,7 @@ TRAIN.WEIGHT_DECAY TRAIN.NUM_WORKER TRAIN.LR_DROP_EPOCH TRAIN.BACKBONE_MULTIPLIE
 TRAIN.SCHEDULER.WARMUP_EPOCHS TRAIN.GIOU_WEIGHT TRAIN.L1_WEIGHT TRAIN.IOU_WEIGHT TRAIN.CORNER_WEIGHT
 DATA.SEARCH.CENTER_JITTER DATA.SEARCH.SCALE_JITTER
 DATA.TEMPLATE.CENTER_JITTER DATA.TEMPLATE.SCALE_JITTER
+DATA.RECENT.CENTER_JITTER DATA.RECENT.SCALE_JITTER
 """.split()
 
 TYPE_NAMES = {
@@ -202,7 +204,7 @@ def _requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, st
     for key in NOT_NEGATIVE:
         yield key, "0 or more", flat[key] >= 0
     yield "MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", 0 <= cfg.MODEL.TRANSFORMER.DROPOUT < 1
-    for key in ("DATA.CROP_FLIP", "TEST.LOST_BELOW"):
+    for key in ("DATA.CROP_FLIP", "DATA.ABSENT", "TEST.LOST_BELOW"):
         yield key, "in [0, 1]", 0 <= flat[key] <= 1
     yield from _dimensions(cfg)
     yield from _lists(cfg, flat)

@@ -17,6 +17,7 @@ from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.transformer import KeyValue, LayerOptions, References, Transformer
+from lib.utils.box_ops import xyxy_to_xywh
 
 
 class Encoded(NamedTuple):
@@ -30,7 +31,7 @@ class Prediction(NamedTuple):
     """What training compares with the annotations."""
 
     box_xyxy: Tensor  # (B, 4) in fractions of the crop; (B*(1+R), 4) where every frame is sought
-    iou: Tensor  # (B, P) on the scale of 2 * IoU - 1
+    iou: Tensor  # (B, P) on the scale of 2 * IoU - 1; (B, P+1) where the own box is scored too
     corner_scores: Tensor  # (B, 2, H, W) or (B*(1+R), ...) float32 logits, cell i at i / W
 
 
@@ -44,11 +45,15 @@ class AiATrack(nn.Module):
         options: LayerOptions,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
+        *,
+        coverage: bool = False,
     ) -> None:
         """Put the parts together, in the order of the reference's optimizer.
 
         Args:
             mean, std: per RGB channel, of images in [0, 1].
+            coverage: mark cells of a reference by the share of each that its box covers, instead of
+                rounding the box to whole cells.
         """
         super().__init__()
         self.transformer = Transformer(encoder_layers, options)
@@ -61,6 +66,7 @@ class AiATrack(nn.Module):
         self.iou_head = IoUHead(options.dim)
         self.positions = PositionEncodings(options.dim, options.match_dim)
         self.grid = round(options.tokens**0.5)  # H
+        self._mark = covered_shares if coverage else target_cells
         self.mean = nn.Buffer(torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.std = nn.Buffer(torch.tensor(std).view(3, 1, 1), persistent=False)
 
@@ -80,9 +86,9 @@ class AiATrack(nn.Module):
         Args:
             long_term: False leaves out what only the first frame of a video needs.
         """
-        target = target_cells(box_xywh_crop, self.grid, self.grid)[..., None]  # (B, N, 1)
+        share = self._mark(box_xywh_crop, self.grid, self.grid)[..., None]  # (B, N, 1)
         foreground, background = self.foreground_embed.weight, self.background_embed.weight
-        embedding = torch.where(target, foreground, background)  # (B, N, C)
+        embedding = torch.lerp(background, foreground, share.to(foreground.dtype))  # (B, N, C)
         long, short = self.transformer.decoder.project(
             encoded.tokens, encoded.tokens + embedding, long_term=long_term
         )
@@ -102,6 +108,8 @@ class AiATrack(nn.Module):
         reference_boxes: Tensor,
         proposals: Tensor,
         search_box: Tensor | None = None,
+        recent_boxes: Tensor | None = None,
+        score_own: bool = False,
     ) -> Prediction:
         """One training step's forward: backbone and encoder run once on all B * (1 + R) crops.
 
@@ -113,6 +121,10 @@ class AiATrack(nn.Module):
             proposals: (B, P, 4) xywh, boxes to score.
             search_box: (B, 4) xywh. If given, every frame is sought in turn by the others: 1+R
                 times as many boxes to learn from, of frames that are encoded anyway.
+            recent_boxes: (B, 1+R, 4) xywh of references and search frame, in temporal order: where
+                a frame is marked as a recent reference, if not at its box. A tracker's memory has
+                its own errors.
+            score_own: score the predicted box of the search frame too, after the proposals.
         """
         batch, count = reference_boxes.shape[:2]
         # Encode all frames, the search frames in front.
@@ -123,7 +135,11 @@ class AiATrack(nn.Module):
         boxes = [] if search_box is None else [search_box]
         boxes += reference_boxes.unbind(1)
         skipped = len(images) - batch * len(boxes)
-        memory = self.memorize(Encoded(*(x[skipped:] for x in encoded)), torch.cat(boxes))
+        known = Encoded(*(x[skipped:] for x in encoded))
+        memory = self.memorize(known, torch.cat(boxes))
+        if recent_boxes is not None:
+            marks = recent_boxes.roll(1, 1).transpose(0, 1).flatten(0, 1)[skipped:]
+            memory = memory._replace(short=self.memorize(known, marks, long_term=False).short)
         # Decode what is sought: the next frame is its first reference, those after it the recent.
         rows = batch if search_box is None else len(images)
         start = batch - skipped
@@ -133,6 +149,9 @@ class AiATrack(nn.Module):
         # Read off boxes, and score proposals in the search frames.
         scores = self.box_head.score_maps(features)
         box_xyxy = self.box_head.expected_box(scores)
+        if score_own:
+            own = xyxy_to_xywh(box_xyxy[:batch].detach())[:, None]  # (B, 1, 4)
+            proposals = torch.cat([proposals, own.to(proposals.dtype)], 1)
         return Prediction(box_xyxy, self.iou_head(features[:batch], proposals), scores)
 
 
@@ -156,6 +175,25 @@ def target_cells(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
     in_columns = (columns >= x) & (columns < x + w)  # (B, width)
     in_rows = (rows >= y) & (rows < y + h)  # (B, height)
     return (in_rows[:, :, None] & in_columns[:, None, :]).flatten(1)
+
+
+def covered_shares(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
+    """The share of each cell that a box covers; rounded cells lie up to half a cell beside it.
+
+    Args:
+        box_xywh_crop: (B, 4), fractions of the crop; a box of negative size covers nothing.
+        height, width: grid size in cells.
+
+    Returns:
+        (B, height*width) float32 in [0, 1], row-major.
+    """
+    size = box_xywh_crop.new_tensor([width, height, width, height])
+    x, y, w, h = (box_xywh_crop.float() * size)[:, :, None].unbind(1)  # (B, 1) each
+    columns = torch.arange(width, device=x.device)
+    rows = torch.arange(height, device=x.device)
+    across = (torch.minimum(x + w, columns + 1) - torch.maximum(x, columns)).clamp(0, 1)
+    down = (torch.minimum(y + h, rows + 1) - torch.maximum(y, rows)).clamp(0, 1)
+    return (down[:, :, None] * across[:, None, :]).flatten(1)
 
 
 def concat_references(references: list[References]) -> References:

@@ -148,5 +148,5 @@ def _build_synthetic(name: str, find: Callable[[str], DataPath]) -> SyntheticCli
         raise FileNotFoundError(
             f"{name}: {error} (from {root.source}). {root.hint()} SYNTHETIC_PROCEDURAL needs none."
         ) from error
-    logger.info("%s: clips of %d photographs in %s", name, len(textures.photographs), root.path)
+    logger.info("%s: clips of %d photographs in %s", name, len(textures.numbers), root.path)
     return SyntheticClips(name, textures, seed=entry.seed, options=entry.options)
