@@ -13,7 +13,7 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.utils.checkpoint import read_weights
+from lib.checkpoint.files import read_weights
 from lib.utils.files import atomic_path
 from lib.utils.program import make_parser, run_program
 

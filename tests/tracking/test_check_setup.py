@@ -13,6 +13,7 @@ import pytest
 import torch
 from seeded import seeded_frame
 
+from lib.checkpoint.files import save_checkpoint
 from lib.models.aiatrack.weights import released_contents
 from lib.test.evaluation.environment import FOLDERS
 from lib.test.evaluation.layouts import read_names
@@ -21,7 +22,6 @@ from lib.tools.setup import machine, self_test
 from lib.tools.setup.data import check_test_set
 from lib.tools.setup.self_test import DATA, run_self_test, track_clip
 from lib.tools.setup.weights import check_checkpoint, check_checkpoints
-from lib.utils.checkpoint import save_checkpoint
 
 PROGRAM = Path(__file__).resolve().parents[2] / "tracking" / "check_setup.py"
 CPU = torch.device("cpu")

@@ -7,8 +7,8 @@ import pytest
 import torch
 import yaml
 
+from lib.checkpoint.files import read_weights
 from lib.config.aiatrack.config import EXPERIMENTS
-from lib.utils.checkpoint import read_weights
 from lib.utils.paths import PROJECT_ROOT
 from tests.programs import runner
 

@@ -1,6 +1,6 @@
 """Match weights with a network, or say what does not fit and which recipe would.
 
-Source: docs/method.md, section 6. lib/utils/checkpoint.py reads files, build.py makes networks.
+Source: docs/method.md, section 6. lib/checkpoint/files.py reads files, build.py makes networks.
 """
 
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lib.utils.checkpoint import CheckpointError, read_weights
+from lib.checkpoint.files import CheckpointError, read_weights
 
 MAX_NAMES = 4  # in an error
 

@@ -14,6 +14,7 @@ import torch
 from easydict import EasyDict
 from torch import nn
 
+from lib.checkpoint.files import CheckpointError
 from lib.models.aiatrack.weights import released_contents
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin import distributed
@@ -27,7 +28,6 @@ from lib.train.trainers.checkpoints import (
     read_released,
     to_builtins,
 )
-from lib.utils.checkpoint import CheckpointError
 from lib.utils.stopping import Stopped, StopRequest
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Checkpoints of a training: what is in them, which are kept, which one to go on from.
 
 Source: docs/method.md, section 6. The format is that of the released files plus what resuming
-needs, Python's own types and tensors only; lib/utils/checkpoint.py reads and writes.
+needs, Python's own types and tensors only; lib/checkpoint/files.py reads and writes.
 """
 
 import json
@@ -11,8 +11,7 @@ from typing import Any
 
 from easydict import EasyDict
 
-from lib.config.aiatrack.config import flatten
-from lib.utils.checkpoint import (
+from lib.checkpoint.files import (
     EPOCH_FILE,
     CheckpointError,
     checkpoints_newest_first,
@@ -20,6 +19,7 @@ from lib.utils.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from lib.config.aiatrack.config import flatten
 
 logger = logging.getLogger(__name__)
 

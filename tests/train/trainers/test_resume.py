@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from lib.checkpoint.files import CheckpointError, read_checkpoint, save_checkpoint
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import released_contents
@@ -19,7 +20,6 @@ from lib.train.admin.settings import Settings
 from lib.train.optimizer import build_optimizer, trained_parameters
 from lib.train.run_training import train
 from lib.train.trainers.checkpoints import INTERRUPTED, CheckpointFolder
-from lib.utils.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
 from tests.train.tiny import tiny_samplers, write_recipe
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -1,0 +1,40 @@
+"""Digests of what checkpoints and weight files hold: any other value gives another digest.
+
+They are of values, not of bytes in a file, so that one scheme serves every format.
+"""
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor
+
+PLAIN = (type(None), bool, int, float, str, bytes)
+
+
+def digest(contents: dict[str, Any]) -> str:
+    """SHA-256 of nested dictionaries, lists and tuples of tensors and plain values.
+
+    Raises:
+        TypeError: a value of another type.
+    """
+    return f"sha256:{_hash(contents, {}).hex()}"
+
+
+def _hash(value: Any, known: dict[int, bytes]) -> bytes:
+    """Hash a value; a container by the hashes of its parts, once however often it occurs."""
+    if isinstance(value, Tensor):
+        sha = hashlib.sha256(f"{value.dtype} {tuple(value.shape)} ".encode())
+        sha.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return sha.digest()
+    if type(value) in PLAIN:
+        return hashlib.sha256(f"{type(value).__name__} {value!r}".encode()).digest()
+    kind = next((kind for kind in (dict, list, tuple) if isinstance(value, kind)), None)
+    if kind is None:
+        raise TypeError(f"a checkpoint holds tensors and plain values, no {type(value).__name__}")
+    if id(value) not in known:
+        parts = [x for item in value.items() for x in item] if kind is dict else value
+        sha = hashlib.sha256(f"{kind.__name__} {len(value)} ".encode())
+        sha.update(b"".join(_hash(part, known) for part in parts))
+        known[id(value)] = sha.digest()
+    return known[id(value)]
