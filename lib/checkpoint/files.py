@@ -119,12 +119,15 @@ def checkpoints_newest_first(folder: str | Path) -> list[Path]:
 def _regular(path: str | Path) -> Path:
     """Refuse what would hang or say little when read: folders, pipes, devices, dangling links."""
     path = Path(path)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise CheckpointError(f"{path}: {error.strerror}") from error
     if not os.path.lexists(path):
         raise FileNotFoundError(f"no checkpoint at {path}")
-    kind = "a folder" if path.is_dir() else "a pipe or device" if path.exists() else "a link"
-    raise CheckpointError(f"{path}: {kind}{'' if path.exists() else ' to nothing'}, no file")
+    there = "a folder" if path.is_dir() else "a pipe or device"
+    raise CheckpointError(f"{path}: {there if path.exists() else 'a link to nothing'}, no file")
 
 
 def _is_safetensors(path: Path) -> bool:

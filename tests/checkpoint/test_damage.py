@@ -270,8 +270,9 @@ def test_what_is_no_file(tmp_path: Path, suffix: str) -> None:
         make(path)
         with pytest.raises(CheckpointError, match=f"{number}.{suffix}: {message}, no file"):
             read_weights(path)
-    with pytest.raises(CheckpointError, match="a folder, no file"):
-        read_weights("")
+    for odd, message in (("", "a folder, no file"), ("a" * 300, "File name too long")):
+        with pytest.raises(CheckpointError, match=message):
+            read_weights(odd)
 
 
 def test_odd_numbers_in_safetensors(tmp_path: Path) -> None:
