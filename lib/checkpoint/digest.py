@@ -1,9 +1,12 @@
-"""Digests of what checkpoints and weight files hold: any other value gives another digest.
+"""Digests: of what a file holds, and of the bytes of an archive.
 
-They are of values, not of bytes in a file, so that one scheme serves every format.
+The first is of values, so that one scheme serves every format. The second, an archive's seal, also
+covers what lies between its records, and is checked before anything is read from them.
 """
 
 import hashlib
+import struct
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,3 +41,21 @@ def _hash(value: Any, known: dict[int, bytes]) -> bytes:
         sha.update(b"".join(_hash(part, known) for part in parts))
         known[id(value)] = sha.digest()
     return known[id(value)]
+
+
+def seal(archive: Path) -> None:
+    """Write the SHA-256 of a zip archive that has no comment into its comment."""
+    mark = seal_of(archive)
+    with open(archive, "r+b") as file:
+        file.seek(-2, 2)  # an archive ends with the length of its comment, and the comment
+        file.write(struct.pack("<H", len(mark)) + mark)
+
+
+def seal_of(archive: Path, comment: bytes = b"") -> bytes:
+    """The comment that an archive with this comment has if it is sealed."""
+    left, sha = archive.stat().st_size - 2 - len(comment), hashlib.sha256()
+    with open(archive, "rb") as file:
+        while left > 0 and (block := file.read(min(left, 2**20))):
+            sha.update(block)
+            left -= len(block)
+    return f"sha256:{sha.hexdigest()}".encode()

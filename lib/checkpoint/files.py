@@ -1,7 +1,7 @@
 """Read and write checkpoints and weight files, with a digest of what they hold; find the newest.
 
 Source: docs/method.md, section 6. Neighbours: pickles.py loads without running anything,
-digest.py says what is hashed.
+digest.py hashes.
 """
 
 import logging
@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lib.checkpoint.digest import digest
+from lib.checkpoint.digest import digest, seal
 from lib.checkpoint.pickles import BAD_BYTES, CheckpointError, load_pickled
 from lib.utils.files import atomic_path
 
@@ -96,6 +96,7 @@ def save_checkpoint(path: str | Path, contents: dict[str, Any]) -> None:
     """Write tensors and plain values so that `path` is whole or as it was before."""
     with atomic_path(Path(path)) as temporary:
         torch.save({**contents, DIGEST: digest(contents)}, temporary)
+        seal(temporary)
 
 
 def save_weights(path: Path, state: dict[str, Tensor]) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lib.checkpoint.digest import seal_of
+
 MAX_PICKLE = 2**22  # bytes of structure around the tensors; those of a long training take 1e5
 
 # Calls that make plain NumPy values, found in statistics. They give a stub.
@@ -116,6 +118,8 @@ def _judge_archive(path: Path) -> None:
                 _judge_size(record.file_size)
         if sum(record.file_size for record in records) > path.stat().st_size:
             raise CheckpointError("its records claim more bytes than the file has: refused")
+        if archive.comment and archive.comment != seal_of(path, archive.comment):
+            raise CheckpointError("damaged: its bytes do not match the checksum at its end")
         if damaged := archive.testzip():
             raise CheckpointError(f"damaged: the checksum of its record {damaged} does not match")
 

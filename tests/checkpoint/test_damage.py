@@ -103,18 +103,19 @@ def test_mutations_never_load_silently_with_other_values(
     assert refused > 100
 
 
-def test_every_single_bit_of_ours(tmp_path: Path) -> None:
+def test_single_bits_of_ours(tmp_path: Path) -> None:
     """A sample of all single flipped bits, which is what memory and disks do most often."""
     for name in ("ours.pth.tar", "ours.safetensors"):
         path = tmp_path / name
         FORMATS[name](path)
         whole = path.read_bytes()
-        for bit in range(0, 8 * len(whole), 8 * len(whole) // 150):
+        for bit in range(0, 8 * len(whole), 8 * len(whole) // 300):
             changed = bytearray(whole)
             changed[bit // 8] ^= 1 << bit % 8
             path.write_bytes(changed)
             try:
                 assert same(read_weights(path), WEIGHTS), (name, bit)
+                assert name == "ours.safetensors"  # an archive is sealed, padding included
             except CheckpointError:
                 continue
 
