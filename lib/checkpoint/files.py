@@ -87,7 +87,8 @@ def weights_in(contents: dict[str, Any], path: Path) -> dict[str, Tensor]:
 def check_finite(state: dict[str, Tensor], path: Path) -> None:
     """Refuse weights that are not finite, by the first such entry."""
     for name, value in state.items():
-        if bad := int((~value.isfinite()).sum()):
+        numbers = value.float() if value.element_size() == 1 else value  # float8 lacks isfinite
+        if bad := int((~numbers.isfinite()).sum()):
             text = f"{name} has {bad} of {value.numel()} values that are not finite"
             raise CheckpointError(f"{path}: {text}")
 

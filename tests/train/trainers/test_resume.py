@@ -453,6 +453,14 @@ def test_what_cannot_be_continued_from(tmp_path):
         "has no optimizer state and epoch": {"optimizer": {}},
         "no optimizer state and epoch": {"optimizer": {"state": state}},
         "is of epoch 6, and TRAIN.EPOCH is 6; raise --epochs": {"epoch": 6},
+        "no weights in it": {"net": 3},
+        "bottleneck.bias has 16 of 16 values that are not": {
+            "net": {**contents["net"], "bottleneck.bias": torch.full((16,), NAN)}
+        },
+        "does not fit this network": {"net": {"a": torch.ones(1)}},
+        r"state.0 is \[1\], not of type dict": {
+            "optimizer": contents["optimizer"] | {"state": {**state, 0: [1]}}
+        },
     }
     for message, change in cases.items():
         save_checkpoint(path, {**contents, **change})
