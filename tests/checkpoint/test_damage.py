@@ -29,7 +29,6 @@ WEIGHTS = {
     "norm.running_var": torch.linspace(0.5, 2, 8),
     "norm.num_batches_tracked": torch.tensor(7),
     "half": torch.linspace(-1, 1, 40).half(),
-    "eighth": torch.linspace(-1, 1, 9).to(torch.float8_e4m3fn),
     "none": torch.zeros(0),
 }
 CONTENTS = {"epoch": 3, "net": WEIGHTS, "stats": {"history": {"train 3": {"IoU": 0.5}}}}

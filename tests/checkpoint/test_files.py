@@ -207,6 +207,9 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
         "b": torch.tensor([1.0, np.nan, -np.inf]),
         "c": torch.tensor([np.inf]),
     }
+    eighth = torch.linspace(-1, 1, 9).to(torch.float8_e4m3fn)  # has no isfinite in PyTorch
+    save_weights(tmp_path / "b.safetensors", {"a": eighth})
+    assert torch.equal(read_weights(tmp_path / "b.safetensors")["a"].float(), eighth.float())
     save_weights(tmp_path / "a.safetensors", state)
     save_checkpoint(tmp_path / "a.pth", {"net": state})
     torch.save(state, tmp_path / "c.pth")

@@ -81,9 +81,8 @@ class CheckpointFolder:
     ) -> tuple[Path, dict[str, Any]] | None:
         """The newest good checkpoint; None without files, CheckpointError if all are bad.
 
-        Args:
-            check: raises CheckpointError for contents that cannot be gone on from. Such files, and
-                damaged ones, are named and set aside when there is a good one.
+        Bad ones, damaged or refused by `check` with a CheckpointError, are named, and set aside
+        when there is a good one.
         """
         interrupted = self.folder / INTERRUPTED
         waiting = [interrupted] * os.path.lexists(interrupted)
@@ -183,11 +182,7 @@ def check_resumable(path: Path, contents: dict[str, Any], cfg: EasyDict) -> None
 
 
 def fits_recipe(path: Path, recipe: dict[str, Any], cfg: EasyDict) -> bool:
-    """Whether a checkpoint's recipe says the same as this one in MUST_AGREE.
-
-    Raises:
-        CheckpointError: it holds what no recipe does.
-    """
+    """Whether a checkpoint's recipe agrees in MUST_AGREE; CheckpointError if it is none."""
     try:
         to_builtins(recipe)
     except (TypeError, ValueError, RecursionError) as error:
