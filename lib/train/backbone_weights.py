@@ -12,8 +12,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from lib.checkpoint.files import CheckpointError, read_weights
 from lib.models.aiatrack.backbone import PRETRAINED
-from lib.utils.checkpoint import CheckpointError, read_weights
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 import yaml
 
+from lib.checkpoint.files import read_verified, read_weights
 from lib.config.aiatrack.config import EXPERIMENTS
-from lib.utils.checkpoint import read_weights
 from lib.utils.paths import PROJECT_ROOT
 from tests.programs import runner
 
@@ -83,8 +83,8 @@ def test_bare_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
         out = tmp_path / f"{len(options)}.safetensors"
         status, _, errors = export(tiny_checkpoint, out, *options)
         assert status == 0, errors
-        after = read_weights(out)
-        assert after.keys() == before.keys()
+        after, verified = read_verified(out)
+        assert verified and after.keys() == before.keys()
         for name, value in before.items():
             assert torch.allclose(after[name].to(value.dtype), value, tolerance, tolerance)
     sizes = [(tmp_path / f"{n}.safetensors").stat().st_size for n in (0, 1)]
@@ -94,6 +94,9 @@ def test_bare_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
 def test_bare_weights_refusals(tiny_checkpoint: Path, tmp_path: Path) -> None:
     status, _, errors = export(tiny_checkpoint, tmp_path / "a.pth")
     assert status == 1 and "are written as .safetensors; given:" in errors
+    (tmp_path / "a.safetensors").symlink_to(tiny_checkpoint)
+    status, _, errors = export(tiny_checkpoint, tmp_path / "a.safetensors")
+    assert status == 1 and "a.safetensors is the file that is read" in errors
     torch.save({"net": {"a": torch.tensor([1e6])}}, tmp_path / "large.pth")
     status, _, errors = export(tmp_path / "large.pth", tmp_path / "a.safetensors", "--half")
     assert status == 1 and "a has values up to 1e+06, too large for 16 bits" in errors

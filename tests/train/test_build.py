@@ -4,12 +4,12 @@ import pytest
 import timm
 import torch
 
+from lib.checkpoint.files import CheckpointError
 from lib.config.aiatrack.config import make_config
 from lib.train import backbone_weights
 from lib.train.backbone_weights import BackboneWeightsError, load_backbone_weights
 from lib.train.build import build_network
 from lib.train.optimizer import build_optimizer, learning_rates
-from lib.utils.checkpoint import CheckpointError
 from tests.train.tiny import TINY
 
 

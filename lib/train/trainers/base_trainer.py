@@ -14,7 +14,8 @@ import torch
 from easydict import EasyDict
 from torch import nn
 
-from lib.models.aiatrack.weights import released_contents
+from lib.checkpoint.files import CheckpointError, check_finite
+from lib.models.aiatrack.weights import check_fit, released_contents
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
@@ -24,10 +25,11 @@ from lib.train.optimizer import restore_moments, set_learning_rates
 from lib.train.trainers.checkpoints import (
     CheckpointFolder,
     check_resumable,
+    fits_recipe,
     read_released,
     to_builtins,
 )
-from lib.utils.checkpoint import CheckpointError
+from lib.train.trainers.insides import OURS, RELEASED, check_built, check_numbers, is_ours
 from lib.utils.stopping import Stopped, StopRequest
 
 logger = logging.getLogger(__name__)
@@ -106,6 +108,8 @@ class BaseTrainer(abc.ABC):
         self.epoch, self.history = contents["epoch"], contents["stats"]["history"]
         if "net" not in contents:
             return
+        check_fit(self.parts.model, contents["net"], path)
+        check_finite(contents["net"], path)
         self.parts.model.load_state_dict(contents["net"])
         try:
             moments = restore_moments(self.parts.optimizer, self.parts.model, contents["optimizer"])
@@ -132,7 +136,7 @@ class BaseTrainer(abc.ABC):
 
     def _find_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
         """Main process: the checkpoint to go on from, checked; of a finished run its history."""
-        newest, last = self.folder.newest(), self.cfg.TRAIN.EPOCH
+        newest, last = self.folder.newest(self._check_insides), self.cfg.TRAIN.EPOCH
         source = self.settings.continue_from
         if source is not None and (newest is None or "batches_done" not in newest[1]):
             return source, read_released(source, last)
@@ -152,6 +156,12 @@ class BaseTrainer(abc.ABC):
         check_resumable(path, contents, self.cfg)
         self._check_run(path, contents["settings"], contents["batches_done"])
         return path, contents
+
+    def _check_insides(self, path: Path, contents: dict[str, Any]) -> None:
+        """Refuse a damaged checkpoint; one of another recipe is refused later, for good."""
+        check_built(path, {"written": [], **contents}, OURS if is_ours(contents) else RELEASED)
+        if is_ours(contents) and fits_recipe(path, contents["settings"]["recipe"], self.cfg):
+            check_numbers(path, contents, self.parts.model)
 
     def _check_run(self, path: Path, saved: dict[str, Any], batches_done: int) -> None:
         """Warn of another start than the checkpoint's run had; refuse other updates in an epoch."""

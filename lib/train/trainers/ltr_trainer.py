@@ -13,6 +13,7 @@ from easydict import EasyDict
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from lib.checkpoint.files import save_checkpoint
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
@@ -22,7 +23,6 @@ from lib.train.data.batch import Batch
 from lib.train.data.loader import Loader
 from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
 from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
-from lib.utils.checkpoint import save_checkpoint
 
 logger = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from lib.checkpoint.files import read_checkpoint
 from lib.train.admin.settings import Settings
 from lib.train.trainers.checkpoints import INTERRUPTED
-from lib.utils.checkpoint import read_checkpoint
 from tests.train.processes import write_gradients
 from tests.train.tiny import NO_DROPOUT, write_recipe
 
