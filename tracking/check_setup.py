@@ -42,7 +42,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
     needs = f"must be there: {', '.join(NEEDS)} (lower case: test sets; upper case: training sets)"
-    add("--need", default="", metavar="NAME,...", help=needs)
+    add("--need", type=str, default="", metavar="NAME,...", help=needs)
     add("--full", action="store_true", help="look at every sequence of all sets that are there")
     add("--checkpoint", type=Path, help="say which recipe this file fits")
     add("--no-self-test", action="store_true", help="leave out the self-test clip")
