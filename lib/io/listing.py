@@ -32,7 +32,7 @@ def is_listed(name: str) -> bool:
 
 
 def list_folder(folder: str | Path) -> list[str]:
-    """Names in a folder, sorted, without those that are hidden or a system's; OSError: no folder."""
+    """Sorted names in a folder, without hidden ones and those of systems; OSError: no folder."""
     return sorted(filter(is_listed, os.listdir(folder)))
 
 

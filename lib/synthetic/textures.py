@@ -4,6 +4,7 @@
 """
 
 import functools
+import logging
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -11,7 +12,10 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from lib.utils.image import read_rgb
+from lib.io.listing import is_listed
+from lib.utils.image import ImageError, read_rgb
+
+logger = logging.getLogger(__name__)
 
 SEGMENT_SHARE = (0.008, 0.4)  # a segment's pixels over the image's: no speck, not the sky
 SEGMENT_FILL = 0.35  # its pixels over its box's, at least: no webs and rings
@@ -23,6 +27,7 @@ SPLITS = {  # of a list of images
     "train": lambda paths: [path for i, path in enumerate(paths) if i % 10],
     "val": lambda paths: paths[::10],
 }
+MAX_DRAWS = 100  # of photographs, until one can be read
 CANDIDATES = 6  # rectangles, of which the one with most texture is taken as a target
 
 
@@ -66,7 +71,8 @@ class PhotoTextures:
 
         FileNotFoundError: no folder, no image in it, or one without its segmentation mask.
         """
-        self.photographs: list[Path] = SPLITS[split](sorted(Path(folder).glob("*.jpg")))
+        paths = [path for path in sorted(Path(folder).glob("*.jpg")) if is_listed(path.name)]
+        self.photographs: list[Path] = SPLITS[split](paths)
         if not self.photographs:
             needed = "images with segmentation masks (*.png) are needed"
             raise FileNotFoundError(f"{folder}: no *.jpg; {needed}")
@@ -74,6 +80,7 @@ class PhotoTextures:
             if not path.with_suffix(".png").is_file():
                 raise FileNotFoundError(f"{path}: its segmentation mask {path.stem}.png is missing")
         self._rectangles = rectangles
+        self._broken: set[Path] = set()  # known not to be readable
 
     def background(self, rng: Generator) -> np.ndarray:
         return self._draw(rng)[0]
@@ -99,8 +106,20 @@ class PhotoTextures:
         return textured_region(rng, image)
 
     def _draw(self, rng: Generator) -> tuple[np.ndarray, list[Region]]:
-        """Choose an image at random; return it and its usable segments (never none)."""
-        return _read_segments(self.photographs[rng.integers(len(self.photographs))])
+        """Choose an image at random; return it and its usable segments (never none).
+
+        One that cannot be read is named once and replaced by another; ImageError after MAX_DRAWS.
+        """
+        for _ in range(MAX_DRAWS):
+            path = self.photographs[rng.integers(len(self.photographs))]
+            if path in self._broken:
+                continue
+            try:
+                return _read_segments(path)
+            except (OSError, ValueError) as error:  # no image, or no mask
+                logger.warning("photograph left out, another one is drawn: %s", error)
+                self._broken.add(path)
+        raise ImageError(f"{path}: none of {MAX_DRAWS} photographs drawn can be read")
 
 
 @functools.lru_cache(maxsize=500)  # half a megabyte each, shared by all textures of a process

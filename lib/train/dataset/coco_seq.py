@@ -82,6 +82,8 @@ class CocoSeq(BaseDataset):
 
 def _stated_size(image: Entry) -> tuple[int, int]:
     """Width and height that the file states for an image; zeros where these are no numbers."""
-    size = image.get("width"), image.get("height")
-    known = all(isinstance(side, int | float) and 0 < side < 2**31 for side in size)
-    return size if known else (0, 0)
+    width, height = image.get("width"), image.get("height")
+    if isinstance(width, int | float) and isinstance(height, int | float):
+        if 0 < width < 2**31 and 0 < height < 2**31:
+            return int(width), int(height)
+    return 0, 0
