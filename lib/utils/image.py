@@ -66,15 +66,16 @@ def read_rgb(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarra
             the turned ones, the boxes are of the stored pixels, and the tag is ignored.
 
     Raises:
-        FileNotFoundError: no such file.
-        ImageError: empty, truncated, not an image, over 8 bits per channel, or with alpha.
+        FileNotFoundError: no such file. OSError: not a regular file.
+        ImageError: empty, truncated, not an image, over 8 bits per channel, too many pixels.
     """
-    path = Path(path)
-    return decode_rgb(path.read_bytes(), path, size)
+    return decode_rgb(read_regular(path), path, size)
 
 
 def decode_rgb(data: bytes, path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decode the bytes of an image file as `read_rgb` does; `path` is named in errors.
+
+    Alpha is dropped, which is said once: a tracker sees what lies under transparent pixels.
 
     Raises:
         ImageError: see `read_rgb`.
