@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
+from lib.utils.files import read_regular
+
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})

@@ -7,6 +7,7 @@ import pytest
 import torch
 from layouts import write_photographs
 
+from lib.synthetic import textures
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.procedural import ProceduralTextures
 from lib.train.data.processing import SearchConfig
@@ -14,6 +15,7 @@ from lib.train.data.random_boxes import Jitter
 from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import build_dataset
 from lib.train.dataset.synthetic import MIN_VISIBLE, SyntheticClips
+from lib.utils.image import ImageError
 from lib.utils.paths import DataPath
 
 SMALL = ClipOptions(length=60, height=72, width=96, object_size=(0.2, 0.4))
@@ -78,6 +80,28 @@ def test_procedural_textures_need_no_data() -> None:
 
     train, val = (build_dataset(f"SYNTHETIC_PROCEDURAL{s}", found) for s in ("", "_VAL"))
     assert not np.array_equal(train.read_frame(0, 0), val.read_frame(0, 0))
+
+
+def test_a_truncated_photograph_is_named_once_and_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As are those without a readable mask; what a Mac leaves there is no photograph."""
+    write_photographs(tmp_path, 6)
+    photo, mask = tmp_path / "2.jpg", tmp_path / "3.png"
+    for path in (photo, mask):
+        path.write_bytes(path.read_bytes()[:99])
+    (tmp_path / "._1.jpg").write_bytes(b"Mac OS X")
+    one, two = (build_dataset("SYNTHETIC", lambda _: DataPath(tmp_path, "SET")) for _ in "ab")
+    frames = [one.read_frame(number, 0) for number in range(12)]
+    for path in (photo, mask):
+        assert caplog.text.count(str(path)) == 1
+    # A clip is the same whether or not the broken one has been met before.
+    assert all(np.array_equal(two.read_frame(n, 0), frames[n]) for n in reversed(range(12)))
+    for path in tmp_path.glob("*.jpg"):
+        path.write_bytes(b"")
+    textures._read_segments.cache_clear()
+    with pytest.raises(ImageError, match="none of 100 photographs drawn can be read"):
+        build_dataset("SYNTHETIC", lambda _: DataPath(tmp_path, "SET")).read_frame(0, 0)
 
 
 def test_no_photographs(tmp_path: Path) -> None:
