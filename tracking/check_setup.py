@@ -91,9 +91,10 @@ def check_training_set(name: str, where: str, needed: bool, full: bool) -> Findi
         return Finding(FAIL if needed else WARN, name, f"{where}: {error}", fix)
     frames = int(dataset.lengths.sum())
     text = f"{where}: {len(dataset)} sequences, {frames} frames, a box each"
-    if dataset.notes:
-        text = "\n  ".join([text, *(f"left out: {note}" for note in dataset.notes)])
-    return Finding(WARN if dataset.notes else OK, name, text)
+    if not dataset.notes:
+        return Finding(OK, name, text)
+    text = "\n  ".join([text, *(f"left out: {note}" for note in dataset.notes)])
+    return Finding(FAIL if needed else WARN, name, text, "mend or remove what is left out")
 
 
 def show(title: str, *findings: Finding) -> list[Finding]:

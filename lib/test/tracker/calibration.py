@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lib.io.listing import list_folder
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
@@ -46,7 +45,7 @@ def calibration_files(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"calibration: no folder {folder}")
-    names = sorted(filter(is_image_name, list_folder(folder)), key=by_number)
+    names = sorted((p.name for p in folder.iterdir() if is_image_name(p.name)), key=by_number)
     if not names:
         raise FileNotFoundError(f"calibration: no image in {folder}")
     return [folder / name for name in names[:CROPS]]
