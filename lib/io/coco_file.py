@@ -27,6 +27,10 @@ MAX_SHOWN = 60  # characters of a value in a note
 class CocoError(ValueError):
     """A file that is no annotation file of COCO, or without an object; names the file."""
 
+    @classmethod
+    def without_objects(cls, path: Path, notes: "Notes") -> "CocoError":
+        return cls("; ".join([f"no objects in {path}", *notes.lines()]))
+
 
 class CocoObject(NamedTuple):
     """An annotation with a box that is no crowd."""
@@ -65,14 +69,11 @@ class Notes:
 
 
 def read_coco(text: str, path: Path) -> CocoFile:
-    """Parse a JSON text; CocoError where nothing of it can be used. `path` is for messages."""
+    """Parse a JSON text; CocoError where it is not one of COCO. `path` is for messages."""
     lists, notes = _parse(text, path), Notes()
     images = _by_id("images", lists["images"], _named_file, notes)
     videos = _by_id("videos", lists["videos"], lambda place, video: None, notes)
-    objects = _objects(lists["annotations"], images, notes)
-    if not objects:
-        raise CocoError("; ".join([f"no objects in {path}", *notes.lines()]))
-    return CocoFile(images, objects, videos, notes)
+    return CocoFile(images, _objects(lists["annotations"], images, notes), videos, notes)
 
 
 def read_id(value: object) -> str | None:

@@ -59,7 +59,7 @@ def read_tracks(text: str, path: Path) -> dict[str, Track]:
         raise ValueError(f"{path}: {NO_VIDEOS}")
     images, boxes = _images_by_video(coco), _boxes_by_track(coco)
     if not boxes:
-        raise CocoError("; ".join([f"no objects in {path}", *coco.notes.lines()]))
+        raise CocoError.without_objects(path, coco.notes)
     tracks: dict[str, Track] = {}
     for (video, track), by_image in boxes.items():
         first = next(n for n, image in enumerate(images[video]) if image in by_image)

@@ -80,7 +80,7 @@ class PhotoTextures:
             if not path.with_suffix(".png").is_file():
                 raise FileNotFoundError(f"{path}: its segmentation mask {path.stem}.png is missing")
         self._rectangles = rectangles
-        self._broken: set[Path] = set()  # known not to be readable
+        self._broken: dict[Path, str] = {}  # why they cannot be read
 
     def background(self, rng: Generator) -> np.ndarray:
         return self._draw(rng)[0]
@@ -118,8 +118,8 @@ class PhotoTextures:
                 return _read_segments(path)
             except (OSError, ValueError) as error:  # no image, or no mask
                 logger.warning("photograph left out, another one is drawn: %s", error)
-                self._broken.add(path)
-        raise ImageError(f"{path}: none of {MAX_DRAWS} photographs drawn can be read")
+                self._broken[path] = str(error)
+        raise ImageError(f"{self._broken[path]}; none of {MAX_DRAWS} photographs drawn can be read")
 
 
 @functools.lru_cache(maxsize=500)  # half a megabyte each, shared by all textures of a process

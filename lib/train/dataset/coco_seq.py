@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from lib.io.coco_file import CocoFile, Entry, find_images, object_ids, read_coco
+from lib.io.coco_file import CocoError, CocoFile, Entry, find_images, object_ids, read_coco
 from lib.io.store import Store
 from lib.train.dataset.base_dataset import BaseDataset, DatasetError, SequenceIndex
 from lib.utils.box_ops import has_area
@@ -45,6 +45,8 @@ class CocoSeq(BaseDataset):
         source = self.store.root / self._annotation_file
         try:
             coco = read_coco(self.store.read_text(self._annotation_file), source)
+            if not coco.objects:
+                raise CocoError.without_objects(source, coco.notes)
         except ValueError as error:  # CocoError, or no text
             raise DatasetError(f"{self.name}: {error}") from error
         paths = self._find_images(coco)
