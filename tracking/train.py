@@ -18,6 +18,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from lib.config.aiatrack.config import ConfigError
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
 from lib.train.run_training import run
+from lib.utils.program import refuse_empty
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -25,6 +26,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    refuse_empty(parser)
     add = parser.add_argument
     add("--config", default="baseline", help="recipe in experiments/aiatrack, or a YAML file")
     add("--save-dir", type=Path, default=Settings.save_dir, help="for checkpoints, logs, curves")
@@ -35,7 +37,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--nproc", type=int, help="with --mode multiple: processes here; default: visible GPUs")
     add("--nnodes", type=int, default=1, help="machines")
     add("--node-rank", type=int, default=0, help="this machine's number, 0 leads")
-    add("--rdzv-endpoint", default="", help="host:port of machine 0, if --nnodes is above 1")
+    add(
+        "--rdzv-endpoint",
+        type=str,
+        default="",
+        help="host:port of machine 0, if --nnodes is above 1",
+    )
     group = parser.add_argument_group("training; what is not given is the recipe's")
     add = group.add_argument
     add("--batch-size", type=int, help="samples per process and forward pass")

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.utils.files import atomic_write
+from lib.utils.files import atomic_write, atomic_write_text
 from lib.utils.paths import PROJECT_ROOT
 
 logger = logging.getLogger(__name__)
@@ -23,7 +23,12 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def cached_arrays(
-    data: Path, name: str, stamp: str, fields: Iterable[str], build: Callable[[], Arrays]
+    data: Path,
+    name: str,
+    stamp: str,
+    fields: Iterable[str],
+    build: Callable[[], Arrays],
+    keep: Callable[[], bool] = lambda: True,
 ) -> Arrays:
     """Load arrays called `fields` that follow from data, or build and cache them.
 
@@ -31,14 +36,30 @@ def cached_arrays(
         data: the folder or file that they are made from.
         name: of the cache, unique beside `data`.
         stamp: changes when the data do, see `lib.io.store.Store.stamp`.
+        keep: whether to cache what was built; asked afterwards.
     """
     paths = cache_paths(data, name)
     for path in paths:
         if (cached := _load(path, stamp, fields)) is not None:
             return cached
     arrays = build()
-    _save(paths, stamp, arrays)
+    if keep():
+        _save(paths, stamp, arrays)
     return arrays
+
+
+def write_list(data: Path, name: str, lines: Iterable[str]) -> Path | None:
+    """Write lines where a cache of that name would be, for a message that names the file.
+
+    None where neither place can be written.
+    """
+    for path in (path.with_suffix(".txt") for path in cache_paths(data, name)):
+        try:
+            atomic_write_text(path, "".join(f"{line}\n" for line in lines))
+            return path
+        except OSError as error:
+            logger.info("no list at %s: %s", path, error)
+    return None
 
 
 def cache_paths(data: Path, name: str) -> tuple[Path, Path]:

@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 
 from lib.io.array_cache import cache_paths
+from lib.io.listing import list_folder
+from lib.utils.files import read_regular
 from lib.utils.image import ImageError, read_rgb
 
 logger = logging.getLogger(__name__)
@@ -46,7 +48,6 @@ class Photographs:
 
         Raises:
             FileNotFoundError: no folder, or no photograph in it that can be read.
-            ValueError: a mask that does not fit its photograph.
         """
         files = _list_files(folder)
         if not any(name.endswith(".jpg") for name, _ in files):
@@ -84,9 +85,8 @@ def _list_files(folder: Path) -> list[tuple[str, os.stat_result]]:
     """Photographs and masks with what tells when they change, by name."""
     if not folder.is_dir():
         return []
-    with os.scandir(folder) as entries:
-        found = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
-    return sorted(file for file in found if file[0].endswith((".jpg", ".png")))
+    paths = [folder / name for name in list_folder(folder) if name.endswith((".jpg", ".png"))]
+    return [(path.name, path.stat() if path.exists() else path.lstat()) for path in paths]
 
 
 def _stores(folder: Path) -> list[Path]:
@@ -138,7 +138,7 @@ def _write(store: Path, folder: Path, names: set[str]) -> None:
                 continue
             images.append((file.tell(), *image.shape[:2]))
             file.write(image.tobytes())
-            for region in _segments(image, folder / mask) if mask in names else ():
+            for region in _segments_or_none(image, folder / mask) if mask in names else ():
                 place = (file.tell(), *region.alpha.shape, *region.corner)
                 segments.append((len(kept), *place))
                 file.write(np.ascontiguousarray(region.alpha).tobytes())
@@ -151,14 +151,29 @@ def _write(store: Path, folder: Path, names: set[str]) -> None:
     )
 
 
-def _segments(image: np.ndarray, path: Path) -> Iterator[Region]:
-    """The segments of a mask that can pass for objects."""
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+def _segments_or_none(image: np.ndarray, path: Path) -> list[Region]:
+    """The segments of a mask; none, and a warning, where it cannot be used."""
+    try:
+        return list(_segments(image, _read_mask(path, image.shape[:2])))
+    except (OSError, ValueError, cv2.error) as error:
+        logger.warning("mask left out: %s", error)
+        return []
+
+
+def _read_mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """A label map, (H, W) integers; ValueError: it is none, or does not fit its photograph."""
+    data = read_regular(path)
+    mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
     if mask is None or mask.ndim != 2:
         raise ValueError(f"{path}: not a segmentation mask (one channel, one integer per pixel)")
-    if mask.shape != image.shape[:2]:
-        actual, expected = (f"{w}x{h}" for h, w in (mask.shape, image.shape[:2]))
+    if mask.shape != shape:
+        actual, expected = (f"{w}x{h}" for h, w in (mask.shape, shape))
         raise ValueError(f"{path}: the mask is {actual} pixels, its image {expected}")
+    return mask
+
+
+def _segments(image: np.ndarray, mask: np.ndarray) -> Iterator[Region]:
+    """The segments of a mask that can pass for objects."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     labels, pixels = np.unique(mask, return_counts=True)
     if set(labels.tolist()) <= {0, 255}:  # one object, already judged

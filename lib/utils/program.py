@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 USERS_ERRORS = (ImportError, OSError, ValueError, RuntimeError)
@@ -11,9 +12,27 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """Make a parser whose --help shows a program's docstring, line by line as it is written."""
-    return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    return refuse_empty(
+        argparse.ArgumentParser(
+            description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
     )
+
+
+def refuse_empty(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Let a parser refuse "" for a path, which would be the working directory, and for a text.
+
+    What may be empty is of `type=str`.
+    """
+
+    def not_empty(text: str) -> str:
+        if not text.strip():
+            raise argparse.ArgumentTypeError("is empty (a variable that is not set?)")
+        return text
+
+    parser.register("type", None, not_empty)
+    parser.register("type", Path, lambda text: Path(not_empty(text)))
+    return parser
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

@@ -1,5 +1,6 @@
 """Guards textures from photographs: objects where masks say so, look-alikes, folders named."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -132,22 +133,30 @@ def test_folders_that_cannot_be_used(tmp_path):
         Photographs(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        (
-            np.ones((10, 12), np.uint8),
-            r"0.png: the mask is 12x10 pixels, its image 160x120",
-        ),
-        (
-            np.ones((120, 160, 3), np.uint8),
-            r"0.png: not a segmentation mask \(one channel",
-        ),
-    ],
-)
-def test_segmentation_masks_that_do_not_fit(tmp_path, mask, message):
-    write_photographs(tmp_path, 1)
-    cv2.imwrite(str(tmp_path / "0.png"), mask)
-    with pytest.raises(ValueError, match=message):
-        Photographs(tmp_path)
-    assert not list((tmp_path / ".cache").iterdir())  # nothing half made
+def test_a_mask_that_cannot_be_used_is_left_out(tmp_path, caplog):
+    write_photographs(tmp_path, 6)
+    cv2.imwrite(str(tmp_path / "0.png"), np.ones((10, 12), np.uint8))
+    cv2.imwrite(str(tmp_path / "1.png"), np.ones((120, 160, 3), np.uint8))
+    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:99])
+    (tmp_path / "3.png").write_bytes(b"")
+    (tmp_path / "4.png").unlink()
+    os.mkfifo(tmp_path / "4.png")
+    photographs = Photographs(tmp_path)
+    counts = [photographs.segment_count(number) for number in range(6)]
+    assert photographs.names == list("012345") and counts[:5] == [0] * 5 and counts[5] > 0
+    for text in (
+        "0.png: the mask is 12x10 pixels, its image 160x120",
+        "1.png: not a segmentation mask (one channel",
+        "2.png: not a segmentation mask",
+        "3.png: not a segmentation mask",
+        "4.png: not a regular file",
+    ):
+        assert caplog.text.count(text) == 1
+
+
+def test_what_systems_leave_is_no_photograph(tmp_path):
+    write_photographs(tmp_path, 2)
+    (tmp_path / "._1.jpg").write_bytes(b"Mac OS X")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert Photographs(tmp_path).names == ["0", "1"]

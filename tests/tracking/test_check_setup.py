@@ -210,6 +210,37 @@ def test_training_set(run: Callable, tmp_path: Path) -> None:
     assert status == 0 and "WARN  OWN_VIDEO" in page
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('{"images": [7], "annotations": [null]}', "no objects in"),
+        ('{"images": [{"id": [1]}], "annotations": [{}]}', "images[0].id: [1]"),
+        ('{"images": {"id": 1}, "annotations": []}', "no list 'images'"),
+        ("[" * 100_000, "not JSON"),
+        ("\xff", "not JSON"),
+    ],
+)
+def test_annotations_that_are_broken(
+    run: Callable, tmp_path: Path, content: str, text: str
+) -> None:
+    folder = tmp_path / "data" / "own_images"
+    (folder / "images").mkdir(parents=True)
+    (folder / "annotations.json").write_text(content)
+    status, page = run("--no-self-test", "--need", "OWN_IMAGES")
+    assert status == 1 and "FAIL  OWN_IMAGES" in page and text in page
+    assert "annotations.json" in page and "notes" in page.splitlines()[-1]
+
+
+def test_an_empty_setting_is_a_finding(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIATRACK_OTB_DIR", "")
+    monkeypatch.setenv("AIATRACK_LASOT_DIR", " ")
+    status, page = run("--no-self-test")
+    assert status == 1
+    for setting in ("OTB", "LASOT"):
+        assert f"AIATRACK_{setting}_DIR in the environment is empty" in page
+    assert page.count("is empty; give a folder") == 3  # LaSOT: to test and to train
+
+
 def test_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Weights in their place that fit, that do not, in a folder without recipe, and cut short."""
     root = tmp_path / "project"

@@ -1,10 +1,11 @@
 """Guards what programs share: types of arguments, and how they end."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
-from lib.utils.program import at_least, parse_box, parse_point, run_program
+from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
 
 
 def raising(error: BaseException):
@@ -43,3 +44,23 @@ def test_types_of_arguments() -> None:
     for parse, text in ((parse_box, "1,2,3"), (parse_point, "1,x")):
         with pytest.raises(argparse.ArgumentTypeError, match=f"given: '{text}'"):
             parse(text)
+
+
+def test_empty_paths_and_texts_are_refused(capsys: pytest.CaptureFixture) -> None:
+    parser = make_parser("Does something.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--may-be", type=str, default="")
+    group = parser.add_argument_group("more")
+    group.add_argument("--out", type=Path)
+    group.add_argument("--source", nargs="+")
+    given = parser.parse_args(["a b", "--may-be", "", "--out", "x", "--source", "s", "t"])
+    assert (given.folder, given.out, given.source) == (Path("a b"), Path("x"), ["s", "t"])
+    for arguments, name in (
+        ([""], "folder"),
+        ([" "], "folder"),
+        (["a", "--out", ""], "--out"),
+        (["a", "--source", "s", ""], "--source"),
+    ):
+        with pytest.raises(SystemExit):
+            parser.parse_args(arguments)
+        assert f"argument {name}: is empty (a variable" in capsys.readouterr().err

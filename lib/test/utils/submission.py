@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.io.listing import list_folder
 from lib.io.load_text import load_boxes, load_column
 from lib.test.evaluation.environment import dataset_path, results_root
 from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file
 from lib.test.utils.submission_check import GOT10K, Layout, SubmissionError, check
 from lib.utils.files import atomic_path
+from lib.utils.program import refuse_empty
 
 logger = logging.getLogger(__name__)
 ZIP_DATE = (2022, 1, 1, 0, 0, 0)  # fixed: the same results give the same bytes
@@ -81,7 +83,8 @@ def count_frames(layout: Layout, root: Path) -> dict[str, int]:
         FileNotFoundError: `root` lacks the folder of test images, or it is empty.
     """
     folder = root / layout.frames_folder
-    sequences = sorted(path for path in folder.glob("*/") if path.is_dir())
+    names = list_folder(folder) if folder.is_dir() else []
+    sequences = [folder / name for name in names if (folder / name).is_dir()]
     if not sequences:
         raise FileNotFoundError(f"no {layout.title} test images in {folder}")
     if len(sequences) != layout.sequences:
@@ -89,7 +92,9 @@ def count_frames(layout: Layout, root: Path) -> dict[str, int]:
             f"{folder} holds {len(sequences)} sequences, the {layout.title} test set has "
             f"{layout.sequences}: its server will refuse the archive"
         )
-    return {path.name: sum(1 for _ in path.glob("*.jpg")) for path in sequences}
+    return {
+        path.name: sum(name.endswith(".jpg") for name in list_folder(path)) for path in sequences
+    }
 
 
 def _parse(layout: Layout, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -97,7 +102,7 @@ def _parse(layout: Layout, arguments: Sequence[str] | None) -> argparse.Namespac
         description=f"Pack {layout.title} results into {layout.archive}, for its server. "
         "Everything is validated first; raw results are left as they are."
     )
-    add = parser.add_argument
+    add = refuse_empty(parser).add_argument
     add("--tracker_name", "--tracker", default="aiatrack", metavar="NAME")
     add("--cfg_name", "--param", default="baseline", metavar="NAME", help="recipe of the run")
     add("--results", type=Path, metavar="DIR", help="all results (default: test/tracking_results)")
@@ -121,7 +126,7 @@ def _official_names(layout: Layout, folder: Path) -> dict[str, None]:
     logger.warning(f"no {layout.title} test images found: only the official counts are checked")
     if layout is GOT10K:
         return {f"GOT-10k_Test_{n:06d}": None for n in range(1, layout.sequences + 1)}
-    names = sorted(path.stem for path in folder.glob("*.txt"))
+    names = [name[:-4] for name in list_folder(folder) if name.endswith(".txt")]
     return {name: None for name in names if not name.endswith(("_time", "_box", "_score"))}
 
 

@@ -56,8 +56,18 @@ def _got10k(
     )
 
 
-def _coco(setting: str, annotations: str, images: str) -> Entry:
-    return Entry(setting, lambda name, store: CocoSeq(name, store, annotations, images))
+def _coco(setting: str, annotations: str, images: str, *, whole: bool) -> Entry:
+    return Entry(
+        setting, lambda name, store: CocoSeq(name, store, annotations, images, whole=whole)
+    )
+
+
+def _trackingnet(first: int, last: int) -> Entry:
+    """The training sets TRAIN_<first> to TRAIN_<last>."""
+    sets = range(first, last + 1)
+    return Entry(
+        "trackingnet", lambda name, store: TrackingNet(name, store, trackingnet_names(store, sets))
+    )
 
 
 DATASETS: dict[str, Entry] = {
@@ -69,16 +79,15 @@ DATASETS: dict[str, Entry] = {
     # Held out: the training sequences that GOT10K_vottrain leaves, and the official validation set.
     "GOT10K_votval": _got10k("train", "got10k_train_split", less="got10k_vot_train_split"),
     "GOT10K_val": _got10k("val"),
-    "COCO17": _coco("coco", "annotations/instances_train2017.json", "images/train2017"),
-    "TRACKINGNET": Entry(
-        "trackingnet",
-        lambda name, store: TrackingNet(name, store, trackingnet_names(store, range(12))),
-    ),
+    "COCO17": _coco("coco", "annotations/instances_train2017.json", "images/train2017", whole=True),
+    "TRACKINGNET": _trackingnet(0, 11),
     "OWN_VIDEO": Entry("own_video", OwnVideo),
-    "OWN_IMAGES": _coco("own_images", "annotations.json", "images"),
+    "OWN_IMAGES": _coco("own_images", "annotations.json", "images", whole=False),
     "DEMO": _got10k("train", setting="demo"),
     "DEMO_VAL": _got10k("val", setting="demo"),
 }
+# TRACKINGNET_0_3: of TrackingNet's twelve training sets, TRAIN_0 to TRAIN_3; likewise all others.
+PARTS = {f"TRACKINGNET_{a}_{b}": _trackingnet(a, b) for a in range(12) for b in range(a, 12)}
 SYNTHETIC: dict[str, SyntheticEntry] = {
     "SYNTHETIC": SyntheticEntry("train", seed=1),
     "SYNTHETIC_VAL": SyntheticEntry("val", seed=2),
@@ -111,7 +120,7 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
     """Open a data set by its name in a recipe. Missing demo data are made.
 
     Args:
-        name: a key of DATASETS, SYNTHETIC or ALIASES.
+        name: a key of DATASETS, PARTS, SYNTHETIC or ALIASES.
         find: gives the path for a setting, such as `lib.train.admin.environment.find_data`.
 
     Raises:
@@ -122,9 +131,9 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
     name = ALIASES.get(name, name)
     if name in SYNTHETIC:
         return _build_synthetic(name, find)
-    if name not in DATASETS:
+    entry = DATASETS.get(name) or PARTS.get(name)
+    if entry is None:
         raise ValueError(f"no data set {name!r}; there are: {', '.join([*DATASETS, *SYNTHETIC])}")
-    entry = DATASETS[name]
     root = find(entry.setting)
     if entry.setting == "demo":
         make_demo(root.path)
@@ -132,6 +141,8 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
         dataset = entry.open(name, open_store(root.path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: {error} (from {root.source}). {root.hint()}") from error
+    except DatasetError as error:
+        raise DatasetError(f"{error}\n  (from {root.source})") from error
     logger.info("%s: %d sequences from %s", name, len(dataset), dataset.store.root)
     return dataset
 

@@ -11,12 +11,13 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from lib.io.array_cache import cached_arrays
+from lib.io.array_cache import cached_arrays, write_list
 from lib.io.store import Store
 
 logger = logging.getLogger(__name__)
 
-INDEX_VERSION = 2  # of the cached file; raise it when the meaning of the arrays changes
+MAX_LISTED = 5  # problems in a message; all of them are in the file that it names
+INDEX_VERSION = 3  # of the cached file; raise it when the meaning of the arrays changes
 
 
 class DatasetError(ValueError):
@@ -42,20 +43,25 @@ class BaseDataset(abc.ABC):
     def __init__(self, name: str, store: Store) -> None:
         """Open the index, or build and cache it.
 
+        An index that something was left out of is not cached: `notes` say so at every start, until
+        the data are mended.
+
         Args:
             name: as in a recipe's DATASETS_NAME; messages and the cache carry it.
 
         Raises:
-            FileNotFoundError: a file is missing.
+            FileNotFoundError: a file of the whole set is missing.
             DatasetError: sequences without frames, or with annotations of another length.
         """
         self.name = name
         self.store = store
+        self.notes: list[str] = []  # what is left out of the set, and why
         stamp = f"{INDEX_VERSION} {store.stamp(self._annotation_files())}"
         fields = SequenceIndex._fields
-        self._index = SequenceIndex(
-            **cached_arrays(store.root, name, stamp, fields, self._parse_annotations)
-        )
+        build, whole = self._parse_annotations, lambda: not self.notes
+        self._index = SequenceIndex(**cached_arrays(store.root, name, stamp, fields, build, whole))
+        for note in self.notes:
+            logger.warning("%s: %s", name, note)
         self.lengths = np.diff(self._index.first)  # (n,) frames of each sequence
         visible_before = np.concatenate([[0], np.cumsum(self._index.visible)])
         self.visible_counts = np.diff(visible_before[self._index.first])  # (n,) visible ones
@@ -106,6 +112,15 @@ class BaseDataset(abc.ABC):
     def _parse_annotations(self) -> Mapping[str, np.ndarray]:
         logger.info("%s: reading the annotations under %s (once)", self.name, self.store.root)
         return self._build_index()._asdict()
+
+    def _listed(self, problems: list[str]) -> str:
+        """Problems for a message: the first of them, and a file that has all if they are more."""
+        lines = problems[:MAX_LISTED]
+        if len(problems) > MAX_LISTED:
+            path = write_list(self.store.root, f"{self.name}-problems", problems)
+            more = f"... and {len(problems) - MAX_LISTED} more"
+            lines.append(f"{more}; all of them: {path}" if path else more)
+        return "\n  ".join(["", *lines])
 
     def _span(self, sequence: int) -> slice:
         return slice(self._index.first[sequence], self._index.first[sequence + 1])

@@ -15,6 +15,7 @@ from lib.utils.box_ops import has_area
 class OwnVideo(BaseVideoDataset):
     """Visible is what has an area."""
 
+    whole = False
     advice = "README, 'Your own data', shows what belongs where"
 
     def __init__(self, name: str, store: Store) -> None:

@@ -43,6 +43,7 @@ class SyntheticClips:
     """Synthetic clips on demand; a `TrackingDataset` (lib/train/data/sampler.py)."""
 
     is_video: ClassVar[bool] = True
+    notes: ClassVar[tuple[str, ...]] = ()  # as of a BaseDataset; nothing is left out
 
     def __init__(
         self, name: str, textures: Textures, *, seed: int, options: ClipOptions, clips: int = CLIPS
