@@ -57,15 +57,14 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
-    """Write clips under `root`, unless they are there, and open them as the demo test set."""
+    """Write those clips that are not whole under `root`, and open them as the demo test set."""
     textures = PhotoTextures(args.photographs, split=args.part)
-    options, clips = ClipOptions(length=args.frames), []
-    if not (root / "val" / "list.txt").is_file():
-        for number in range(args.clips):
-            generator = np.random.default_rng((args.seed, number))
-            plan = plan_clip(generator, textures, options)
-            clips.append((f"clip_{number + 1:02d}", render(plan)))
-        write_got10k(root, clips, split="val")
+    options, written = ClipOptions(length=args.frames), root / "val" / "list.txt"
+    whole = written.read_text().split() if written.is_file() else []
+    for number in range(args.clips):
+        if (name := f"clip_{number + 1:02d}") not in whole:  # the list names a clip at its end
+            plan = plan_clip(np.random.default_rng((args.seed, number)), textures, options)
+            write_got10k(root, [(name, render(plan))], split="val")
     os.environ["AIATRACK_DEMO_DIR"] = str(root)
     test_set = open_dataset("demo")
     return [test_set.load(name) for name in test_set.names]

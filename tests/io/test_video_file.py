@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from made_videos import number_of, numbered_frame, write_numbered
 
-from lib.io import video_file
+from lib.io.video import decoding, with_pyav
+from lib.io.video.codecs import VideoError
 from lib.io.video_file import (
-    VideoError,
     VideoFile,
     is_video_name,
     read_frame,

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.video.writer import VideoWriter
 from lib.test.tracker import BatchTracker
-from lib.tools.video.pictures import VideoWriter
 from lib.tools.video.screen import Screen
 from lib.tools.video.sources import Frame, VideoBrokenOffError
 from lib.utils.draw import draw_box
@@ -90,19 +90,21 @@ class RecordWriter:
     def __init__(self, path: Path) -> None:
         """Make the temporary file. Raises OSError if `path` cannot be written."""
         self._output = TemporaryOutput(path)
-        self._file = open(self._output.temporary, "w", buffering=1, encoding="utf-8")
-        self._count = 0
+        self._file = open(self._output.temporary, "wb", buffering=0)
+        self._length = 0  # bytes of whole lines
 
     def __enter__(self) -> "RecordWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._file.truncate(self._length)
         self._file.close()
-        if self._count:
+        if self._length:
             self._output.keep()
         self._output.discard()
 
     def write(self, frame: Frame, states: Iterable[State]) -> None:
+        """Write a line for each target at once; OSError if the disk is full."""
         for state in states:
             record = {
                 "frame": frame.number,
@@ -112,8 +114,14 @@ class RecordWriter:
                 "score": None if state.score is None else round(state.score, 5),
                 "lost": state.lost,
             }
-            self._file.write(json.dumps(record) + "\n")
-            self._count += 1
+            line = f"{json.dumps(record)}\n".encode()
+            try:
+                written = self._file.write(line)
+            except OSError as error:
+                raise OSError(f"cannot write {self._output.path}: {error.strerror}") from error
+            if written != len(line):
+                raise OSError(f"cannot write {self._output.path}: is the disk full?")
+            self._length += len(line)
 
 
 def follow(
@@ -151,9 +159,9 @@ def follow(
             if screen and key == "r":
                 states = targets.restart(frame.image, screen.draw_boxes(frame.image, len(states)))
                 drawn = draw_states(frame.image, states)
-            # Write them.
-            video.write(drawn)
+            # Write them; the records first, which need less room.
             records.write(frame, states)
+            video.write(drawn, frame.seconds)
             lost.update(state.target for state in states if state.lost)
             # End where the user wants it.
             if stop and stop.signal_number is not None:
