@@ -34,6 +34,7 @@ from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.load import make_tracker
 from lib.tools.video.pictures import write_contact_sheet, write_video
 from lib.utils.draw import draw_box
+from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, run_program
 
@@ -52,7 +53,8 @@ def parse_arguments() -> argparse.Namespace:
     images_help = "<name>.jpg with segmentation masks <name>.png (default: assets/photographs)"
     add("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR", help=images_help)
     add("--part", choices=list(SPLITS), default="all", help="val: left out of training on them")
-    add("--out", type=Path, default=PROJECT_ROOT / "demo", help="(default: demo/)")
+    add("--out", type=Path, help="folder (default: demo/, in which files are replaced)")
+    add("--overwrite", action="store_true", help="replace files in the folder of --out")
     return parser.parse_args()
 
 
@@ -84,12 +86,16 @@ def draw(sequence: Sequence, result: SequenceResult) -> list[np.ndarray]:
 
 def main() -> int:
     args = parse_arguments()
+    out = args.out or PROJECT_ROOT / "demo"
+    sheet_file, video_file = out / "contact_sheet.png", out / "demo.mp4"
+    overwrite = args.overwrite or args.out is None
+    check_outputs([sheet_file, video_file], [args.photographs], overwrite=overwrite)
     options = tracker_options(args, "demo")
     tracker, provenance = make_tracker(options), make_provenance(options)
     part = "" if args.part == "all" else f"_{args.part}"
     name = f"{args.photographs.name}{part}_seed{args.seed}_{args.clips}x{args.frames}"
-    root = args.out / "clips" / name
-    folder = ResultFolder(args.out / "results" / name, "aiatrack", recipe_name(args.param), "demo")
+    root = out / "clips" / name
+    folder = ResultFolder(out / "results" / name, "aiatrack", recipe_name(args.param), "demo")
     sheet, video, seconds = [], [], []
     for sequence in compose_clips(args, root):
         result = run_sequence(tracker, sequence)
@@ -103,10 +109,10 @@ def main() -> int:
     scored = report.of_protocol("otb")
     print(to_text([*sequence_rows(scored), *overall_rows(scored)]))
     print(f"\n{len(seconds) / sum(seconds):.0f} frames a second, reading and drawing left out")
-    plot_all(scored, args.out)
-    write_contact_sheet(args.out / "contact_sheet.png", sheet)
-    write_video(args.out / "demo.mp4", video)
-    print(f"white: true box, green: tracked; in {args.out}: demo.mp4, contact_sheet.png, plots")
+    plot_all(scored, out)
+    write_contact_sheet(sheet_file, sheet)
+    write_video(video_file, video)
+    print(f"white: true box, green: tracked; in {out}: demo.mp4, contact_sheet.png, plots")
     return 0
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.utils.checkpoint import read_weights
-from lib.utils.files import atomic_path
+from lib.utils.files import atomic_path, check_outputs
 from lib.utils.program import make_parser, run_program
 
 
@@ -40,7 +40,9 @@ def main() -> int:
     parser.add_argument("checkpoint", type=Path, help="released format, state dict or safetensors")
     parser.add_argument("out", type=Path, help="the file to write, .safetensors")
     parser.add_argument("--half", action="store_true", help="16 bits per number; computed in fp32")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args()
+    check_outputs([args.out], [args.checkpoint], overwrite=args.overwrite)
     state = read_weights(args.checkpoint)
     save_weights(args.out, state, half=args.half)
     print(f"{args.out}: {len(state)} tensors, {args.out.stat().st_size / 1e6:.1f} MB")

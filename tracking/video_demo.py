@@ -132,7 +132,7 @@ def report(summary: Summary, out: Path) -> None:
     print(f"{summary.frames} frames tracked; lost: {lost or 'never'}")
     print(f"{out}\n{out.with_suffix('.jsonl')}")
     if summary.ended_by == "broken off":
-        print(f"the source broke off or is damaged: {summary.detail}", file=sys.stderr)
+        print(f"the source broke off: {summary.detail}", file=sys.stderr)
 
 
 def main() -> int:

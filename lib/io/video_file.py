@@ -101,10 +101,10 @@ class VideoFile:
         logger.info("%s: counting the frames (once)", self.path)
         with self._open() as decoder:
             times = list(iter(decoder.grab, None))
-            problem = decoder.problem or missing_end(self.path)
+            problem = missing_end(self.path) or decoder.problem
         self.close()
         if not times:
-            raise VideoError(f"{self.path}: {NO_FRAME}")
+            raise VideoError(f"{self.path}: {problem or NO_FRAME}")
         if problem:
             logger.warning("%s: %d frames can be read; %s", self.path, len(times), problem)
         if (np.diff(times) <= 0).any():

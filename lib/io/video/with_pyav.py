@@ -177,12 +177,11 @@ class PyAvEncoder:
         except OSError as error:
             self.release()
             whole.discard()  # makes room
-            if length := end_of_whole_fragments(output.temporary):
-                os.truncate(output.temporary, length)
+            os.truncate(output.temporary, end_of_whole_fragments(output.temporary))
+            if kept := self._frames_in(output.temporary):
                 output.keep()
-            kept = "it ends early" if length else "nothing of it is kept"
-            reason = error.strerror or error
-            raise OSError(f"{output.path} could not be written whole ({reason}): {kept}") from error
+            reason = f"{error.strerror or error}; {kept} of {count} frames are kept"
+            raise OSError(f"{output.path} could not be written whole ({reason})") from error
         finally:
             whole.discard()
 
@@ -192,16 +191,23 @@ class PyAvEncoder:
 
     def _remux(self, fragments: Path, whole: Path, count: int) -> None:
         """Copy the `count` frames, not decoded, into an MP4 with its index in front."""
+        if self._frames_in(fragments) != count:
+            raise OSError("is the disk full?")
         options = {"movflags": "faststart"}
         with (
             self._av.open(str(fragments)) as source,
             self._av.open(str(whole), "w", format="mp4", options=options) as target,
         ):
-            stream = target.add_stream_from_template(source.streams.video[0])
+            stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
             for packet in source.demux(video=0):
-                if packet.dts is not None:  # the last, empty one has none
+                if packet.size:  # the last one is empty
                     packet.stream = stream
                     target.mux(packet)
-                    count -= 1
-            if count:
-                raise OSError(f"{count} frames are missing; is the disk full?")
+
+    def _frames_in(self, path: Path) -> int:
+        """How many whole frames there are in fragments."""
+        if not end_of_whole_fragments(path):
+            return 0
+        with self._av.open(str(path)) as container:
+            packets = container.demux(video=0)
+            return sum(packet.size > 0 and not packet.is_corrupt for packet in packets)

@@ -147,7 +147,7 @@ class _Video(FrameSource):
             yield Frame(index, max(now - begin, 0.0), self._decoder.image())
             index += 1
         # Raise if the end comes too early.
-        problem = self._decoder.problem or "".join(map(missing_end, self.files))
+        problem = "".join(map(missing_end, self.files)) or self._decoder.problem
         if not index:
             raise VideoError(f"{self.name}: {problem or NO_FRAME}")
         if self._live:
