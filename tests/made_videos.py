@@ -1,5 +1,6 @@
 """Video files of frames whose number can be read off them."""
 
+import struct
 import sys
 from collections.abc import Callable
 from fractions import Fraction
@@ -74,18 +75,14 @@ def write_timed(
     return path
 
 
-def copy_packets(
-    source: Path, target: Path, start: float = 0, offset: float = 0, turned: int = 0
-) -> Path:
+def copy_packets(source: Path, target: Path, start: float = 0, offset: float = 0) -> Path:
     """Copy a video, not decoded: from the key frame before `start`, with its times moved.
 
-    What then lies before 0 is hidden by an edit list. turned: degrees, counter-clockwise.
+    What then lies before 0 is hidden by an edit list.
     """
     options = {"avoid_negative_ts": "disabled"}
     with av.open(str(source)) as read, av.open(str(target), "w", options=options) as written:
         stream = written.add_stream_from_template(read.streams.video[0])
-        if turned:
-            stream.set_display_rotation(turned)
         read.seek(int(start * av.time_base))
         moved = round((offset - start) / read.streams.video[0].time_base)
         for packet in read.demux(video=0):
@@ -94,6 +91,16 @@ def copy_packets(
                 packet.stream = stream
                 written.mux(packet)
     return target
+
+
+def turn(path: Path, a: int, b: int, c: int, d: int) -> None:
+    """Have an MP4 shown turned: its pixel (x, y) at (a x + c y, b x + d y)."""
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44  # 3 x 3, of which the last column has other units
+    content[matrix : matrix + 36] = struct.pack(
+        ">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30
+    )
+    path.write_bytes(content)
 
 
 def uninstall_pyav(monkeypatch: pytest.MonkeyPatch) -> None:

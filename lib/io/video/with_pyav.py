@@ -32,6 +32,7 @@ OPTIONS = {
     "libx265": {"preset": "veryfast", "x265-params": "log-level=none"},
     "mpeg4": {"q:v": "4"},
 }
+MIN_VERSION = 17  # older ones lose last frames, and turn colours
 TICKS = 60_000  # a second; the unit of times in the file
 BT709 = 1  # FFmpeg's number of the colours that players take for granted
 
@@ -41,6 +42,9 @@ def load_pyav() -> Any:
     """Import PyAV, once; None, and a warning, where it is not installed."""
     try:
         import av
+
+        if int(av.__version__.split(".")[0]) < MIN_VERSION:
+            raise ImportError(f"{av.__version__} is older than {MIN_VERSION}")
     except ImportError as error:
         logger.warning(
             "OpenCV reads and writes videos, as PyAV cannot be used (%s); pip install av gives "
