@@ -4,7 +4,10 @@ import functools
 import gc
 import http.server
 import json
+import os
+import resource
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -13,13 +16,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from made_videos import number_of, write_timed
 
 from lib.io.video.codecs import VideoError
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker import Output
 from lib.tools.video import screen as screen_module
-from lib.tools.video.follow import RecordWriter, Targets, draw_states, follow
-from lib.tools.video.screen import Screen
+from lib.tools.video.follow import RecordWriter, State, Targets, box_doubt, draw_states, follow
+from lib.tools.video.screen import NoScreenError, Screen
 from lib.tools.video.sources import Frame, VideoBrokenOffError, open_source
 from lib.utils.stopping import StopRequest
 
@@ -126,6 +130,45 @@ def test_image_broken_in_the_middle(images: Path) -> None:
         list(open_source(str(images)))
 
 
+@pytest.mark.parametrize("name", ["0001", "0", "dev/video0", "rtsp:"])
+def test_what_exists_goes_before_cameras_and_streams(
+    images: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(images.parent)
+    Path(name).parent.mkdir(exist_ok=True)
+    images.rename(name)
+    with open_source(name) as source:
+        assert source.length == 12 and len(source.files) == 12
+
+
+def test_a_pipe_among_images(images: Path) -> None:
+    """It would be waited for, for ever."""
+    (images / "f5.png").unlink()
+    os.mkfifo(images / "f5.png")
+    with pytest.raises(VideoBrokenOffError, match=r"4 of 12 .*f5.png is not a regular file"):
+        list(open_source(str(images)))
+
+
+def test_damage_in_a_video_is_told_after_its_last_frame(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "a.mp4", movflags="faststart")
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"mdat") + 1500
+    content[begin : begin + 100] = bytes(100)
+    path.write_bytes(content)
+    frames = []
+    with pytest.raises(VideoBrokenOffError, match=r"a\.mp4: \d+ frames could be read; FFmpeg"):
+        with open_source(str(path)) as source:
+            frames.extend(source)
+    assert len(frames) > 30 and number_of(frames[-1].image) == 59
+
+
+def test_times_of_a_rate_that_is_given(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "a.mkv", 5, milliseconds=lambda number: 40 * number**2)
+    for rate, expected in ((None, [0, 0.04, 0.16, 0.36, 0.64]), (10, [0, 0.1, 0.2, 0.3, 0.4])):
+        with open_source(str(path), rate) as source:
+            assert [frame.seconds for frame in source] == pytest.approx(expected, abs=0.001)
+
+
 class FakeCamera:
     """Gives three BGR frames of red, then none."""
 
@@ -169,6 +212,14 @@ REFUSED = [
     ("{tmp}/empty", FileNotFoundError, "empty: no image there"),
     ("{tmp}/*.jpg", FileNotFoundError, r"\*.jpg: no image there"),
     ("{tmp}/one.png", VideoError, "one.png is one image"),
+    ("{tmp}/pipe.mp4", VideoError, "pipe.mp4 is neither a regular file nor a folder"),
+    ("/dev/zero", VideoError, "/dev/zero is neither a regular file nor a folder"),
+    ("/dev/video97", VideoError, "camera 97: there is no such camera"),
+    ("99999999999999999999", VideoError, "camera 99999999999999999999: cameras have the numbers"),
+    ("²", FileNotFoundError, "no video '²'"),
+    ("", FileNotFoundError, "the name of the video is empty"),
+    (" ", FileNotFoundError, "the name of the video is empty"),
+    ("-5", FileNotFoundError, "no video '-5'"),
 ]
 
 
@@ -176,6 +227,7 @@ REFUSED = [
 def test_refused_sources(tmp_path: Path, source: str, error: type, message: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
+    os.mkfifo(tmp_path / "pipe.mp4")
     cv2.imwrite(str(tmp_path / "one.png"), plain(RED))
     cut(make_video(tmp_path / "red.mp4", codec="mp4v"), 0.5)
     with pytest.raises(error, match=message):
@@ -338,6 +390,45 @@ def test_bad_box_names_its_target_and_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+DOUBTS = [  # a box in an image of 320 x 240
+    ((0.1, 0.2, 0.3, 0.4), "fractions"),
+    ((0, 0, 1, 1), "fractions"),
+    ((200, 150, 260, 230), "corners"),
+    ((10, 150, 260, 230), "corners"),
+    ((200, 150, 60, 80), ""),
+    ((300, 200, 60, 80), ""),  # hangs over the edge
+    ((-20, -20, 60, 60), ""),
+    ((0, 0, 320, 240), ""),
+]
+
+
+@pytest.mark.parametrize(("box", "word"), DOUBTS)
+def test_boxes_that_look_like_something_else(
+    box: tuple[float, ...], word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    doubt = box_doubt(box, 320, 240)
+    assert bool(doubt) == bool(word) and word in doubt
+    if min(box) >= 0:  # the fake refuses the others
+        Targets(FakeTracker(), 0.3).start(plain(RED, 240, 320), [box])
+        assert bool(caplog.text) == bool(word)
+
+
+def test_a_full_disk_keeps_the_records(tmp_path: Path) -> None:
+    """Whole lines remain, of every frame up to then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*a\.jsonl"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+            with RecordWriter(tmp_path / "a.jsonl") as records:
+                for frame in frames(20):
+                    records.write(frame, [State(1, [1.0, 2.0, 3.0, 4.0], 0.5, False)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == list(range(len(lines)))
+    assert 5 < len(lines) < 20 and [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]
+
+
 def test_memory_does_not_grow(tmp_path: Path) -> None:
     """Of all frames read, no more than two are alive at a time."""
     alive: list[weakref.ref] = []
@@ -404,3 +495,12 @@ def test_screen_shows_results_until_a_key_ends_it(window: dict) -> None:
         window["key"] = ord(key)
         with pytest.raises(KeyboardInterrupt):
             screen.show_result(plain(RED), [3, 4, 2, 2], 0.5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="screens are named so on Linux")
+def test_a_screen_that_no_server_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV would abort this process."""
+    monkeypatch.setenv("DISPLAY", ":97")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(NoScreenError, match=r"no window can be opened .*DISPLAY=:97"):
+        Screen()

@@ -5,6 +5,7 @@ writes the video, screen.py shows and asks; tracking/video_demo.py puts them tog
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from lib.tools.video.sources import Frame, VideoBrokenOffError
 from lib.utils.draw import draw_box
 from lib.utils.files import TemporaryOutput
 from lib.utils.stopping import StopRequest
+
+logger = logging.getLogger(__name__)
 
 COLOURS = ((64, 255, 64), (255, 160, 32), (64, 160, 255), (255, 96, 255), (255, 255, 64))
 LOST_COLOUR = (255, 48, 48)
@@ -40,6 +43,19 @@ class Summary(NamedTuple):
     lost: dict[int, int]  # target: frames in which it was lost
     ended_by: str  # "end", "key", "signal" or "broken off"
     detail: str = ""  # where it broke off
+
+
+def box_doubt(box_xywh: Sequence[float], width: int, height: int) -> str:
+    """Say why a box in an image of this size, pixels, may be meant otherwise; else nothing."""
+    x, y, w, h = box_xywh
+    as_given = ",".join(f"{value:g}" for value in box_xywh)
+    if min(box_xywh) >= 0 and max(box_xywh) <= 1:
+        return f"the box {as_given} looks like fractions of the image; x,y,w,h in pixels are wanted"
+    ends_outside = x + w > width or y + h > height
+    if ends_outside and 0 <= x < w <= width and 0 <= y < h <= height:
+        corners = f"the box {as_given} ends outside of the {width} x {height} image"
+        return f"{corners}; were corners, x1,y1,x2,y2, meant? x,y,w,h are wanted"
+    return ""
 
 
 class Targets:
@@ -66,6 +82,8 @@ class Targets:
         for i, box in enumerate(boxes):
             if box is None:
                 continue
+            if doubt := box_doubt(box, image.shape[1], image.shape[0]):
+                logger.warning("target %d: %s", i + 1, doubt)
             try:
                 self._trackers[i].initialize(image, box)
             except ValueError as error:
