@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -178,3 +179,53 @@ def test_refusals(
     found, _, err = run(*given)
     assert found == status and message.format(**places) in err
     assert not list(tmp_path.glob("out/*"))
+
+
+NAMES = [  # source, name of what is written by default
+    ("clip.mp4", "clip"),
+    ("walk", "walk"),
+    ("walk/img", "walk"),
+    ("walk/img/*.jpg", "walk"),
+    ("walk/", "walk"),
+    (".", "work"),
+    ("*/img/*.jpg", "work"),
+    ("my clip (1).mov", "my_clip_1"),
+    ("12:30:15.mp4", "12_30_15"),
+    ("camera 0", "camera_0"),
+    ("rtsp://host:8554/a/b?x=1", "host_8554_a_b_x_1"),
+    ("видео.mp4", "видео"),
+]
+
+
+@pytest.mark.parametrize(("source", "name"), NAMES)
+def test_default_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, name: str
+) -> None:
+    default_output = runpy.run_path(str(PROGRAM))["default_output"]
+    (tmp_path / "work" / "walk" / "img").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "work")
+    assert default_output(source) == PROGRAM.parents[1] / "demo" / f"{name}.mp4"
+
+
+def test_colons_and_signs(run: Run, clip: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip.rename("12:30:15.mp4")
+    status, text, err = run("12:30:15.mp4", "--init", "-20,-20,60,60", "--out", "a.mp4")
+    assert status == 0 and "10 frames tracked" in text, err
+    line = ["12:30:15.mp4", "--init", "20", "20", "60", "60", "--out", "a.mp4"]
+    assert "a.mp4 exists; give --overwrite" in run(*line)[2]
+    assert run(*line, "--overwrite")[0] == 0
+    assert records(tmp_path / "a.jsonl")[0]["box"] == [20, 20, 60, 60]
+
+
+def test_a_full_disk(options: list[str], clip: Path, tmp_path: Path) -> None:
+    """The error is one line, and what was tracked before is kept."""
+    out = tmp_path / "out" / "a.mp4"
+    line = [str(PROGRAM), str(clip), *options, "--init", INIT, "--out", str(out), "--fps", "1"]
+    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (60000, -1))"
+    code = f"{limit}; sys.argv = {line!r}; runpy.run_path({str(PROGRAM)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert "error: cannot write" in done.stderr or "could not be written whole" in done.stderr
+    kept = frame_count(out)
+    assert 0 < kept < 10 and len(records(out.with_suffix(".jsonl"))) > kept
