@@ -43,11 +43,12 @@ from lib.io.video.writer import VideoWriter
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.load import make_tracker
 from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
+from lib.tools.video.painter import Painter
 from lib.tools.video.screen import NoScreenError, Screen
 from lib.tools.video.sources import Frame, FrameSource, open_source
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import make_parser, parse_box, run_program
+from lib.utils.program import at_least, make_parser, parse_box, run_program
 from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3
@@ -62,6 +63,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--out", type=Path, help="video to write (default: demo/<source>.mp4); .jsonl beside it")
     add("--overwrite", action="store_true", help="replace files that exist")
     add("--show", action="store_true", help="show the frames while tracking (needs a screen)")
+    add("--trail", type=at_least(0), default=0, metavar="N", help="line through the last N boxes")
     lost_help = "scores below this count as lost (default: the recipe's, see above)"
     add("--lost-below", type=float, metavar="SCORE", help=lost_help)
     add("--fps", type=float, help="frames a second (default: what the source says, else 25)")
@@ -154,7 +156,8 @@ def main() -> int:
         ):
             targets, shown = Targets(tracker, args.lost_below), screen if args.show else None
             choose, writers = partial(first_boxes, args, screen), (video, records)
-            summary = follow(with_bar(source), targets, choose, writers, screen=shown, stop=stop)
+            follow_here = partial(follow, painter=Painter(args.trail), screen=shown, stop=stop)
+            summary = follow_here(with_bar(source), targets, choose, writers)
     # Say how it ended.
     report(summary, out)
     if summary.ended_by == "signal" and stop.signal_number is not None:

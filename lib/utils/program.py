@@ -4,7 +4,6 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn
 
 USERS_ERRORS = (ImportError, OSError, ValueError, RuntimeError)
@@ -13,9 +12,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """Make a parser whose --help shows a program's docstring, line by line as it is written."""
-    parser = _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.register("type", Path, _path)
-    return parser
+    return _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,12 +39,6 @@ def _join_numbers(given: list[str], option: str, count: int) -> list[str]:
             numbers += [part for part in re.split(r"[\s,]+", rest.pop()) if part]
         joined.append(f"{option}={','.join(numbers)}" if numbers else word)
     return joined
-
-
-def _path(text: str) -> Path:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("the path is empty")
-    return Path(text)
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

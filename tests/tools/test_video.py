@@ -22,7 +22,8 @@ from lib.io.video.codecs import VideoError
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker import Output
 from lib.tools.video import screen as screen_module
-from lib.tools.video.follow import RecordWriter, State, Targets, box_doubt, draw_states, follow
+from lib.tools.video.follow import RecordWriter, Targets, box_doubt, follow
+from lib.tools.video.painter import Painter, State
 from lib.tools.video.screen import NoScreenError, Screen
 from lib.tools.video.sources import Frame, VideoBrokenOffError, open_source
 from lib.utils.stopping import StopRequest
@@ -448,13 +449,40 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
     assert len(alive) == 60 and most <= 2
 
 
+ORANGE = [230, 159, 0]
+
+
 def test_drawing_says_lost(tmp_path: Path) -> None:
-    targets = Targets(FakeTracker(), lost_below=0.45)
+    """Whole lines, then dashes, in the target's own colour."""
     image = plain((44, 0, 0), 100, 100)
-    targets.start(image, [[30, 40, 20, 20]])
-    assert draw_states(image, targets.states)[40, 40].tolist() == [64, 255, 64]  # upper edge
-    assert draw_states(image, targets.track(image))[40, 40].tolist() == [255, 48, 48]
+    for lost in (False, True):
+        drawn = Painter().draw(image, 7, [State(1, [30, 40, 40, 40], None, lost)])
+        edge = (drawn[80, 30:71] == ORANGE).all(1)  # the lower one
+        assert edge[0] and edge[-1] and edge.all() == (not lost)
+        assert 0.3 < edge.mean() < 0.8 or not lost
+        assert (drawn[90:, :8] == 0).all(2).any()  # the plate of the frame's number
     assert (image == plain((44, 0, 0), 100, 100)).all()
+
+
+def test_trails_are_as_long_as_asked() -> None:
+    image, lengths = plain((44, 0, 0), 100, 200), []
+    for trail in (0, 5):
+        painter = Painter(trail)
+        for x in range(10):
+            drawn = painter.draw(image, x, [State(2, [10.0 * x, 40, 40, 40], 0.5, False)])
+        lengths.append(int((drawn[60, 50:89] != image[60, 50:89]).any(1).sum()))
+    assert lengths[0] == 0 and lengths[1] in range(17, 22)  # to the left edge of the box, at 90
+
+
+FAR = [[1e308, 5, 1e308, 5], [-1e9, -1e9, 3e9, 3e9], [90, 90, 50, 50], [0, 0, 1, 1], [3, 3, 0, 0]]
+
+
+@pytest.mark.parametrize("box", FAR)
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (240, 320), (1080, 1920)])
+def test_any_box_can_be_drawn(box: list[float], size: tuple[int, int]) -> None:
+    image = plain(RED, *size)
+    drawn = Painter(3).draw(image, 10**6, [State(12, box, 0.5, True)])
+    assert drawn.shape == image.shape and ((drawn != image).any() or size == (1, 1))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Guards what programs share: types of arguments, and how they end."""
 
 import argparse
-from pathlib import Path
 
 import pytest
 
@@ -75,12 +74,3 @@ def test_boxes_that_are_none(line: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as end:
         parser.parse_args(line.split())
     assert end.value.code == 2 and "--init" in capsys.readouterr().err
-
-
-def test_an_empty_path_is_none(capsys: pytest.CaptureFixture) -> None:
-    parser = make_parser("")
-    parser.add_argument("--out", type=Path, nargs="+")
-    assert parser.parse_args(["--out", "a", "b"]).out == [Path("a"), Path("b")]
-    with pytest.raises(SystemExit):
-        parser.parse_args(["--out", "a", " "])
-    assert "argument --out: the path is empty" in capsys.readouterr().err

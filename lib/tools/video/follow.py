@@ -1,7 +1,7 @@
 """Follow targets through a source of frames; write a video, and one record per target and frame.
 
-One pass of one network finds all targets of a frame. Neighbours: sources.py reads, pictures.py
-writes the video, screen.py shows and asks; tracking/video_demo.py puts them together.
+One pass of one network finds all targets of a frame. Neighbours: sources.py reads, painter.py
+draws, screen.py shows and asks; tracking/video_demo.py puts them together.
 """
 
 import json
@@ -15,25 +15,13 @@ import numpy as np
 
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker import BatchTracker
+from lib.tools.video.painter import Painter, State
 from lib.tools.video.screen import Screen
 from lib.tools.video.sources import Frame, VideoBrokenOffError
-from lib.utils.draw import draw_box
 from lib.utils.files import TemporaryOutput
 from lib.utils.stopping import StopRequest
 
 logger = logging.getLogger(__name__)
-
-COLOURS = ((64, 255, 64), (255, 160, 32), (64, 160, 255), (255, 96, 255), (255, 255, 64))
-LOST_COLOUR = (255, 48, 48)
-
-
-class State(NamedTuple):
-    """A target in one frame."""
-
-    target: int  # from 1
-    box_xywh: list[float]  # image pixels
-    score: float | None  # predicted IoU in [0, 1]; None where the box was given
-    lost: bool
 
 
 class Summary(NamedTuple):
@@ -148,6 +136,7 @@ def follow(
     first_boxes: Callable[[np.ndarray], Sequence[Sequence[float]]],
     outputs: tuple[VideoWriter, RecordWriter],
     *,
+    painter: Painter | None = None,
     screen: Screen | None = None,
     stop: StopRequest | None = None,
 ) -> Summary:
@@ -156,13 +145,14 @@ def follow(
     Args:
         first_boxes: returns a box (x, y, w, h in pixels) per target, given the first frame.
         outputs: for the frames with boxes drawn, and their records.
+        painter: draws them; None: boxes alone.
         screen: shows every frame; "q" and "escape" end, "r" asks for boxes anew.
 
     Raises:
         ValueError: see `Targets.start`; a frame of another size than the first.
         VideoError: the source gives no frame at all.
     """
-    video, records = outputs
+    (video, records), painter = outputs, painter or Painter()
     lost, ended_by, detail = Counter[int](), "end", ""
     try:
         for frame in frames:
@@ -172,11 +162,11 @@ def follow(
             else:
                 states = targets.start(frame.image, first_boxes(frame.image))
             # Show them; the user may correct their boxes.
-            drawn = draw_states(frame.image, states)
+            drawn = painter.draw(frame.image, frame.number, states)
             key = screen.show(drawn) if screen else ""
             if screen and key == "r":
                 states = targets.restart(frame.image, screen.draw_boxes(frame.image, len(states)))
-                drawn = draw_states(frame.image, states)
+                drawn = painter.draw(frame.image, frame.number, states)
             # Write them; the records first, which need less room.
             records.write(frame, states)
             video.write(drawn, frame.seconds)
@@ -191,13 +181,3 @@ def follow(
     except VideoBrokenOffError as error:
         ended_by, detail = "broken off", str(error)
     return Summary(video.count, dict(lost), ended_by, detail)
-
-
-def draw_states(image: np.ndarray, states: Iterable[State]) -> np.ndarray:
-    """Draw targets' boxes (red where lost), numbers and scores on a copy of an RGB image."""
-    for state in states:
-        colour = LOST_COLOUR if state.lost else COLOURS[(state.target - 1) % len(COLOURS)]
-        score = "" if state.score is None else f": {state.score:.2f}"
-        label = f"{state.target}{score}{' lost' * state.lost}"
-        image = draw_box(image, state.box_xywh, label, colour)
-    return image
