@@ -6,6 +6,7 @@ The clips are made here, from photographs that no training has seen; see README,
 """
 
 import argparse
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -58,6 +59,15 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def clips_name(args: argparse.Namespace) -> str:
+    """A folder's name that says what the clips are made of; not the same for other photographs."""
+    folder = args.photographs.resolve()
+    digest = hashlib.blake2b(os.fsencode(folder), digest_size=4).hexdigest()
+    kind = folder.name if folder == PHOTOGRAPHS.resolve() else f"{folder.name}-{digest}"
+    part = "" if args.part == "all" else f"_{args.part}"
+    return f"{kind}{part}_seed{args.seed}_{args.clips}x{args.frames}"
+
+
 def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
     """Write those clips that are not whole under `root`, and open them as the demo test set."""
     textures = PhotoTextures(args.photographs, split=args.part)
@@ -92,8 +102,7 @@ def main() -> int:
     check_outputs([sheet_file, video_file], [args.photographs], overwrite=overwrite)
     options = tracker_options(args, "demo")
     tracker, provenance = make_tracker(options), make_provenance(options)
-    part = "" if args.part == "all" else f"_{args.part}"
-    name = f"{args.photographs.name}{part}_seed{args.seed}_{args.clips}x{args.frames}"
+    name = clips_name(args)
     root = out / "clips" / name
     folder = ResultFolder(out / "results" / name, "aiatrack", recipe_name(args.param), "demo")
     sheet, video, seconds = [], [], []
