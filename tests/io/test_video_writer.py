@@ -13,7 +13,8 @@ from made_videos import HEIGHT, WIDTH, number_of, numbered_frame, uninstall_pyav
 
 from lib.io.video.decoding import open_decoder
 from lib.io.video.end import missing_end
-from lib.io.video.with_pyav import PyAvEncoder, load_pyav
+from lib.io.video.pyav_encoder import PyAvEncoder
+from lib.io.video.with_pyav import load_pyav
 from lib.io.video.writer import VideoWriter
 
 COUNT = 40

@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 
 from lib.io.video.codecs import Encoder
+from lib.io.video.pyav_encoder import PyAvEncoder
 from lib.io.video.with_opencv import OpenCvEncoder
-from lib.io.video.with_pyav import PyAvEncoder, load_pyav
+from lib.io.video.with_pyav import load_pyav
 from lib.utils.files import TemporaryOutput
 
 logger = logging.getLogger(__name__)
