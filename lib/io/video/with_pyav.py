@@ -30,8 +30,8 @@ def load_pyav() -> Any:
             raise ImportError(f"{av.__version__} is older than {MIN_VERSION}")
     except ImportError as error:
         logger.warning(
-            "OpenCV reads and writes videos, as PyAV cannot be used (%s); pip install 'av>=17' gives "
-            "exact times, damage that is noticed, and H.264",
+            "OpenCV reads and writes videos, as PyAV cannot be used (%s); pip install 'av>=17' "
+            "gives exact times, damage that is noticed, and H.264",
             error,
         )
         return None
