@@ -26,7 +26,7 @@ from lib.test.analysis.extract_results import FIGURES, Run
 from lib.test.analysis.protocols import PROTOCOLS
 from lib.test.evaluation.datasets import SCORED
 from lib.test.evaluation.environment import results_root
-from lib.utils.files import atomic_write_text
+from lib.utils.files import atomic_write_text, check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import make_parser, run_program
 
@@ -57,6 +57,7 @@ def parse_arguments() -> argparse.Namespace:
         target = f"write {kind.upper()} to a file, or instead of the tables"
         add(f"--{kind}", nargs="?", const="-", metavar="FILE", help=target)
     add("--html", type=Path, metavar="FILE", help="one page of this, and of the worst sequences")
+    add("--overwrite", action="store_true", help="replace files that exist; plots always are")
     add("--per-sequence", action="store_true", help="add a row for each sequence")
     add("--per-attribute", action="store_true", help="add a row for each attribute or class")
     changes = "list what got better and worse from the first run on (default: AUC)"
@@ -123,6 +124,15 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
     return selected
 
 
+def check_files(args: argparse.Namespace, runs: list[Run]) -> None:
+    """Refuse files that exist, or that hold what is scored, before anything is computed."""
+    targets = [getattr(args, kind) for kind in (*FORMATS, "html")]
+    read = [file for run in runs for folder in run.folders for file in folder.rglob("*.txt")]
+    read += [args.annotations] if args.annotations else []
+    outputs = [Path(target) for target in targets if target and target != "-"]
+    check_outputs(outputs, read, overwrite=args.overwrite)
+
+
 def write_formats(tables_made: list[list[tables.Row]], args: argparse.Namespace) -> None:
     """Write what --json, --csv and --latex ask for."""
     rows = [row for table in tables_made for row in table]
@@ -144,6 +154,7 @@ def main() -> int:
     runs = make_runs(args)
     if args.compare and len(runs) < 2:
         raise ValueError("--compare needs two or more runs")
+    check_files(args, runs)
     failed, tables_made, reports_made = False, [], []
     for dataset in args.dataset:
         try:

@@ -35,6 +35,7 @@ from lib.test.tracker.onnx_tracker import default_folder
 from lib.test.tracker.options import TrackerOptions
 from lib.tools.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
 from lib.tools.video.sources import open_source
+from lib.utils.files import check_outputs
 from lib.utils.program import at_least, make_parser, parse_box, run_program
 
 
@@ -49,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--check-sequence", metavar="SOURCE", help="video, folder or pattern of images to track")
     add("--init", metavar="X,Y,W,H", type=parse_box, help="box in its first frame, pixels")
     add("--frames", type=at_least(2), default=100, help="how many of its frames (default: 100)")
+    add("--overwrite", action="store_true", help="replace files that exist")
     args = parser.parse_args()
     if (args.check_sequence is None) != (args.init is None):
         parser.error("--check-sequence SOURCE and --init X,Y,W,H go together")
@@ -121,6 +123,7 @@ def check_sequence(args: argparse.Namespace, out: Path) -> None:
 def main() -> int:
     args = parse_arguments()
     out = args.out or default_folder(args.param)
+    check_outputs([out / f"{graph}.onnx" for graph in GRAPHS], overwrite=args.overwrite)
     write_checked(args, out)
     print(f"written: {out}")
     if args.check_sequence:

@@ -12,6 +12,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.checkpoint.files import read_weights, save_weights
+from lib.utils.files import check_outputs
 from lib.utils.program import make_parser, run_program
 
 
@@ -30,12 +31,12 @@ def main() -> int:
     parser.add_argument("checkpoint", type=Path, help="released format, state dict or safetensors")
     parser.add_argument("out", type=Path, help="the file to write, .safetensors")
     parser.add_argument("--half", action="store_true", help="16 bits per number; computed in fp32")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args()
     if args.out.suffix != ".safetensors":
         raise ValueError(f"weights are written as .safetensors; given: {args.out}")
+    check_outputs([args.out], [args.checkpoint], overwrite=args.overwrite)
     state = read_weights(args.checkpoint)
-    if args.out.exists() and args.out.samefile(args.checkpoint):
-        raise ValueError(f"{args.out} is the file that is read; give another name to write")
     save_weights(args.out, in_16_bits(state) if args.half else state)
     print(f"{args.out}: {len(state)} tensors, {args.out.stat().st_size / 1e6:.1f} MB")
     return 0

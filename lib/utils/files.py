@@ -7,7 +7,7 @@ import contextlib
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -59,6 +59,36 @@ class TemporaryOutput:
         if not self.done:
             self.done = True
             self.temporary.unlink(missing_ok=True)
+
+
+def check_outputs(
+    outputs: Iterable[Path], inputs: Iterable[Path] = (), *, overwrite: bool = False
+) -> None:
+    """Refuse outputs that are read, or that exist and are not to be replaced.
+
+    Args:
+        inputs: files, and folders of which every file is one; looked at where an output exists.
+
+    Raises:
+        ValueError: an output is an input, by whatever path or link, or is named twice.
+        FileExistsError: an output exists; needs --overwrite.
+    """
+    seen, files = set[Path](), list(inputs)
+    for output in outputs:
+        if output.resolve() in seen:
+            raise ValueError(f"{output} is named for two outputs")
+        seen.add(output.resolve())
+        if not os.path.lexists(output):
+            continue
+        if output.exists():
+            for path in files:
+                within = path.is_dir() and output.resolve().is_relative_to(path.resolve())
+                if within or (path.exists() and output.samefile(path)):
+                    raise ValueError(
+                        f"{output} is read here ({path}); give the output another name"
+                    )
+        if not overwrite:
+            raise FileExistsError(f"{output} exists; give --overwrite to replace it")
 
 
 @contextlib.contextmanager

@@ -1,10 +1,11 @@
 """What all programs share: their parser, types of their arguments, and how they end."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 USERS_ERRORS = (ImportError, OSError, ValueError, RuntimeError)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -13,10 +14,34 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """Make a parser whose --help shows a program's docstring, line by line as it is written."""
     return refuse_empty(
-        argparse.ArgumentParser(
-            description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes boxes and points as people write them: with a minus in front, with spaces."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        given = list(sys.argv[1:] if args is None else args)
+        for action in self._actions:
+            if count := COUNTS.get(action.type):
+                for option in action.option_strings:
+                    given = _join_numbers(given, option, count)
+        return super().parse_known_args(given, namespace)
+
+
+def _join_numbers(given: list[str], option: str, count: int) -> list[str]:
+    """Make `--init -20 -20 60,60` one word, `--init=-20,-20,60,60`: up to `count` numbers."""
+    joined, rest = [], given[::-1]
+    while rest:
+        word = rest.pop()
+        numbers: list[str] = []
+        while word == option and rest and len(numbers) < count:
+            if not re.fullmatch(NUMBERS, rest[-1].strip()):
+                break
+            numbers += [part for part in re.split(r"[\s,]+", rest.pop()) if part]
+        joined.append(f"{option}={','.join(numbers)}" if numbers else word)
+    return joined
 
 
 def refuse_empty(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -72,6 +97,10 @@ def _numbers(text: str, count: int, expected: str) -> list[float]:
     if len(values) != count:
         raise argparse.ArgumentTypeError(f"{expected}; given: {text!r}")
     return values
+
+
+COUNTS: dict[Any, int] = {parse_box: 4, parse_point: 2}
+NUMBERS = r"[-+]?\.?\d[-+.\deE]*([\s,]+[-+]?\.?\d[-+.\deE]*)*,?"
 
 
 def run_program(main: Callable[[], int]) -> NoReturn:

@@ -64,3 +64,34 @@ def test_empty_paths_and_texts_are_refused(capsys: pytest.CaptureFixture) -> Non
         with pytest.raises(SystemExit):
             parser.parse_args(arguments)
         assert f"argument {name}: is empty (a variable" in capsys.readouterr().err
+
+
+WRITTEN = [
+    ("--init -20,-20,60,60", [[-20, -20, 60, 60]], None),
+    ("--init=-20,-20,60,60 7", [[-20, -20, 60, 60]], "7"),
+    ("--init 205 151 17 50 7", [[205, 151, 17, 50]], "7"),
+    ("7 --init 205, 151, 17, 50", [[205, 151, 17, 50]], "7"),
+    ("--init -.5 -1e1 17 5.0 --cell -3 4", [[-0.5, -10, 17, 5]], None),
+    ("--init 1,2,3,4 --init 5 6,7 8 clip.mp4", [[1, 2, 3, 4], [5, 6, 7, 8]], "clip.mp4"),
+    ("--init 1,2,3,4 12:30:15.mp4", [[1, 2, 3, 4]], "12:30:15.mp4"),
+]
+
+
+@pytest.mark.parametrize(("line", "boxes", "source"), WRITTEN)
+def test_boxes_as_people_write_them(line: str, boxes: list, source: str | None) -> None:
+    parser = make_parser("")
+    parser.add_argument("source", nargs="?")
+    parser.add_argument("--init", action="append", type=parse_box)
+    parser.add_argument("--cell", type=parse_point)
+    args = parser.parse_args(line.split())
+    assert (args.init, args.source) == (boxes, source)
+    assert args.cell == ([-3, 4] if "--cell" in line else None)
+
+
+@pytest.mark.parametrize("line", ["--init 1 2 3", "--init x 1 2 3", "--init", "--init 1,2,3,4,5"])
+def test_boxes_that_are_none(line: str, capsys: pytest.CaptureFixture) -> None:
+    parser = make_parser("")
+    parser.add_argument("--init", type=parse_box)
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args(line.split())
+    assert end.value.code == 2 and "--init" in capsys.readouterr().err

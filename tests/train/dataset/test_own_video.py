@@ -39,7 +39,7 @@ def test_more_videos_than_stay_open(tmp_path: Path) -> None:
     for frame in (3, 7, 1):
         for sequence in range(len(dataset)):
             assert number_of(dataset.read_frame(sequence, frame)) == frame
-    assert sum(v._capture is not None for v in dataset._videos._videos.values()) == 4
+    assert sum(v._decoder is not None for v in dataset._videos._videos.values()) == 4
 
 
 def test_another_table_is_read(tmp_path: Path) -> None:
