@@ -8,7 +8,8 @@
 
 Without arguments: OTB100, NfS30 and UAV123 of aiatrack baseline. Results are looked for in
 <results>/<tracker>/<param>/<dataset>/ and, as the official ones lie, without the last folder.
-Exit status 1 if sequences are missing (unless --allow-missing) or files cannot be scored.
+Exit status 1 if sequences are missing or their files cannot be used (0 with --allow-missing); the
+others are scored. A result that changed since tracking/test.py wrote it counts as missing.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.config.aiatrack.config import recipe_name
 from lib.test.analysis import report as reports
 from lib.test.analysis import tables
 from lib.test.analysis.extract_results import FIGURES, Run
@@ -83,8 +85,8 @@ def make_runs(args: argparse.Namespace) -> list[Run]:
         if args.results and len(args.results) > 1:
             raise ValueError("with --tracker or --param, --results takes one folder")
         root = args.results[0] if args.results else results_root()
-        folders = [(root / tracker / param,) for tracker, param in pairs]
-        names = [f"{tracker} {param}" for tracker, param in pairs]
+        folders = [(root / tracker / recipe_name(param),) for tracker, param in pairs]
+        names = [f"{tracker} {recipe_name(param)}" for tracker, param in pairs]
     if args.display and len(args.display) != len(names):
         raise ValueError(f"{len(args.display)} names of --display for {len(names)} runs")
     return [Run(*pair) for pair in zip(args.display or names, folders, strict=True)]
@@ -155,7 +157,7 @@ def main() -> int:
         made = print_report(report, args)
         tables_made += made
         reports_made += [report] if made else []
-        failed |= not made or (bool(reports.missing_text(report)) and not args.allow_missing)
+        failed |= not made or not (args.allow_missing or reports.is_complete(report))
     write_formats(tables_made, args)
     if args.html:
         from lib.test.analysis.html_report import write_html  # only this needs Jinja

@@ -1,7 +1,11 @@
-"""Write files so that a reader sees the old content or the new one, never half of it."""
+"""Write files so that a reader sees the old content or the new one, never half of it.
+
+And read them, if they are files: a FIFO or a device may never end.
+"""
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +14,15 @@ from typing import BinaryIO
 from filelock import FileLock
 
 LOCK_FILE = ".lock"  # hidden, and left in place: whoever waits for it holds it open
+
+
+def read_regular(path: str | Path) -> bytes:
+    """Return a file's content; OSError for what is no regular file, which might not end."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder, `open` says what it is
+        raise OSError(f"{path}: not a regular file, but a pipe, a socket or a device")
+    with open(path, "rb") as file:
+        return file.read()
 
 
 class TemporaryOutput:
