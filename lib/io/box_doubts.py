@@ -10,7 +10,7 @@ EXPECTED = "x,y,w,h in pixels are expected"
 def doubt_boxes(boxes_xywh: np.ndarray, width: int, height: int) -> str:
     """Say what boxes (n, 4) of a width x height image look like; empty where nothing is odd.
 
-    Boxes are in doubt if all numbers are at most 1, or if some end outside of the image, as x,y,w,h,
+    Boxes are in doubt if all numbers are at most 1, or if some end outside of the image as x,y,w,h,
     while all would lie inside as x1,y1,x2,y2. Boxes without a size are left out.
     """
     boxes = np.asarray(boxes_xywh, np.float64).reshape(-1, 4)
