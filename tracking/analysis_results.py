@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -61,7 +62,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--html", type=Path, metavar="FILE", help="one page of this, and of the worst sequences")
     add("--per-sequence", action="store_true", help="add a row for each sequence")
     add("--per-attribute", action="store_true", help="add a row for each attribute or class")
-    changes = "list what got better and worse from the first run on (default: AUC)"
+    changes = (
+        "what got better and worse from the first run on, and whether that is more than chance"
+    )
+    changes += " (default: AUC)"
     add("--compare", nargs="?", const="AUC", choices=FIGURES, metavar="FIGURE", help=changes)
     add("--no-plots", action="store_true", help="draw nothing")
     add("--digits", type=int, default=2, help="decimals of the tables (default: 2)")
@@ -113,7 +117,9 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
     if "-" not in (getattr(args, kind) for kind in FORMATS):
         texts = [tables.to_text(rows, args.digits) for rows in selected]
         texts.append(reports.differences_text(report))
-        texts.append(reports.comparison_text(report, args.compare) if args.compare else "")
+        if args.compare:
+            groups = args.per_attribute
+            texts.append(reports.comparison_text(report, args.compare, groups=groups))
         print("\n\n".join(text for text in texts if text), end="\n\n")
     if not args.no_plots:
         from lib.test.analysis.plot_results import plot_all  # only this needs Matplotlib
@@ -125,11 +131,23 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
     return selected
 
 
-def write_formats(tables_made: list[list[tables.Row]], args: argparse.Namespace) -> None:
+def to_json(rows: list[tables.Row], compared: list[reports.Report]) -> str:
+    """Rows as JSON; those of later runs with their differences from the first in `compared`."""
+    extra: dict[tuple[str, ...], dict[str, Any]] = {}
+    for report in compared:
+        extra |= reports.comparison_records(report)
+    keys = [(row.dataset, row.tracker, row.protocol, row.group) for row in rows]
+    made = [r | extra.get(key, {}) for r, key in zip(tables.records(rows), keys, strict=True)]
+    return json.dumps(made, indent=1) + "\n"
+
+
+def write_formats(
+    tables_made: list[list[tables.Row]], made: list[reports.Report], args: argparse.Namespace
+) -> None:
     """Write what --json, --csv and --latex ask for."""
     rows = [row for table in tables_made for row in table]
     writers: dict[str, Callable[[], str]] = {
-        "json": lambda: json.dumps(tables.records(rows), indent=1) + "\n",
+        "json": lambda: to_json(rows, made if args.compare else []),
         "csv": lambda: tables.to_csv(rows),
         "latex": lambda: "\n".join(tables.to_latex(table) for table in tables_made),
     }
@@ -158,7 +176,7 @@ def main() -> int:
         tables_made += made
         reports_made += [report] if made else []
         failed |= not made or not (args.allow_missing or reports.is_complete(report))
-    write_formats(tables_made, args)
+    write_formats(tables_made, reports_made, args)
     if args.html:
         from lib.test.analysis.html_report import write_html  # only this needs Jinja
 

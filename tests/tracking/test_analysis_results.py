@@ -157,6 +157,14 @@ def test_own_layout_with_several_recipes_and_names(tmp_path):
     out = analyse(*arguments)
     assert out.returncode == 0, out.stderr
     assert "Ours -> Theirs on lasot, AUC (lasot):" in out.stdout and "2 worse" in out.stdout
+    assert "95% interval of the difference (paired bootstrap over sequences)" in out.stdout
+    rows = json.loads(analyse(*arguments, "--per-attribute", "--json").stdout)
+    first, second, *groups = rows
+    assert "differences" not in first and second["compared_with"] == "Ours"
+    found = second["differences"]["AUC"]
+    assert found["difference"] == pytest.approx(second["AUC"] - first["AUC"])
+    assert found["low"] <= found["high"] < 0 and found["within_chance"]  # two sequences are few
+    assert [("differences" in row) for row in groups] == [False, True]
     # the same from the settings of the project
     settings = {"AIATRACK_DATA": tmp_path / "sets", "AIATRACK_RESULTS_DIR": tmp_path / "all"}
     again = analyse(*arguments[:8], *arguments[12:], **settings)

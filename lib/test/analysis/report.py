@@ -6,10 +6,10 @@
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lib.test.analysis import tables
-from lib.test.analysis.compare import protocols_text, runs_text
+from lib.test.analysis.compare import differences, protocols_text, runs_text
 from lib.test.analysis.extract_results import WRONG, Evaluation, Run, common_sequences, extract
 from lib.test.analysis.protocols import default_protocol
 from lib.test.evaluation.datasets import open_annotations
@@ -119,10 +119,25 @@ def differences_text(report: Report) -> str:
     return "\n".join(text for items in runs.values() if (text := protocols_text(items)))
 
 
-def comparison_text(report: Report, figure: str) -> str:
+def comparison_text(report: Report, figure: str, *, groups: bool = False) -> str:
     """Every later run against the first, under each protocol; empty for one run."""
-    blocks = []
-    for protocol in report.protocols:
-        first, *others = report.of_protocol(protocol)
-        blocks += [runs_text(first, other, figure) for other in others]
-    return "\n".join(blocks)
+    pairs = _pairs(report)
+    return "\n".join(runs_text(first, other, figure, groups=groups) for first, other in pairs)
+
+
+def comparison_records(report: Report) -> dict[tuple[str, ...], dict[str, Any]]:
+    """What JSON says of differences from the first run, by data set, run, protocol and group."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for first, other in _pairs(report):
+        for item in differences(first, other):
+            key = (report.dataset, other.run, other.protocol, item.group)
+            entry = found.setdefault(key, {"compared_with": first.run, "differences": {}})
+            value = {"difference": item.after - item.before, **item.interval._asdict()}
+            entry["differences"][item.figure] = value
+    return found
+
+
+def _pairs(report: Report) -> list[tuple[Evaluation, Evaluation]]:
+    """The first run with each later one, under each protocol."""
+    runs = [report.of_protocol(protocol) for protocol in report.protocols]
+    return [(first, other) for first, *others in runs for other in others]
