@@ -31,7 +31,7 @@ from lib.test.evaluation.datasets import SCORED
 from lib.test.evaluation.environment import results_root
 from lib.utils.files import atomic_write_text
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import make_parser, run_program
+from lib.utils.program import at_least, make_parser, run_program
 
 TRACKER, PARAM = "aiatrack", "baseline"
 FORMATS = ("json", "csv", "latex")
@@ -68,7 +68,7 @@ def parse_arguments() -> argparse.Namespace:
     changes += " (default: AUC)"
     add("--compare", nargs="?", const="AUC", choices=FIGURES, metavar="FIGURE", help=changes)
     add("--no-plots", action="store_true", help="draw nothing")
-    add("--digits", type=int, default=2, help="decimals of the tables (default: 2)")
+    add("--digits", type=at_least(0), default=2, help="decimals of the tables (default: 2)")
     add("--allow-missing", action="store_true", help="missing sequences are no failure")
     args = parser.parse_args()
     if sum(getattr(args, kind) == "-" for kind in FORMATS) > 1:
