@@ -53,8 +53,7 @@ def score(protocol: str, prediction_xywh: np.ndarray, truth: Truth) -> SequenceS
             raise ValueError("the annotation is empty")
         if truth.visible is not None and len(truth.visible) != n:
             raise ValueError(f"{len(truth.visible)} visibility flags for {n} boxes")
-        with np.errstate(over="ignore", invalid="ignore"):  # of predictions at or near infinity
-            return PROTOCOLS[protocol](np.asarray(prediction_xywh, np.float64), truth)
+        return PROTOCOLS[protocol](np.asarray(prediction_xywh, np.float64), truth)
     except ValueError as error:
         raise ValueError(f"{truth.name}: {error}") from None
 

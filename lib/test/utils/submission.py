@@ -22,6 +22,7 @@ from lib.utils.files import atomic_path
 from lib.utils.program import list_problems
 
 logger = logging.getLogger(__name__)
+LARGEST = 1e6  # pixels; no image is near it
 ZIP_DATE = (2022, 1, 1, 0, 0, 0)  # fixed: the same results give the same bytes
 
 
@@ -160,6 +161,7 @@ def _read_boxes(path: Path, length: int | None) -> np.ndarray:
     if not len(boxes):
         raise ValueError(f"{path}: no boxes")
     _refuse_line(path, ~np.isfinite(boxes), "a number that is not finite")
+    _refuse_line(path, np.abs(boxes) > LARGEST, f"a number beyond {LARGEST:g} pixels")
     _refuse_line(path, boxes[:, 2:] < 0, "a negative size")
     return boxes
 

@@ -109,6 +109,7 @@ def test_raw_results_stay_as_they_were(layout, tmp_path):
         pytest.param(
             "1,2,3,4\n1,2,3,4\n1,inf,3,4\n", r"a_0\.txt, line 3: a number that is not", id="inf"
         ),
+        pytest.param("1,2,3,4\n" * 2 + "1,2,1e308,4\n", r"line 3: a number beyond 1e", id="1e308"),
         pytest.param("1,2,3,4\n1,2,-3,4\n1,2,3,4\n", r"line 2: a negative size", id="negative"),
         pytest.param("1,2,3,4\n1,2,3\n1,2,3,4\n", r"line 2: 3 numbers, expected 4", id="columns"),
     ],
