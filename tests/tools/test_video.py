@@ -334,11 +334,6 @@ def test_bad_box_names_its_target_and_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_box_that_looks_like_fractions_is_doubted(caplog: pytest.LogCaptureFixture) -> None:
-    Targets(FakeTracker(), 0.3).start(plain(RED), [[1, 1, 5, 5], [0.2, 0.2, 0.5, 0.5]])
-    assert "target 2: boxes look like fractions" in caplog.text and "target 1" not in caplog.text
-
-
 def test_memory_does_not_grow(tmp_path: Path) -> None:
     """Of all frames read, no more than two are alive at a time."""
     alive: list[weakref.ref] = []

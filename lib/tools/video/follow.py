@@ -5,7 +5,6 @@ writes the video, screen.py shows and asks; tracking/video_demo.py puts them tog
 """
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.io.box_doubts import doubt_boxes
 from lib.test.tracker import BatchTracker
 from lib.tools.video.pictures import VideoWriter
 from lib.tools.video.screen import Screen
@@ -21,8 +19,6 @@ from lib.tools.video.sources import Frame, VideoBrokenOffError
 from lib.utils.draw import draw_box
 from lib.utils.files import TemporaryOutput
 from lib.utils.stopping import StopRequest
-
-logger = logging.getLogger(__name__)
 
 COLOURS = ((64, 255, 64), (255, 160, 32), (64, 160, 255), (255, 96, 255), (255, 255, 64))
 LOST_COLOUR = (255, 48, 48)
@@ -70,8 +66,6 @@ class Targets:
         for i, box in enumerate(boxes):
             if box is None:
                 continue
-            if doubt := doubt_boxes(np.array([box]), image.shape[1], image.shape[0]):
-                logger.warning("target %d: %s", i + 1, doubt)
             try:
                 self._trackers[i].initialize(image, box)
             except ValueError as error:
