@@ -15,11 +15,8 @@ from lib.test.evaluation.data import Truth
 LASOT_LIKE = ("lasot", "lasot_ext")
 MISS = [[-1], [np.inf], [np.inf]]  # as `_compare` gives; outside every threshold
 LARGEST = 1e6  # pixels; no image is near it
-DEFAULT_PROTOCOL = {  # for others: otb
-    **dict.fromkeys(LASOT_LIKE, "lasot"),
-    "got10k_val": "got10k",
-    **dict.fromkeys(("own", "demo"), "otb_strict"),  # no published figures, whose quirks to keep
-}
+DEFAULT_PROTOCOL = {"lasot": "lasot", "lasot_ext": "lasot", "got10k_val": "got10k"}
+DEFAULT_PROTOCOL |= dict.fromkeys(("own", "demo"), "otb_strict")  # no published quirks to keep
 
 
 class SequenceScore(NamedTuple):
