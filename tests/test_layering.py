@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "lib.test.tracker": BELOW | MODELS | FAST | ONNX | {"lib.synthetic", "lib.test.parameter"},
     "lib.test.evaluation": BELOW | ONNX | TRACKER | {"lib.io"},
     "lib.test.analysis": {"lib.utils", "lib.io", "lib.test.evaluation"},
-    "lib.test.utils": {"lib.utils", "lib.io", "lib.test.evaluation"},
+    "lib.test.utils": BELOW | {"lib.io", "lib.test.evaluation"},
     "lib.test.vot": BELOW | TRACKER | {"lib.synthetic"},
     "lib.tools": {"lib"},
     "tracking": {"lib"},

@@ -114,8 +114,8 @@ def main() -> int:
         sheet.append([frames[i] for i in columns])
         video += frames
         seconds += result.seconds[1:].tolist()
-    report = make_report("demo", [Run(recipe_name(args.param), (folder.path,))], ["otb"], root)
-    scored = report.of_protocol("otb")
+    report = make_report("demo", [Run(recipe_name(args.param), (folder.path,))], root=root)
+    scored = report.evaluations
     print(to_text([*sequence_rows(scored), *overall_rows(scored)]))
     print(f"\n{len(seconds) / sum(seconds):.0f} frames a second, reading and drawing left out")
     plot_all(scored, out)

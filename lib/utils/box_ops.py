@@ -2,20 +2,28 @@
 
 Source: docs/method.md, sections 1 and 4. `xywh` is top-left corner and size, `xyxy` two opposite
 corners, `cxcywh` centre and size. Unless typed otherwise, functions take NumPy arrays or torch
-tensors of any leading shape and return the same kind.
+tensors of any leading shape and return the same kind. Arrays need no torch: scoring runs without.
 """
 
-from typing import TypeVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-Array = TypeVar("Array", np.ndarray, Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, "Tensor")
+NUMPY = (np.ndarray, np.generic)
 
 
 def _join(parts: list[Array]) -> Array:
-    return torch.stack(parts, -1) if isinstance(parts[0], Tensor) else np.stack(parts, -1)
+    if isinstance(parts[0], NUMPY):
+        return np.stack(parts, -1)
+    import torch
+
+    return torch.stack(parts, -1)
 
 
 def _split(box: Array) -> tuple[Array, Array, Array, Array]:
@@ -24,7 +32,7 @@ def _split(box: Array) -> tuple[Array, Array, Array, Array]:
 
 def _at_least(values: Array, minimum: float) -> Array:
     """Clamp from below; NaN stays."""
-    return values.clamp(min=minimum) if isinstance(values, Tensor) else np.maximum(values, minimum)
+    return np.maximum(values, minimum) if isinstance(values, NUMPY) else values.clamp(min=minimum)
 
 
 def xywh_to_xyxy(box_xywh: Array) -> Array:
@@ -51,6 +59,15 @@ def cxcywh_to_xywh(box_cxcywh: Array) -> Array:
     return _join([cx - w / 2, cy - h / 2, w, h])
 
 
+def _tiny(values: Array) -> float:
+    """The smallest positive number of a type, to divide by instead of 0."""
+    if isinstance(values, NUMPY):
+        return float(np.finfo(values.dtype).tiny)
+    import torch
+
+    return torch.finfo(values.dtype).tiny
+
+
 def box_area(box_xyxy: Array) -> Array:
     """Area of (..., 4) xyxy boxes, (...); an inverted side counts as 0."""
     return _at_least(box_xyxy[..., 2:] - box_xyxy[..., :2], 0).prod(-1)
@@ -58,9 +75,9 @@ def box_area(box_xyxy: Array) -> Array:
 
 def intersection_area(a_xyxy: Array, b_xyxy: Array) -> Array:
     """Area that paired (..., 4) boxes share, (...); NaN where a box holds NaN."""
-    if isinstance(a_xyxy, Tensor):
-        top_left = torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
-        bottom_right = torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    if not isinstance(a_xyxy, NUMPY):
+        top_left = a_xyxy[..., :2].maximum(b_xyxy[..., :2])
+        bottom_right = a_xyxy[..., 2:].minimum(b_xyxy[..., 2:])
         return _at_least(bottom_right - top_left, 0).prod(-1)
     top_left = np.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
     sides = np.maximum(np.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:]) - top_left, 0)
@@ -78,8 +95,7 @@ def box_iou(a_xyxy: Array, b_xyxy: Array) -> tuple[Array, Array]:
     """
     intersection = intersection_area(a_xyxy, b_xyxy)
     union = box_area(a_xyxy) + box_area(b_xyxy) - intersection
-    finfo = torch.finfo if isinstance(union, Tensor) else np.finfo
-    return intersection / _at_least(union, float(finfo(union.dtype).tiny)), union
+    return intersection / _at_least(union, _tiny(union)), union
 
 
 def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,10 +111,10 @@ def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]
         GIoU in [-1, 1] and IoU in [0, 1], each (...).
     """
     iou, union = box_iou(a_xyxy, b_xyxy)
-    corners = torch.stack([a_xyxy[..., :2], a_xyxy[..., 2:], b_xyxy[..., :2], b_xyxy[..., 2:]])
-    enclosing = (corners.amax(0) - corners.amin(0)).prod(-1)
-    tiny = torch.finfo(enclosing.dtype).tiny
-    return iou - (enclosing - union) / enclosing.clamp(min=tiny), iou
+    corners = [a_xyxy[..., :2], a_xyxy[..., 2:], b_xyxy[..., :2], b_xyxy[..., 2:]]
+    spread = _join(corners)  # (..., 2, 4)
+    enclosing = (spread.amax(-1) - spread.amin(-1)).prod(-1)
+    return iou - (enclosing - union) / _at_least(enclosing, _tiny(enclosing)), iou
 
 
 def has_area(box_xywh: np.ndarray) -> np.ndarray:

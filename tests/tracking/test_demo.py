@@ -24,7 +24,7 @@ def test_demo_of_any_weights(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path:
     video = cv2.VideoCapture(str(out / "demo.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 16
     assert cv2.imread(str(out / "contact_sheet.png")).shape[1] == 6 * 244
-    assert (out / "success_otb.png").is_file()
+    assert (out / "success_otb_strict.png").is_file()
     results = out / "results" / "photographs_val_seed2026_2x8" / "aiatrack" / "tiny" / "demo"
     assert len((results / "clip_02.txt").read_text().splitlines()) == 8
 

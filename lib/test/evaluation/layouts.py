@@ -179,11 +179,14 @@ class GOT10k(TestSet):
     def extras(self, name: str, count: int) -> dict[str, Any]:
         """From `cover.label` (0: the target is not to be seen) and `meta_info.ini`."""
         path = self.root / name / "meta_info.ini"
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read_string(read_text(path))
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        try:
+            parser.read_string(read_text(path))
+        except configparser.Error as error:
+            raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
         meta = dict(parser["METAINFO"]) if parser.has_section("METAINFO") else {}
         size = tuple(map(int, re.findall(r"\d+", meta.get("resolution", ""))))
-        if len(size) != 2:
+        if len(size) != 2 or 0 in size:
             raise ValueError(f"{path}: no 'resolution: (width, height)'")
         visible = load_column(path.with_name("cover.label")) > 0
         groups = (f"class: {meta['root_class']}",) if "root_class" in meta else ()

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.config.aiatrack.config import recipe_name
 from lib.io.listing import list_folder
 from lib.io.load_text import load_boxes, load_column
 from lib.test.evaluation.environment import dataset_path, results_root
-from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file
+from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file, verified
 from lib.test.utils.submission_check import GOT10K, Layout, SubmissionError, check
 from lib.utils.files import atomic_path
-from lib.utils.program import refuse_empty
+from lib.utils.program import list_problems, refuse_empty
 
 logger = logging.getLogger(__name__)
+LARGEST = 1e6  # pixels; no image is near it
 ZIP_DATE = (2022, 1, 1, 0, 0, 0)  # fixed: the same results give the same bytes
 
 
@@ -37,10 +39,11 @@ def main(layout: Layout, arguments: Sequence[str] | None = None) -> int:
         if args.check:
             logger.info("%s is right: %d boxes", args.check, check(layout, args.check, frames))
         else:
-            run = (args.results or results_root()) / args.tracker_name / args.cfg_name
+            run = (args.results or results_root()) / args.tracker_name / recipe_name(args.cfg_name)
             logger.info("%s is written and checked", write_archive(layout, run, frames))
     except SubmissionError as error:
-        logger.error("error: %s:\n%s", args.check or "nothing is written", error)
+        problems = list_problems(str(error).splitlines())
+        logger.error("error: %s:\n%s", args.check or "nothing is written", problems)
         return 1
     except OSError as error:
         logger.error("error: %s", error)
@@ -137,18 +140,18 @@ def _read_members(
     problems: list[str] = []
     for name, length in frames.items():
         try:
-            boxes = _read_boxes(box_file(folder, name), length)
+            boxes = _read_boxes(verified(box_file(folder, name), name), length)
             # Cut toward zero like the published results.
             rows = [",".join(map(str, box)) for box in boxes.astype(np.int64).tolist()]
             members[layout.box_member.format(name=name)] = _to_lines(rows)
             if layout.time_member:
-                times = _read_times(time_file(folder, name), len(boxes))
+                times = _read_times(verified(time_file(folder, name), name), len(boxes))
                 rows = [f"{seconds:f}" for seconds in times]
                 members[layout.time_member.format(name=name)] = _to_lines(rows)
         except FileNotFoundError as error:
             problems.append(f"{name}: no file {error.filename}")
-        except ValueError as error:
-            problems.append(str(error))
+        except (OSError, ValueError) as error:
+            problems.append(f"{name}: {error}")
     if problems:
         raise SubmissionError("\n".join(problems))
     return members
@@ -162,6 +165,7 @@ def _read_boxes(path: Path, length: int | None) -> np.ndarray:
     if not len(boxes):
         raise ValueError(f"{path}: no boxes")
     _refuse_line(path, ~np.isfinite(boxes), "a number that is not finite")
+    _refuse_line(path, np.abs(boxes) > LARGEST, f"a number beyond {LARGEST:g} pixels")
     _refuse_line(path, boxes[:, 2:] < 0, "a negative size")
     return boxes
 
