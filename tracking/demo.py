@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from lib.config.aiatrack.config import recipe_name
+from lib.io.video.draw import draw_box
 from lib.io.video_file import read_frame
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.layouts import write_got10k
@@ -34,7 +35,6 @@ from lib.test.evaluation.tracker import run_sequence
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.load import make_tracker
 from lib.tools.video.pictures import write_contact_sheet, write_video
-from lib.utils.draw import draw_box
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, run_program

@@ -20,7 +20,8 @@ from lib.test.analysis.report import annotation_root
 from lib.test.evaluation.datasets import SCORED, open_annotations
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.results import find_results
-from lib.utils.program import list_problems, make_parser, run_program
+from lib.utils.messages import list_problems
+from lib.utils.program import make_parser, run_program
 
 PRINTED = [k / 20 for k in range(2, 19)]
 

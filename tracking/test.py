@@ -35,7 +35,8 @@ from lib.test.evaluation.running import run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.tools.video.screen import Screen
-from lib.utils.program import at_least, make_parser, one_line, run_program
+from lib.utils.messages import one_line
+from lib.utils.program import at_least, make_parser, run_program
 
 
 def parse_arguments() -> argparse.Namespace:

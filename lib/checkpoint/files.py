@@ -5,7 +5,6 @@ digest.py hashes.
 """
 
 import logging
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from lib.checkpoint.digest import digest, seal
 from lib.checkpoint.pickles import BAD_BYTES, CheckpointError, load_pickled
-from lib.utils.files import atomic_path
+from lib.utils.files import atomic_path, require_regular
 
 logger = logging.getLogger(__name__)
 
@@ -122,14 +121,15 @@ def _regular(path: str | Path) -> Path:
     """Refuse what would hang or say little when read: folders, pipes, devices, dangling links."""
     path = Path(path)
     try:
-        if path.is_file():
-            return path
-    except OSError as error:  # a folder that may not be entered, a name that is too long
-        raise CheckpointError(f"{path}: {error.strerror}") from error
-    if not os.path.lexists(path):
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    there = "a folder" if path.is_dir() else "a pipe or device"
-    raise CheckpointError(f"{path}: {there if path.exists() else 'a link to nothing'}, no file")
+        require_regular(path)
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise CheckpointError(f"{path}: a link to nothing") from None
+        raise FileNotFoundError(f"no checkpoint at {path}") from None
+    except OSError as error:  # or a folder that may not be entered, a name that is too long
+        text = f"{path}: {error.strerror}" if error.strerror else str(error)
+        raise CheckpointError(text) from error
+    return path
 
 
 def _is_safetensors(path: Path) -> bool:

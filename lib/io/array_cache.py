@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.utils.files import atomic_write, atomic_write_text
+from lib.utils.files import atomic_write
 from lib.utils.paths import PROJECT_ROOT
 
 logger = logging.getLogger(__name__)
@@ -46,20 +46,6 @@ def cached_arrays(
     if keep():
         _save(paths, stamp, arrays)
     return arrays
-
-
-def write_list(data: Path, name: str, lines: Iterable[str]) -> Path | None:
-    """Write lines where a cache of that name would be, for a message that names the file.
-
-    None where neither place can be written.
-    """
-    for path in (path.with_suffix(".txt") for path in cache_paths(data, name)):
-        try:
-            atomic_write_text(path, "".join(f"{line}\n" for line in lines))
-            return path
-        except OSError as error:
-            logger.info("no list at %s: %s", path, error)
-    return None
 
 
 def cache_paths(data: Path, name: str) -> tuple[Path, Path]:

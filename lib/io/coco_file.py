@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lib.io.store import Store
+from lib.utils.messages import one_line
 
 Entry = dict[str, Any]  # with COCO's keys
 MAX_SHOWN = 60  # characters of a value in a note
@@ -210,8 +211,7 @@ def _read_box(value: object) -> tuple[float, float, float, float] | None:
 
 def show(value: object) -> str:
     """A value of the file as a note has it, cut to a bounded length."""
-    text = json.dumps(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    return one_line(json.dumps(value), MAX_SHOWN)
 
 
 def read_number(value: object) -> float:

@@ -4,6 +4,7 @@ And read them, if they are files: a FIFO or a device may never end.
 """
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -17,12 +18,23 @@ LOCK_FILE = ".lock"  # hidden, and left in place: whoever waits for it holds it 
 
 
 def read_regular(path: str | Path) -> bytes:
-    """Return a file's content; OSError for what is no regular file, which might not end."""
-    mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder, `open` says what it is
-        raise OSError(f"{path}: not a regular file, but a pipe, a socket or a device")
+    """Return a file's content; OSError as `require_regular`."""
+    require_regular(path)
     with open(path, "rb") as file:
         return file.read()
+
+
+def require_regular(path: str | Path) -> None:
+    """Refuse what might keep a reader waiting for ever.
+
+    Raises:
+        FileNotFoundError: no such file. OSError: a folder, a pipe, a socket or a device.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path}: not a regular file, but a pipe, a socket or a device")
 
 
 class TemporaryOutput:

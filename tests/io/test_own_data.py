@@ -173,7 +173,7 @@ BAD_ENTRIES = [  # each leaves the rest as it is, and is named; annotations[0] i
     (first("annotations", bbox=[1, 2, 3, "4"]), r"1 annotations whose bbox is not x, y, w, h"),
     (
         first("annotations", bbox=[1, 2, 3, 10**400]),
-        r"1 annotations whose bbox .*\[1, 2, 3, 10+\.\.\.",
+        r"1 annotations whose bbox .*\[1, 2, 3, 10+ \.\.\.",
     ),
     (without("annotations", "bbox"), r"1 annotations without a box, the first is annotations\[0\]"),
     (lambda c: c["annotations"].append(7), r"1 annotations that are no entries, .*\[19\]: 7"),

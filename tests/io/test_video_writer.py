@@ -1,5 +1,6 @@
 """Guards videos that are written: what plays them, their times, and what a full disk leaves."""
 
+import contextlib
 import re
 import resource
 from collections.abc import Iterator
@@ -94,13 +95,15 @@ def test_without_pyav(tmp_path: Path, no_pyav: None) -> None:
     assert [number_of(frame) for frame in read(video.path)[0]] == list(range(COUNT))
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """No file can grow beyond this many bytes, as if the disk were full."""
-    limit, before = 60_000, resource.getrlimit(resource.RLIMIT_FSIZE)
+@contextlib.contextmanager
+def small_files(limit: int = 60_000) -> Iterator[None]:
+    """No file can grow beyond this many bytes in the block, as if the disk were full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def noise(number: int) -> np.ndarray:
@@ -109,10 +112,10 @@ def noise(number: int) -> np.ndarray:
 
 
 def test_a_full_disk_keeps_what_was_written(
-    tmp_path: Path, small_files: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "a.mp4"
-    with pytest.raises(OSError, match=r"cannot write .*a\.mp4: File too large"):
+    with pytest.raises(OSError, match=r"cannot write .*a\.mp4: File too large"), small_files():
         with VideoWriter(path, rate=2) as video:  # a fragment every four frames
             for number in range(400):
                 video.write(noise(number))
@@ -125,7 +128,7 @@ def test_a_full_disk_keeps_what_was_written(
 
 @pytest.mark.parametrize(("room", "kept"), [(None, "8"), (20_000, "[1-7]"), (100, "0")])
 def test_a_disk_that_fills_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_files: int, room: int | None, kept: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int | None, kept: str
 ) -> None:
     """The copy with its index in front does not fit any more, or not even all fragments do."""
 
@@ -138,10 +141,11 @@ def test_a_disk_that_fills_at_the_end(
         video.write(noise(number))
     if room is None:
         monkeypatch.setattr(PyAvEncoder, "_remux", full)
-    else:
-        room += next(tmp_path.glob(".a.mp4*")).stat().st_size if room > 100 else 0
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
-    with pytest.raises(OSError, match=rf"could not be written whole .*; {kept} of 8 frames are"):
+        room = 60_000
+    elif room > 100:
+        room += next(tmp_path.glob(".a.mp4*")).stat().st_size
+    match = rf"could not be written whole .*; {kept} of 8 frames are"
+    with pytest.raises(OSError, match=match), small_files(room):
         video.close()
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"] * (kept != "0")
     assert kept == "0" or re.fullmatch(kept, str(len(read(path)[0])))

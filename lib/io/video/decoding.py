@@ -8,34 +8,23 @@ PyAV gives every frame that a player shows, once, at its true time and turned as
 what cannot be decoded is skipped and told. OpenCV gives no reason for an end.
 """
 
-import os
-import stat
 from pathlib import Path
 
-from lib.io.video.codecs import Decoder, VideoError
+from lib.io.video.codecs import Decoder
 from lib.io.video.with_opencv import OpenCvDecoder
 from lib.io.video.with_pyav import PyAvDecoder, load_pyav
+from lib.utils.files import require_regular
 
 
 def open_decoder(source: Path | str) -> Decoder:
     """Open a video file (a Path) or a stream (its address).
 
     Raises:
-        FileNotFoundError: no such file.
-        VideoError: no regular file, not a video, no picture in it; the stream does not answer.
+        OSError: no such file, or no regular one.
+        VideoError: not a video, no picture in it; the stream does not answer.
     """
     if isinstance(source, Path):
-        require_regular_file(source)
+        require_regular(source)
         # FFmpeg would take what is before the first colon for a protocol.
         source = source.absolute()
     return OpenCvDecoder(source) if load_pyav() is None else PyAvDecoder(source)
-
-
-def require_regular_file(path: Path) -> None:
-    """Refuse what could keep a reader waiting for ever.
-
-    Raises:
-        FileNotFoundError: no such file. VideoError: a pipe, a device, a socket or a folder.
-    """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise VideoError(f"{path} is not a regular file")

@@ -10,11 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.test.analysis import metrics
-from lib.test.evaluation.data import Truth
+from lib.test.evaluation.data import LARGEST, Truth
 
 LASOT_LIKE = ("lasot", "lasot_ext")
 MISS = [[-1], [np.inf], [np.inf]]  # as `_compare` gives; outside every threshold
-LARGEST = 1e6  # pixels; no image is near it
 DEFAULT_PROTOCOL = {"lasot": "lasot", "lasot_ext": "lasot", "got10k_val": "got10k"}
 DEFAULT_PROTOCOL |= dict.fromkeys(("own", "demo"), "otb_strict")  # no published quirks to keep
 

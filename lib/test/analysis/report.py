@@ -14,7 +14,7 @@ from lib.test.analysis.extract_results import WRONG, Evaluation, Run, common_seq
 from lib.test.analysis.protocols import default_protocol
 from lib.test.evaluation.datasets import open_annotations
 from lib.test.evaluation.environment import FOLDERS, dataset_path
-from lib.utils.program import list_problems
+from lib.utils.messages import list_problems
 
 
 class Report(NamedTuple):

@@ -16,14 +16,15 @@ import numpy as np
 from lib.config.aiatrack.config import recipe_name
 from lib.io.listing import list_folder
 from lib.io.load_text import load_boxes, load_column
+from lib.test.evaluation.data import LARGEST
 from lib.test.evaluation.environment import dataset_path, results_root
 from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file, verified
 from lib.test.utils.submission_check import GOT10K, Layout, SubmissionError, check
 from lib.utils.files import atomic_path
-from lib.utils.program import list_problems, refuse_empty
+from lib.utils.messages import list_problems
+from lib.utils.program import refuse_empty
 
 logger = logging.getLogger(__name__)
-LARGEST = 1e6  # pixels; no image is near it
 ZIP_DATE = (2022, 1, 1, 0, 0, 0)  # fixed: the same results give the same bytes
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.box_doubts import doubt_boxes
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker import BatchTracker
 from lib.tools.video.painter import Painter, State
@@ -31,19 +32,6 @@ class Summary(NamedTuple):
     lost: dict[int, int]  # target: frames in which it was lost
     ended_by: str  # "end", "key", "signal" or "broken off"
     detail: str = ""  # where it broke off
-
-
-def box_doubt(box_xywh: Sequence[float], width: int, height: int) -> str:
-    """Say why a box in an image of this size, pixels, may be meant otherwise; else nothing."""
-    x, y, w, h = box_xywh
-    as_given = ",".join(f"{value:g}" for value in box_xywh)
-    if min(box_xywh) >= 0 and max(box_xywh) <= 1:
-        return f"the box {as_given} looks like fractions of the image; x,y,w,h in pixels are wanted"
-    ends_outside = x + w > width or y + h > height
-    if ends_outside and 0 <= x < w <= width and 0 <= y < h <= height:
-        corners = f"the box {as_given} ends outside of the {width} x {height} image"
-        return f"{corners}; were corners, x1,y1,x2,y2, meant? x,y,w,h are wanted"
-    return ""
 
 
 class Targets:
@@ -70,7 +58,7 @@ class Targets:
         for i, box in enumerate(boxes):
             if box is None:
                 continue
-            if doubt := box_doubt(box, image.shape[1], image.shape[0]):
+            if doubt := doubt_boxes(np.array(box), image.shape[1], image.shape[0]):
                 logger.warning("target %d: %s", i + 1, doubt)
             try:
                 self._trackers[i].initialize(image, box)
@@ -153,7 +141,7 @@ def follow(
         VideoError: the source gives no frame at all.
     """
     (video, records), painter = outputs, painter or Painter()
-    lost, ended_by, detail = Counter[int](), "end", ""
+    lost = Counter[int]()
     try:
         for frame in frames:
             # Find the targets, or start on the first frame.
@@ -172,12 +160,15 @@ def follow(
             video.write(drawn, frame.seconds)
             lost.update(state.target for state in states if state.lost)
             # End where the user wants it.
-            if stop and stop.signal_number is not None:
-                ended_by = "signal"
-            elif key in ("q", "escape"):
-                ended_by = "key"
-            if ended_by != "end":
-                break
+            if ended_by := _end_asked_for(key, stop):
+                return Summary(video.count, dict(lost), ended_by)
     except VideoBrokenOffError as error:
-        ended_by, detail = "broken off", str(error)
-    return Summary(video.count, dict(lost), ended_by, detail)
+        return Summary(video.count, dict(lost), "broken off", str(error))
+    return Summary(video.count, dict(lost), "end")
+
+
+def _end_asked_for(key: str, stop: StopRequest | None) -> str:
+    """How the user ends it, as `Summary.ended_by` has it; "" if not at all."""
+    if stop and stop.signal_number is not None:
+        return "signal"
+    return "key" if key in ("q", "escape") else ""

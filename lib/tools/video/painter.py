@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from lib.utils.draw import BLACK, Colour, draw_box, line_width, write_label
+from lib.io.video.draw import BLACK, Colour, draw_box, line_width, write_label
 
 # Of Okabe and Ito, which people who see few colours tell apart; the brighter ones first.
 COLOURS: tuple[Colour, ...] = (

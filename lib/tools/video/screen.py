@@ -10,7 +10,7 @@ import sys
 import cv2
 import numpy as np
 
-from lib.utils.draw import draw_box, write_text
+from lib.io.video.draw import draw_box, write_text
 
 TITLE = "AiATrack"
 ESCAPE = 27

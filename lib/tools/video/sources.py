@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.io.video.codecs import VideoError
-from lib.io.video.decoding import open_decoder, require_regular_file
+from lib.io.video.decoding import open_decoder
 from lib.io.video.end import missing_end
 from lib.io.video.with_opencv import OpenCvDecoder
 from lib.io.video_file import NO_FRAME
@@ -113,7 +113,6 @@ class _Images(FrameSource):
     def __iter__(self) -> Iterator[Frame]:
         for index, path in enumerate(self.files):
             try:
-                require_regular_file(path)
                 image = read_rgb(path)
             except (ImageError, OSError) as error:
                 if not index:

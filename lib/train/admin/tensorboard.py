@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.io.video.draw import Colour, draw_box
 from lib.train.admin import distributed
 from lib.train.data.batch import Batch
 from lib.utils.box_ops import xyxy_to_xywh
-from lib.utils.draw import Colour, draw_box
 
 TRUE_COLOUR: Colour = (60, 220, 60)
 PREDICTED_COLOUR: Colour = (240, 60, 60)

@@ -6,18 +6,25 @@ so that text is parsed once. Data sets know boxes and their store, nothing of sa
 
 import abc
 import logging
+import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from lib.io.array_cache import cached_arrays, write_list
+from lib.io.array_cache import cached_arrays
 from lib.io.store import Store
+from lib.utils.messages import list_problems
 
 logger = logging.getLogger(__name__)
 
-MAX_LISTED = 5  # problems in a message; all of them are in the file that it names
+MAX_LISTED = 5  # problems in a message
 INDEX_VERSION = 3  # of the cached file; raise it when the meaning of the arrays changes
+
+
+def listed(problems: list[str]) -> str:
+    """The first problems for a message, one a line, and a file that has all if they are more."""
+    return textwrap.indent(f"\n{list_problems(problems, MAX_LISTED)}", "  ")
 
 
 class DatasetError(ValueError):
@@ -112,15 +119,6 @@ class BaseDataset(abc.ABC):
     def _parse_annotations(self) -> Mapping[str, np.ndarray]:
         logger.info("%s: reading the annotations under %s (once)", self.name, self.store.root)
         return self._build_index()._asdict()
-
-    def _listed(self, problems: list[str]) -> str:
-        """Problems for a message: the first of them, and a file that has all if they are more."""
-        lines = problems[:MAX_LISTED]
-        if len(problems) > MAX_LISTED:
-            path = write_list(self.store.root, f"{self.name}-problems", problems)
-            more = f"... and {len(problems) - MAX_LISTED} more"
-            lines.append(f"{more}; all of them: {path}" if path else more)
-        return "\n  ".join(["", *lines])
 
     def _span(self, sequence: int) -> slice:
         return slice(self._index.first[sequence], self._index.first[sequence + 1])

@@ -13,7 +13,7 @@ import numpy as np
 
 from lib.io.load_text import load_column
 from lib.io.store import Store
-from lib.train.dataset.base_dataset import BaseDataset, DatasetError, SequenceIndex
+from lib.train.dataset.base_dataset import BaseDataset, DatasetError, SequenceIndex, listed
 from lib.utils.image import is_image_name
 
 logger = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class BaseVideoDataset(BaseDataset):
         if problems:
             text = (
                 f"{len(problems)} of {len(self._sequences)} sequences cannot be used "
-                f"({self.advice}):{self._listed(problems)}"
+                f"({self.advice}):{listed(problems)}"
             )
             if stop:
                 raise DatasetError(f"{self.name}: {text}")

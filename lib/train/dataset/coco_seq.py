@@ -10,7 +10,7 @@ import numpy as np
 
 from lib.io.coco_file import CocoError, CocoFile, Entry, find_images, object_ids, read_coco
 from lib.io.store import Store
-from lib.train.dataset.base_dataset import BaseDataset, DatasetError, SequenceIndex
+from lib.train.dataset.base_dataset import BaseDataset, DatasetError, SequenceIndex, listed
 from lib.utils.box_ops import has_area
 
 
@@ -74,7 +74,7 @@ class CocoSeq(BaseDataset):
             problem = (
                 f"{len(missing)} of {len(found)} images are not in "
                 f"{self.store.root / self._image_folder} (is the data set extracted to the end?), "
-                f"the first is {missing[0]}:{self._listed(missing)}"
+                f"the first is {missing[0]}:{listed(missing)}"
             )
             if self._whole or not paths:
                 raise DatasetError(f"{self.name}: {problem}")

@@ -3,7 +3,6 @@
 Neighbours: checkpoints.py falls back past one that does not, base_trainer.py writes them.
 """
 
-import reprlib
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from lib.checkpoint.files import CheckpointError, check_finite
 from lib.models.aiatrack.weights import check_fit
 from lib.train.optimizer import check_moments
+from lib.utils.messages import shorten
 
 NUMBER = int | float
 OPTIMIZER = {
@@ -72,7 +72,7 @@ def _misfit(value: Any, wanted: Any, place: str) -> str:
     kind = wanted if isinstance(wanted, (type, UnionType)) else type(wanted)
     if not isinstance(value, kind) or (isinstance(value, bool) and wanted is not object):
         name = getattr(kind, "__name__", str(kind))
-        return f"{place or 'it'} is {reprlib.repr(value)}, not of type {name}"
+        return f"{place or 'it'} is {shorten(value, 40)}, not of type {name}"
     return next(filter(None, (_misfit(*part) for part in _parts(value, wanted, place))), "")
 
 

@@ -258,9 +258,9 @@ def in_place(make):
     [
         (flip_a_bit, "its bytes do not match the checksum"),
         (in_place(Path.touch), "truncated or not a checkpoint"),
-        (in_place(Path.mkdir), "a folder, no file"),
-        (in_place(os.mkfifo), "a pipe or device, no file"),
-        (in_place(lambda path: path.symlink_to("none")), "a link to nothing, no file"),
+        (in_place(Path.mkdir), "Is a directory"),
+        (in_place(os.mkfifo), "not a regular file"),
+        (in_place(lambda path: path.symlink_to("none")), "a link to nothing"),
     ],
     ids=["bit", "empty", "folder", "pipe", "link"],
 )
