@@ -98,5 +98,5 @@ def test_bare_weights_refusals(tiny_checkpoint: Path, tmp_path: Path) -> None:
     status, _, errors = export(tiny_checkpoint, tmp_path / "a.safetensors")
     assert status == 1 and "a.safetensors is read here" in errors
     torch.save({"net": {"a": torch.tensor([1e6])}}, tmp_path / "large.pth")
-    status, _, errors = export(tmp_path / "large.pth", tmp_path / "a.safetensors", "--half")
+    status, _, errors = export(tmp_path / "large.pth", tmp_path / "b.safetensors", "--half")
     assert status == 1 and "a has values up to 1e+06, too large for 16 bits" in errors
