@@ -67,7 +67,7 @@ def _fetch(name: str) -> dict[str, Tensor]:
             f"{timm_name} failed ({type(error).__name__}: {str(error)[:200]}). "
             f"Give {file} by --backbone-weights FILE"
             + (f", or put it at {hub_path}" if hub_path else "")
-            + f". timm's own cache is {timm_cache}."
+            + f". timm's own cache is {timm_cache}. `--config demo` and `--config quick` need none."
         ) from error
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
-from lib.config.aiatrack.names import ALIASES, DATASETS, are_layers, is_backbone
+from lib.config.aiatrack.names import DATASETS, are_layers, is_backbone, is_dataset
 from lib.config.aiatrack.recipe_file import ConfigError, read_recipe
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import one_line, shorten
@@ -236,7 +236,7 @@ def _lists(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool
     yield "DATA.TRAIN.DATASETS_NAME", "one data set or more", bool(cfg.DATA.TRAIN.DATASETS_NAME)
     for part in ("TRAIN", "VAL"):
         key, allowed = f"DATA.{part}.DATASETS_NAME", f"a list of {', '.join(DATASETS)}"
-        yield key, allowed, all(name in (*DATASETS, *ALIASES) for name in flat[key])
+        yield key, allowed, all(map(is_dataset, flat[key]))
         ratios, count = cfg.DATA[part].DATASETS_RATIO, len(cfg.DATA[part].DATASETS_NAME)
         names = f"DATA.{part}.DATASETS_NAME ({count})"
         allowed = f"one number of 0 or more per entry of {names}, not all 0"

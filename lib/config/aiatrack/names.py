@@ -9,6 +9,8 @@ OWN_VIDEO OWN_IMAGES DEMO DEMO_VAL
 SYNTHETIC SYNTHETIC_VAL SYNTHETIC_IN_PLACE SYNTHETIC_PARTS
 SYNTHETIC_PROCEDURAL SYNTHETIC_PROCEDURAL_VAL
 """.split()
+# Some of TrackingNet's twelve training sets: TRACKINGNET_0_3 is TRAIN_0 to TRAIN_3.
+PARTS = [f"TRACKINGNET_{a}_{b}" for a in range(12) for b in range(a, 12)]
 # Other spellings: of the released recipes, of STARK's, and of earlier versions of this project.
 ALIASES = {
     "GOT10K_vot_train": "GOT10K_vottrain",
@@ -24,6 +26,11 @@ ALIASES = {
 }
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "test_resnet")
 RESNET_LAYERS = ("conv1", "bn1", "act1", "maxpool", "layer1", "layer2", "layer3")
+
+
+def is_dataset(name: object) -> bool:
+    """Whether a training set is called so."""
+    return name in (*DATASETS, *PARTS, *ALIASES)
 
 
 def is_backbone(name: str) -> tuple[str, bool]:

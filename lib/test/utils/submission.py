@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.config.aiatrack.config import recipe_name
 from lib.io.load_text import load_boxes, load_column
 from lib.test.evaluation.environment import dataset_path, results_root
 from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file
@@ -35,7 +36,7 @@ def main(layout: Layout, arguments: Sequence[str] | None = None) -> int:
         if args.check:
             logger.info("%s is right: %d boxes", args.check, check(layout, args.check, frames))
         else:
-            run = (args.results or results_root()) / args.tracker_name / args.cfg_name
+            run = (args.results or results_root()) / args.tracker_name / recipe_name(args.cfg_name)
             logger.info("%s is written and checked", write_archive(layout, run, frames))
     except SubmissionError as error:
         logger.error("error: %s:\n%s", args.check or "nothing is written", error)

@@ -95,6 +95,16 @@ SETTINGS = {name: entry.setting for name, entry in DATASETS.items()} | {
 }
 
 
+def check_present(name: str, find: Callable[[str], DataPath]) -> None:
+    """Look for a data set's folder or file as `build_dataset` will; FileNotFoundError: none."""
+    name = ALIASES.get(name, name)
+    setting = SETTINGS.get(name) or SETTINGS.get(name.split("_")[0])  # a part of one
+    if setting not in (None, "demo") and not (root := find(setting)).path.exists():
+        raise FileNotFoundError(
+            f"{name}: nothing at {root.path} (from {root.source}). {root.hint()}"
+        )
+
+
 def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | SyntheticClips:
     """Open a data set by its name in a recipe. Missing demo data are made.
 

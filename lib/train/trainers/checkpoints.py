@@ -6,6 +6,8 @@ needs, Python's own types and tensors only; lib/utils/checkpoint.py reads and wr
 
 import json
 import logging
+import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +52,13 @@ class CheckpointFolder:
         """Write a checkpoint, then delete those of this run that are no longer needed.
 
         Raises:
-            CheckpointError: it could not be written, such as for a full disk; what was there stays.
+            CheckpointError: it could not be written, such as for a full disk, or the file there is
+                not this training's; what was there stays.
         """
         epoch, whole = contents["epoch"], contents["batches_done"] == 0
         path = self.folder / (EPOCH_FILE.format(epoch) if whole else INTERRUPTED)
+        if whole and epoch not in self.written and os.path.lexists(path):
+            raise self._refusal(path)
         if whole and epoch not in self.written:
             self.written.append(epoch)
         try:
@@ -70,6 +75,23 @@ class CheckpointFolder:
                 self.written.remove(old)
         return path
 
+    def check_free(self, first: int, last: int) -> None:
+        """Raise CheckpointError if this training would save over another's file in these epochs."""
+        taken = [self.folder / INTERRUPTED] * os.path.lexists(self.folder / INTERRUPTED)
+        taken += [
+            path
+            for path in checkpoints_newest_first(self.folder)
+            if first <= epoch_of(path) <= last
+        ]
+        if taken:
+            raise self._refusal(taken[0])
+
+    def _refusal(self, path: Path) -> CheckpointError:
+        return CheckpointError(
+            f"{path}: this training did not write it and will not save over it; move it away or "
+            f"choose another --save-dir"
+        )
+
     def newest(self) -> tuple[Path, dict[str, Any]] | None:
         """The newest readable checkpoint; None without files, CheckpointError if all are bad."""
         whole = checkpoints_newest_first(self.folder)
@@ -84,6 +106,8 @@ class CheckpointFolder:
                 continue
             if path == interrupted and whole and epoch_of(whole[0]) > contents.get("epoch", -1):
                 continue  # left over: its epoch was completed later
+            for name in damaged:
+                set_aside(self.folder / name)
             self.written = [int(epoch) for epoch in contents.get("written", [])]
             return path, contents
         if damaged:
@@ -92,6 +116,15 @@ class CheckpointFolder:
                 f"({', '.join(damaged[:5])}); move them away to start anew"
             )
         return None
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that is in the way, so that nothing is lost; returns its new path."""
+    names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in count())
+    aside = next(name for name in names if not os.path.lexists(name))
+    path.rename(aside)
+    logger.warning("%s is now %s", path, aside.name)
+    return aside
 
 
 def read_released(path: Path, last_epoch: int) -> dict[str, Any]:
