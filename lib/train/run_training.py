@@ -6,8 +6,10 @@ Started by tracking/train.py, directly or once per GPU by torchrun's launcher.
 import contextlib
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from easydict import EasyDict
@@ -63,6 +65,8 @@ def train(
     torch.manual_seed(settings.seed)
     start = settings.continue_from or settings.init_from
     model = build_network(cfg, start, settings.backbone_weights).to(device)
+    if distributed.is_main():
+        check_space(settings.checkpoint_folder, model)
     _log_plan(cfg, settings, model, device)
     train_loader, val_loader = build_loaders(cfg, settings, device, build_samplers)
     actor, optimizer = build_actor_and_optimizer(model, cfg, settings, device)
@@ -73,6 +77,16 @@ def train(
         return trainer.train()
     finally:
         trainer.writer.close()
+
+
+def check_space(folder: Path, model: nn.Module) -> None:
+    """Raise OSError if a checkpoint, weights and two moments, does not fit on the folder's disk."""
+    tensors = list(model.state_dict().values())
+    tensors += 2 * [p for p in model.parameters() if p.requires_grad]
+    needed, free = sum(t.nbytes for t in tensors), shutil.disk_usage(folder).free
+    if free < needed:
+        sizes = f"{free / 2**20:.1f} MiB are free, and a checkpoint takes {needed / 2**20:.1f}"
+        raise OSError(f"{folder}: {sizes}; make room, or choose another --save-dir")
 
 
 def choose_local_device(name: str) -> torch.device:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,6 +71,17 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def atomic_write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` (UTF-8) in one step."""
     atomic_write(path, lambda file: file.write(text.encode()))
+
+
+def remove_left_overs(folder: Path, names: Iterable[str]) -> None:
+    """Remove what processes that were killed left half-written of these files.
+
+    For whoever keeps other writers of them out.
+    """
+    beginnings = tuple(f".{name}." for name in names)
+    for path in folder.iterdir():
+        if path.name.startswith(beginnings) and path.name.endswith(".tmp"):
+            path.unlink()
 
 
 @contextlib.contextmanager

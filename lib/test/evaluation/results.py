@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.utils.files import atomic_write_text, locked_folder
+from lib.utils.files import atomic_write_text, locked_folder, remove_left_overs
 
 Provenance = dict[str, Any]
 
@@ -56,6 +56,7 @@ class ResultFolder:
         }
         texts[f"{name}_run.json"] = json.dumps(run, indent=1) + "\n"
         with locked_folder(self.path):  # two runs that save the same sequence take turns
+            remove_left_overs(self.path, texts)
             for file, text in texts.items():
                 atomic_write_text(self.path / file, text)
 

@@ -163,6 +163,7 @@ class BaseTrainer(abc.ABC):
         done = batches_done(path, contents, run_settings(self.cfg, self.settings))
         if not done and epoch not in self.folder.written:
             self.folder.written.append(epoch)  # before this list was saved
+        self.folder.remove_old()  # which a killed run had no time for
         return path, {**contents, "batches_done": done}
 
     def _contents(self) -> dict[str, Any]:

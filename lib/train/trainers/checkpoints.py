@@ -69,11 +69,15 @@ class CheckpointFolder:
             raise CheckpointError(f"{path}: could not be saved: {error}. {newest}") from error
         if whole:
             (self.folder / INTERRUPTED).unlink(missing_ok=True)
-            removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
-            for old in removable[: -self.keep]:
-                (self.folder / EPOCH_FILE.format(old)).unlink(missing_ok=True)
-                self.written.remove(old)
+            self.remove_old()
         return path
+
+    def remove_old(self) -> None:
+        """Delete checkpoints of this training that are no longer needed."""
+        removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
+        for old in removable[: -self.keep]:
+            (self.folder / EPOCH_FILE.format(old)).unlink(missing_ok=True)
+            self.written.remove(old)
 
     def check_free(self, first: int, last: int) -> None:
         """Raise CheckpointError if this training would save over another's file in these epochs."""
