@@ -23,9 +23,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def killer(monkeypatch: pytest.MonkeyPatch) -> Killer:
-    monkeypatch.setenv(
-        "PYTHONPATH", os.pathsep.join(map(str, [PROJECT_ROOT, PROJECT_ROOT / "tests"]))
-    )
+    monkeypatch.setenv("PYTHONPATH", f"{PROJECT_ROOT}{os.pathsep}{PROJECT_ROOT / 'tests'}")
     return Killer(seed=11)
 
 
@@ -36,17 +34,15 @@ def files(folder: Path) -> list[str]:
 
 
 def test_trainings(killer: Killer, tmp_path: Path) -> None:
-    (straight := tmp_path / "straight").mkdir()
-    recipe = write_recipe(tmp_path, EPOCH=6)
-    seconds = killer.seconds(train_tiny, straight, recipe)
+    straight, recipe = tmp_path / "straight", write_recipe(tmp_path, EPOCH=6)
+    killer.seconds(train_tiny, straight, recipe)
     expected = {p.name: read_checkpoint(p) for p in checkpoints(straight)}
     assert sorted(expected) == [f"AIATRACK_ep{epoch:04d}.pth.tar" for epoch in (4, 5, 6)]
-    for folder, kills in killer.rounds(KILLS, tmp_path):
-        killed = killer.kill_until_done(kills, seconds, train_tiny, folder, recipe)
-        assert files(folder) == files(straight), f"after {killed} kills"
-        last = max(expected)
-        path = Settings(config="tiny", save_dir=folder).checkpoint_folder / last
-        assert same(read_checkpoint(path), expected[last]), f"after {killed} kills"
+    rounds = killer.rounds(KILLS, tmp_path, train_tiny, lambda folder: (folder, recipe))
+    for folder, how in rounds:
+        assert files(folder) == files(straight), how
+        last = read_checkpoint(max(checkpoints(folder)))
+        assert same(last, expected["AIATRACK_ep0006.pth.tar"]), how
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -84,10 +80,9 @@ def test_runs_of_a_tracker(
             if not name.endswith(("_time.txt", "_run.json"))
         }
 
-    seconds = killer.seconds(run_test, *arguments(tmp_path / "straight"))
+    killer.seconds(run_test, *arguments(tmp_path / "straight"))
     expected = results(tmp_path / "straight")
     assert len(expected) == 8 * 3 + 1 and any(LOCK_FILE in name for name in expected)
-    for folder, kills in killer.rounds(KILLS, tmp_path):
-        killed = killer.kill_until_done(kills, seconds, run_test, *arguments(folder))
-        assert files(folder) == files(tmp_path / "straight"), f"after {killed} kills"
-        assert results(folder) == expected, f"after {killed} kills"
+    for folder, how in killer.rounds(KILLS, tmp_path, run_test, arguments):
+        assert files(folder) == files(tmp_path / "straight"), how
+        assert results(folder) == expected, how
