@@ -83,7 +83,8 @@ def check_space(folder: Path, model: nn.Module) -> None:
     """Raise OSError if a checkpoint, weights and two moments, does not fit on the folder's disk."""
     tensors = list(model.state_dict().values())
     tensors += 2 * [p for p in model.parameters() if p.requires_grad]
-    needed, free = sum(t.nbytes for t in tensors), shutil.disk_usage(folder).free
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    needed, free = sum(t.nbytes for t in tensors), shutil.disk_usage(there).free
     if free < needed:
         sizes = f"{free / 2**20:.1f} MiB are free, and a checkpoint takes {needed / 2**20:.1f}"
         raise OSError(f"{folder}: {sizes}; make room, or choose another --save-dir")

@@ -290,8 +290,7 @@ def drawn_by(folder, stop_at=-1, **settings):
     return sampler.drawn
 
 
-@pytest.mark.parametrize("first", [(8, 1), (4, 2), (1, 8)], ids=str)
-@pytest.mark.parametrize("then", [(2, 4), (8, 1), (1, 8)], ids=str)
+@pytest.mark.parametrize(("first", "then"), [((8, 1), (2, 4)), ((2, 4), (8, 1))], ids=str)
 def test_another_split_goes_on_with_the_samples_that_are_left(tmp_path, first, then):
     """Batch x accumulated of product 8: three updates of an epoch, stopped after the first."""
     (straight := tmp_path / "straight").mkdir()
