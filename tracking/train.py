@@ -92,9 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def told_by_itself(error: ChildFailedError) -> bool:
-    """Whether the process that failed first has told why, as `run` does before it exits with 1."""
-    _, failure = error.get_first_failure()
-    return failure.exitcode == 1 and not failure.error_file_data
+    """Whether the processes that failed have told why, as `run` does before it exits with 1."""
+    _, first = error.get_first_failure()
+    return first.exitcode == 1 and not any(f.error_file_data for f in error.failures.values())
 
 
 def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 ALWAYS_USERS = (OSError, ImportError, MemoryError, torch.OutOfMemoryError)
 WORKER_KILLED = "DataLoader worker"  # how PyTorch's message begins
+LAUNCHER_TIME = 3.0  # seconds in which the launcher learns which process failed first
 FROM_WORKER = "Caught "  # how it begins one that holds a loading process's traceback
 
 
@@ -33,12 +35,24 @@ def told_failures(*, bugs: bool) -> Iterator[None]:
         logger.warning("%s", stopped)
         raise SystemExit(128 + stopped.signal_number) from None
     except Exception as error:
+        if distributed.world_size() > 1 and is_lost_connection(error):
+            logger.warning("another process of this training has ended")
+            time.sleep(LAUNCHER_TIME)
+            raise SystemExit(1) from None
         if is_users(error):
             logger.error("%s", _text(error))
             raise SystemExit(1) from None
         if bugs:
             logger.exception("rank %d of %d failed", distributed.rank(), distributed.world_size())
         raise
+
+
+def is_lost_connection(error: Exception) -> bool:
+    """Whether the only trouble is that another process, which tells its own, is gone."""
+    lost = any(text in str(error) for text in ("closed by peer", "reset by peer"))
+    return isinstance(error, torch.distributed.DistError) or (
+        isinstance(error, RuntimeError) and lost
+    )
 
 
 def is_users(error: Exception) -> bool:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lib.config.aiatrack.names import ALIASES
+from lib.config.aiatrack.names import ALIASES, PARTS
 from lib.io.store import Store, open_store
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.procedural import ProceduralTextures
@@ -98,7 +98,7 @@ SETTINGS = {name: entry.setting for name, entry in DATASETS.items()} | {
 def check_present(name: str, find: Callable[[str], DataPath]) -> None:
     """Look for a data set's folder or file as `build_dataset` will; FileNotFoundError: none."""
     name = ALIASES.get(name, name)
-    setting = SETTINGS.get(name) or SETTINGS.get(name.split("_")[0])  # a part of one
+    setting = SETTINGS.get("TRACKINGNET" if name in PARTS else name)
     if setting not in (None, "demo") and not (root := find(setting)).path.exists():
         raise FileNotFoundError(
             f"{name}: nothing at {root.path} (from {root.source}). {root.hint()}"
