@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "lib.train.admin": BELOW | BATCH | {"lib.io"},
     "lib.train.data": BELOW | BATCH,
     "lib.train.data.batch": set(),
-    "lib.train.dataset": {"lib.utils", "lib.io", "lib.synthetic"},
+    "lib.train.dataset": BELOW | {"lib.io", "lib.synthetic"},
     "lib.train.optimizer": set(),
     "lib.train.trainers": BELOW | MODELS | BATCH | TRAINER_PARTS,
     "lib.test.parameter": BELOW,

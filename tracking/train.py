@@ -4,6 +4,7 @@ python tracking/train.py --config baseline --mode multiple --nproc 8
 """
 
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
@@ -15,10 +16,13 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from lib.config.aiatrack.config import ConfigError
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
+from lib.train.inputs import check_inputs
 from lib.train.run_training import run
+from lib.utils.messages import list_problems
 from lib.utils.program import refuse_empty
+
+LAUNCHER = "torch.distributed.elastic.multiprocessing.api"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -77,14 +81,15 @@ def main(arguments: list[str] | None = None) -> int:
     launch = ("mode", "nproc", "nnodes", "node_rank", "rdzv_endpoint")
     try:
         settings = Settings(**{k: v for k, v in vars(parsed).items() if k not in launch})
-        settings.recipe()
-    except (ConfigError, FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
+        check_inputs(settings)
+    except (OSError, ValueError) as error:
+        print(f"error: {list_problems(str(error).splitlines())}", file=sys.stderr)
         return 1
     try:
         result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
     except ChildFailedError as error:
-        print(error, file=sys.stderr)  # which rank, and its traceback
+        if not told_by_itself(error):
+            print(error, file=sys.stderr)  # which rank, and its traceback
         return 1
     except SignalException as stopped:
         return 128 + stopped.sigval
@@ -93,11 +98,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def told_by_itself(error: ChildFailedError) -> bool:
+    """Whether the processes that failed have told why, as `run` does before it exits with 1."""
+    _, first = error.get_first_failure()
+    return first.exitcode == 1 and not any(f.error_file_data for f in error.failures.values())
+
+
 def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float]:
     """Run one process per GPU through torchrun's launcher; raises ChildFailedError if any fails."""
     gpus = 0 if settings.device == "cpu" else torch.cuda.device_count()
     nproc = parsed.nproc or gpus or 1
     several_machines = parsed.nnodes > 1
+    logging.getLogger(LAUNCHER).setLevel(logging.CRITICAL)  # failures are told here, once
     with tempfile.TemporaryDirectory() as folder:  # of the launcher's error files
         config = LaunchConfig(
             min_nodes=parsed.nnodes,

@@ -128,6 +128,17 @@ def atomic_write_text(path: Path, text: str) -> None:
     atomic_write(path, lambda file: file.write(text.encode()))
 
 
+def remove_left_overs(folder: Path, names: Iterable[str]) -> None:
+    """Remove what processes that were killed left half-written of these files.
+
+    For whoever keeps other writers of them out.
+    """
+    beginnings = tuple(f".{name}." for name in names)
+    for path in folder.iterdir():
+        if path.name.startswith(beginnings) and path.name.endswith(".tmp"):
+            path.unlink()
+
+
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
     """Keep other processes that ask for the same lock out of a folder while the block lasts.

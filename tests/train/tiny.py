@@ -26,8 +26,8 @@ TINY = {
         "PRINT_INTERVAL": 2,
     },
     "DATA": {
-        "TRAIN": {"DATASETS_NAME": ["TINY"], "DATASETS_RATIO": [1], "SAMPLE_PER_EPOCH": 8},
-        "VAL": {"DATASETS_NAME": ["TINY"], "DATASETS_RATIO": [1], "SAMPLE_PER_EPOCH": 4},
+        "TRAIN": {"DATASETS_NAME": ["DEMO"], "DATASETS_RATIO": [1], "SAMPLE_PER_EPOCH": 8},
+        "VAL": {"DATASETS_NAME": ["DEMO"], "DATASETS_RATIO": [1], "SAMPLE_PER_EPOCH": 4},
         "SEARCH": {"SIZE": 64},
     },
     "TEST": {"SEARCH_SIZE": 64},

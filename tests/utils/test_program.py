@@ -1,10 +1,12 @@
 """Guards what programs share: types of arguments, and how they end."""
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from lib.utils.messages import list_problems, one_line, shorten
 from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
 
 
@@ -95,3 +97,28 @@ def test_boxes_that_are_none(line: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as end:
         parser.parse_args(line.split())
     assert end.value.code == 2 and "--init" in capsys.readouterr().err
+
+
+def test_messages_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert list_problems(["one", "  two"]) == "one\n  two"
+    assert list(tmp_path.iterdir()) == []
+    problems = [f"problem {i} " + "x" * 5000 for i in range(30)]
+    *lines, last = list_problems(problems).splitlines()
+    assert len(lines) == 20 and all(len(line) == 1000 for line in lines)
+    (path,) = tmp_path.iterdir()
+    assert last == f"... and 10 more; all are in {path}"
+    assert path.read_text().splitlines() == problems
+    with pytest.raises(SystemExit) as end:
+        run_program(raising(ValueError("\n".join(problems))))
+    assert len(str(end.value)) < 25_000 and "and 10 more; all are in" in str(end.value)
+
+
+def test_shortened_values() -> None:
+    shared = ["x"]
+    for _ in range(60):  # 2^60 entries if written out
+        shared = [shared, shared]
+    assert one_line("a  b\nc") == "a b c"
+    assert one_line("x" * 500) == "x" * 156 + " ..."
+    assert shorten([1, "a"]) == "[1, 'a']"
+    assert len(shorten(shared)) <= 160 and len(shorten(10**4000)) <= 160

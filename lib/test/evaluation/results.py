@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.utils.files import atomic_write_text, locked_folder, read_regular
+from lib.utils.files import atomic_write_text, locked_folder, read_regular, remove_left_overs
 
 Provenance = dict[str, Any]
 
@@ -61,8 +61,10 @@ class ResultFolder:
         }
         texts[f"{name}_run.json"] = json.dumps(run, indent=1) + "\n"
         with locked_folder(self.path):  # two runs that save the same sequence take turns
+            home = _home(self.path, name)
+            remove_left_overs(home, texts)
             for file, text in texts.items():
-                atomic_write_text(_home(self.path, name) / file, text)
+                atomic_write_text(home / file, text)
 
     def is_finished(self, name: str, frames: int, provenance: Provenance) -> bool:
         """True if all files of a sequence are whole and of this provenance."""

@@ -74,5 +74,6 @@ def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Pa
     raise FileNotFoundError(
         f"no checkpoint {path}; that folder has {existing}. Unpack the released Trained_Models.zip "
         f"in {root}, train with `python tracking/train.py --config {config}`, or name a file with "
-        f"--checkpoint (TEST.EPOCH in the recipe chooses the epoch)."
+        f"--checkpoint (TEST.EPOCH in the recipe chooses the epoch). `--param demo` has "
+        f"weights here."
     )

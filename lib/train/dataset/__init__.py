@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lib.config.aiatrack.names import ALIASES
 from lib.io.store import Store, open_store
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.procedural import ProceduralTextures
@@ -18,6 +19,7 @@ from lib.train.dataset.synthetic import HARD, IN_PLACE, SyntheticClips
 from lib.utils.paths import DataPath
 
 __all__ = [
+    "ALIASES",
     "DATASETS",
     "SYNTHETIC",
     "BaseDataset",
@@ -96,24 +98,20 @@ SYNTHETIC: dict[str, SyntheticEntry] = {
     "SYNTHETIC_PROCEDURAL": SyntheticEntry("train", seed=3, procedural=True),
     "SYNTHETIC_PROCEDURAL_VAL": SyntheticEntry("val", seed=4, procedural=True),
 }
-# Other spellings: of the released recipes, of STARK's, and of earlier versions of this project.
-ALIASES = {
-    "GOT10K_vot_train": "GOT10K_vottrain",
-    "GOT10K_train": "GOT10K_train_full",
-    "GOT10K_vot_val": "GOT10K_votval",
-    "GOT10K_official_val": "GOT10K_val",
-    "COMPOSED": "SYNTHETIC",
-    "COMPOSED_VAL": "SYNTHETIC_VAL",
-    "COMPOSED_IN_PLACE": "SYNTHETIC_IN_PLACE",
-    "COMPOSED_PARTS": "SYNTHETIC_PARTS",
-    "COMPOSED_MADE_UP": "SYNTHETIC_PROCEDURAL",
-    "COMPOSED_MADE_UP_VAL": "SYNTHETIC_PROCEDURAL_VAL",
-}
-
 # Which path each name is read from; the missing ones need none.
 SETTINGS = {name: entry.setting for name, entry in DATASETS.items()} | {
     name: "photographs" for name, entry in SYNTHETIC.items() if not entry.procedural
 }
+
+
+def check_present(name: str, find: Callable[[str], DataPath]) -> None:
+    """Look for a data set's folder or file as `build_dataset` will; FileNotFoundError: none."""
+    name = ALIASES.get(name, name)
+    setting = SETTINGS.get("TRACKINGNET" if name in PARTS else name)
+    if setting not in (None, "demo") and not (root := find(setting)).path.exists():
+        raise FileNotFoundError(
+            f"{name}: nothing at {root.path} (from {root.source}). {root.hint()}"
+        )
 
 
 def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | SyntheticClips:

@@ -56,10 +56,13 @@ class CheckpointFolder:
         """Write a checkpoint, then delete those of this run that are no longer needed.
 
         Raises:
-            CheckpointError: it could not be written, such as for a full disk; what was there stays.
+            CheckpointError: it could not be written, such as for a full disk, or the file there is
+                not this training's; what was there stays.
         """
         epoch, whole = contents["epoch"], contents["batches_done"] == 0
         path = self.folder / (EPOCH_FILE.format(epoch) if whole else INTERRUPTED)
+        if whole and epoch not in self.written and os.path.lexists(path):
+            raise self._refusal(path)
         if whole and epoch not in self.written:
             self.written.append(epoch)
         try:
@@ -70,11 +73,32 @@ class CheckpointFolder:
             raise CheckpointError(f"{path}: could not be saved: {error}. {newest}") from error
         if whole:
             _remove(self.folder / INTERRUPTED)
-            removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
-            for old in removable[: -self.keep]:
-                _remove(self.folder / EPOCH_FILE.format(old))
-                self.written.remove(old)
+            self.remove_old()
         return path
+
+    def remove_old(self) -> None:
+        """Delete checkpoints of this training that are no longer needed."""
+        removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
+        for old in removable[: -self.keep]:
+            _remove(self.folder / EPOCH_FILE.format(old))
+            self.written.remove(old)
+
+    def check_free(self, first: int, last: int) -> None:
+        """Raise CheckpointError if this training would save over another's file in these epochs."""
+        taken = [self.folder / INTERRUPTED] * os.path.lexists(self.folder / INTERRUPTED)
+        taken += [
+            path
+            for path in checkpoints_newest_first(self.folder)
+            if first <= epoch_of(path) <= last
+        ]
+        if taken:
+            raise self._refusal(taken[0])
+
+    def _refusal(self, path: Path) -> CheckpointError:
+        return CheckpointError(
+            f"{path}: this training did not write it and will not save over it; move it away or "
+            f"choose another --save-dir"
+        )
 
     def newest(
         self, check: Callable[[Path, dict[str, Any]], None] = lambda *_: None
@@ -102,7 +126,7 @@ class CheckpointFolder:
                 waiting = [*newer, path, *waiting[len(newer) :]]
                 continue
             for other in bad:
-                _set_aside(other)
+                set_aside(other)
             self.written = [int(epoch) for epoch in contents.get("written", [])]
             return path, contents
         if bad:
@@ -120,8 +144,8 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _set_aside(path: Path) -> None:
-    """Rename what cannot be used, so that its epoch can be saved again and nothing is lost."""
+def set_aside(path: Path) -> None:
+    """Rename a file that is in the way, if that can be, so that nothing is lost."""
     names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in count())
     aside = next(name for name in names if not os.path.lexists(name))
     try:

@@ -22,6 +22,7 @@ from lib.train.admin.tensorboard import TensorboardWriter
 from lib.train.data.batch import Batch
 from lib.train.data.loader import Loader
 from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
+from lib.train.trainers.checkpoints import set_aside
 from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ class LTRTrainer(BaseTrainer):
         rank = distributed.rank()
         name = f"nonfinite_ep{epoch:04d}_update{update:06d}_rank{rank}.pt"
         path = self.settings.checkpoint_folder / name
+        if path.exists():
+            set_aside(path)
         contents = {**error.batch._asdict(), "terms": error.terms}
         try:
             save_checkpoint(path, {**contents, "net": self.parts.model.state_dict()})

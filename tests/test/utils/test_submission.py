@@ -354,7 +354,7 @@ def test_programs(layout, tmp_path):
     make_images(layout, tmp_path / "data", FRAMES)
     folder = make_results(layout, tmp_path / "all" / "aiatrack" / "baseline", FRAMES)
     where = ["--results", tmp_path / "all", "--data", tmp_path / "data"]
-    names = ["--tracker_name", "aiatrack", "--cfg_name", "baseline.yaml"]
+    names = ["--tracker_name", "aiatrack", "--cfg_name", "some/baseline.yaml"]  # or its name
     out = transform(layout, *names, *where)
     archive = folder.parent / layout.archive
     assert out.returncode == 0 and f"{archive} is written and checked" in out.stdout

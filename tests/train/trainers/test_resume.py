@@ -1,5 +1,6 @@
 """Guards resuming: killed and gone on equals straight through, to the bit; bad files."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -19,10 +20,13 @@ from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import released_contents
 from lib.train.admin.settings import Settings
+from lib.train.data.loader import EpochBatchSampler
 from lib.train.optimizer import build_optimizer, trained_parameters
 from lib.train.run_training import train
 from lib.train.trainers.checkpoints import INTERRUPTED, CheckpointFolder
-from tests.train.tiny import tiny_samplers, write_recipe
+from lib.train.trainers.run_settings import batches_done
+from lib.utils.stopping import Stopped
+from tests.train.tiny import Rectangles, tiny_samplers, write_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
@@ -154,6 +158,7 @@ def test_falls_back_past_a_damaged_file(tmp_path, caplog):
     assert "damaged checkpoint, falling back to the one before" in caplog.text
     assert f"resuming after epoch 1 from {checkpoint(tmp_path, 1)}" in caplog.text
     assert read_checkpoint(last)["epoch"] == 2
+    assert last.with_name(f"{last.name}.damaged").is_file()
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +311,38 @@ def test_finished_training_is_left_alone(tmp_path, caplog):
     assert checkpoint(tmp_path, 2).read_bytes() == before
 
 
+def test_released_weights_are_never_saved_over(tmp_path, caplog):
+    """Nothing to do: neither validated nor saved, and no file is there that was not."""
+    recipe = write_recipe(tmp_path)
+    weights, _ = released(tmp_path, recipe, epoch=2)
+    path = checkpoint(tmp_path, 2)
+    path.parent.mkdir(parents=True)
+    weights.rename(path)
+    before = path.read_bytes()
+    files = sorted(tmp_path.rglob("*"))
+    assert run_tiny(tmp_path, recipe) == {}
+    assert "nothing to do" in caplog.text
+    assert path.read_bytes() == before and sorted(tmp_path.rglob("*")) == files
+    # Nor by a training that goes on from another file and would come to that epoch.
+    other, _ = released(tmp_path, recipe, epoch=1)
+    with pytest.raises(CheckpointError, match=r"ep0002.pth.tar: this training did not write it"):
+        run_tiny(tmp_path, recipe, continue_from=other)
+    assert path.read_bytes() == before
+    run_tiny(tmp_path, recipe, continue_from=path, epochs=3)
+    assert path.read_bytes() == before and read_checkpoint(checkpoint(tmp_path, 3))["epoch"] == 3
+
+
+def test_nothing_is_saved_over_a_file_of_others(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=2)
+    (tmp_path / "AIATRACK_ep0001.pth.tar").write_bytes(b"somebody else's")
+    with pytest.raises(CheckpointError, match="did not write it and will not save over it"):
+        folder.save({"epoch": 1, "batches_done": 0})
+    (tmp_path / INTERRUPTED).write_bytes(b"somebody else's")
+    with pytest.raises(CheckpointError, match=f"{INTERRUPTED}: this training did not write it"):
+        folder.check_free(2, 2**31)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"somebody else's"}
+
+
 def test_validation_that_was_missed_is_made_up_for(tmp_path, caplog):
     """Killed after an epoch's checkpoint and before its validation."""
     recipe = write_recipe(tmp_path)
@@ -361,6 +398,71 @@ def test_interrupted_needs_the_same_batch(tmp_path):
     torch.save(contents, path.with_name(INTERRUPTED))
     with pytest.raises(CheckpointError, match="2 samples an update; here it is 4"):
         run_tiny(tmp_path, recipe, batch_size=4)
+
+
+class Noting(Rectangles):
+    """Notes which samples are drawn, and stops the training at one of them."""
+
+    def __init__(self, stop_at=-1):
+        self.drawn, self.stop_at = [], stop_at
+
+    def draw(self, generator):
+        self.drawn.append(generator.bit_generator.state["state"]["state"])
+        if len(self.drawn) == self.stop_at:
+            signal.raise_signal(signal.SIGTERM)
+        return super().draw(generator)
+
+
+def drawn_by(folder, stop_at=-1, **settings):
+    """Samples that a training draws in its only epoch, until it ends or is stopped."""
+    sampler = Noting(stop_at)
+    settings = Settings(
+        config=str(write_recipe(folder, EPOCH=1)), save_dir=folder, samples=26, **settings
+    )
+    with contextlib.suppress(Stopped):
+        train(settings, CPU, lambda cfg: (sampler, None))
+    return sampler.drawn
+
+
+@pytest.mark.parametrize(("first", "then"), [((8, 1), (2, 4)), ((2, 4), (8, 1))], ids=str)
+def test_another_split_goes_on_with_the_samples_that_are_left(tmp_path, first, then):
+    """Batch x accumulated of product 8: three updates of an epoch, stopped after the first."""
+    (straight := tmp_path / "straight").mkdir()
+    whole = drawn_by(straight, batch_size=8)[:24]
+    before = drawn_by(tmp_path, stop_at=8, batch_size=first[0], accumulate=first[1])
+    after = drawn_by(tmp_path, batch_size=then[0], accumulate=then[1])
+    assert before == whole[:8] and after[:16] == whole[8:]
+
+
+SPLITS = [(1, 8), (2, 4), (4, 2), (8, 1)]  # processes x batch
+
+
+@pytest.mark.parametrize("first", SPLITS, ids=str)
+@pytest.mark.parametrize("then", SPLITS, ids=str)
+def test_every_split_over_processes_goes_on_likewise(first, then):
+    def numbers(split, batches):
+        processes, batch = split
+        samplers = [EpochBatchSampler(batch, rank, processes, 64) for rank in range(processes)]
+        for sampler in samplers:
+            sampler.first_batch = batches.start
+        taken = len(batches) if batches.stop else None
+        return sorted(
+            key[1] for sampler in samplers for keys in list(sampler)[:taken] for key in keys
+        )
+
+    def run(split):
+        return {
+            "processes": split[0],
+            "batch": split[1],
+            "accumulate": 1,
+            "seed": 1,
+            "precision": "",
+        }
+
+    contents = {"batches_done": 3, "settings": run(first)}
+    done = batches_done(Path("x"), contents, run(then))
+    before, after = numbers(first, range(0, 3)), numbers(then, range(done, 0))
+    assert before + after == list(range(64))
 
 
 def test_fine_tuning_starts_from_given_weights(tmp_path):
