@@ -299,7 +299,7 @@ def test_a_folder_in_the_place_of_weights_is_told(tmp_path: Path) -> None:
     place = tmp_path / "checkpoints" / "train" / "aiatrack" / "demo" / "AIATRACK_ep0016.pth.tar"
     place.mkdir(parents=True)
     demo = {f.subject: f for f in check_checkpoints({"demo"}, tmp_path)}["demo"]
-    assert demo.level == "FAIL" and f"{place}: a folder, no file" in demo.text
+    assert demo.level == "FAIL" and f"{place}: Is a directory" in demo.text
 
 
 def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
