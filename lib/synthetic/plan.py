@@ -15,6 +15,7 @@ from lib.synthetic.effects import CameraEffects
 from lib.synthetic.render import SOLID, ClipPlan, Layer, measure_target, premultiplied
 from lib.synthetic.textures import Cutout, Textures
 
+VERSION = 2  # raise it when the same seeds and photographs give other clips
 MAX_PLANS = 50  # made before giving up on a good first frame
 MIN_START_COVER = 0.7  # of the target in the first frame
 MIN_SIDE = 3.0  # pixels: no side of an object's box is planned smaller
