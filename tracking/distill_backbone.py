@@ -50,8 +50,9 @@ def main() -> int:
     dtype = torch.bfloat16 if args.bf16 else None
     distiller = Distiller(backbone, teacher, mean, std, options, dtype)
     teach(distiller, photographs)
+    state = {name: value.contiguous() for name, value in backbone.body.state_dict().items()}
     with atomic_path(args.out) as temporary:
-        save_file(backbone.body.state_dict(), temporary)
+        save_file(state, temporary)
     print(f"{args.out}: {cfg.MODEL.BACKBONE.TYPE} up to stride 16")
     return 0
 
