@@ -5,8 +5,8 @@ one pass of it (`track_batch`); one alone is a batch of one.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -78,7 +78,7 @@ class ReferenceTracker(ABC, Generic[Network]):
         box_xywh_image = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
         region = self._region(image, box_xywh_image)
         box_xywh_crop = torch.from_numpy(region.crop.to_crop(box_xywh_image)[None]).float()
-        with _without_tf32():
+        with without_tf32(self.device):
             first = self._memorize_first(*self._tensors([region]), box_xywh_crop.to(self.device))
         self._memory = ReferenceMemory(first, self.params.capacity, self.params.ensemble)
         self.box = box_xywh_image.tolist()
@@ -122,7 +122,7 @@ class ReferenceTracker(ABC, Generic[Network]):
         memories = [tracker.memory for tracker in trackers]
         first = stack_references([memory.first for memory in memories])
         recent = stack_references([memory.recent for memory in memories])
-        with _without_tf32():
+        with without_tf32(leader.device):
             output = leader._search(*leader._tensors(regions), first, recent)
             rows = torch.cat([output.box_xywh_crop, output.score], 1).double().cpu().numpy()
             # Memorize the frames with a score above the threshold.
@@ -190,9 +190,25 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
         return unbind_references(references, len(rows))
 
 
-def _without_tf32() -> AbstractContextManager[None]:
-    """Keep cuDNN's convolutions in fp32: TF32, its default, moves boxes."""
-    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+@contextmanager
+def without_tf32(device: torch.device) -> Iterator[None]:
+    """Keep a GPU's convolutions in fp32: TF32, cuDNN's default, moves boxes.
+
+    torch 2.9 has a setting for them alone, and refuses to be asked by the older one where the new
+    ones disagree.
+    """
+    cudnn: Any = torch.backends.cudnn
+    new = hasattr(cudnn, "conv")
+    setting, name = (cudnn.conv, "fp32_precision") if new else (cudnn, "allow_tf32")
+    before = getattr(setting, name)
+    if device.type != "cuda" or before not in ("tf32", True):
+        yield
+        return
+    setattr(setting, name, "ieee" if new else False)
+    try:
+        yield
+    finally:
+        setattr(setting, name, before)
 
 
 def check_box(box: Any, image: np.ndarray) -> np.ndarray:
