@@ -25,7 +25,8 @@ from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.onnx import export
-from lib.models.aiatrack.onnx.graphs import GRAPHS, GraphFacts, network_settings
+from lib.models.aiatrack.onnx.contract import GraphFacts, network_settings
+from lib.models.aiatrack.onnx.graphs import GRAPHS
 from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
 from lib.models.aiatrack.weights import load_weights
 from lib.test.evaluation.provenance import make_provenance

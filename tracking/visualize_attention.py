@@ -23,8 +23,8 @@ from tqdm import tqdm
 
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.arguments import add_weights_arguments
-from lib.test.tracker.load import load_torch_tracker
 from lib.test.tracker.options import TrackerOptions
+from lib.test.tracker.prepare import load_torch_tracker
 from lib.tools.attention import maps
 from lib.tools.attention.figure import draw_view
 from lib.tools.video.pictures import write_picture, write_video

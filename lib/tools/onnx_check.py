@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.onnx.contract import OUTPUTS
 from lib.models.aiatrack.onnx.export import example_inputs
-from lib.models.aiatrack.onnx.graphs import GRAPHS, OUTPUTS
+from lib.models.aiatrack.onnx.graphs import GRAPHS
 from lib.models.aiatrack.onnx.session import OnnxNetwork
 from lib.test.tracker.basetracker import BaseTracker
 from lib.tools.setup.self_test import greatest_difference
@@ -52,9 +53,9 @@ def graph_differences(
         for graph, inputs in example_inputs(model, size, ensemble, seed).items():
             with torch.no_grad():
                 expected = GRAPHS[graph](model)(*inputs.values())
-            outputs = network.run(graph, *inputs.values())
+            outputs = network.run(graph, *(x.numpy() for x in inputs.values()))
             for name, a, b in zip(OUTPUTS[graph], outputs, expected, strict=True):
-                key, difference = f"{graph}.{name}", float((a - b).abs().max() / b.abs().max())
+                key, difference = f"{graph}.{name}", float((b - a).abs().max() / b.abs().max())
                 worst[key] = float(np.maximum(worst[key], difference))  # max() would lose NaN
     return worst
 

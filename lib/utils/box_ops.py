@@ -5,17 +5,30 @@ corners, `cxcywh` centre and size. Unless typed otherwise, functions take NumPy 
 tensors of any leading shape and return the same kind.
 """
 
-from typing import TypeVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-Array = TypeVar("Array", np.ndarray, Tensor)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OF_NUMPY = (np.ndarray, np.generic)  # an array, and what arithmetic makes of one of no dimension
+Array = TypeVar("Array", np.ndarray, "Tensor")
+
+
+def library_of(array: Any) -> Any:
+    """NumPy or torch, whichever made an array; who has no tensor imports no torch."""
+    if isinstance(array, OF_NUMPY):
+        return np
+    import torch
+
+    return torch
 
 
 def _join(parts: list[Array]) -> Array:
-    return torch.stack(parts, -1) if isinstance(parts[0], Tensor) else np.stack(parts, -1)
+    return library_of(parts[0]).stack(parts, -1)
 
 
 def _split(box: Array) -> tuple[Array, Array, Array, Array]:
@@ -24,7 +37,9 @@ def _split(box: Array) -> tuple[Array, Array, Array, Array]:
 
 def _at_least(values: Array, minimum: float) -> Array:
     """Clamp from below; NaN stays."""
-    return values.clamp(min=minimum) if isinstance(values, Tensor) else np.maximum(values, minimum)
+    if isinstance(values, OF_NUMPY):
+        return np.maximum(values, minimum)
+    return values.clamp(min=minimum)
 
 
 def xywh_to_xyxy(box_xywh: Array) -> Array:
@@ -58,12 +73,10 @@ def box_area(box_xyxy: Array) -> Array:
 
 def intersection_area(a_xyxy: Array, b_xyxy: Array) -> Array:
     """Area that paired (..., 4) boxes share, (...); NaN where a box holds NaN."""
-    if isinstance(a_xyxy, Tensor):
-        top_left = torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
-        bottom_right = torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
-        return _at_least(bottom_right - top_left, 0).prod(-1)
-    top_left = np.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
-    sides = np.maximum(np.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:]) - top_left, 0)
+    library = library_of(a_xyxy)
+    top_left = library.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
+    bottom_right = library.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    sides = _at_least(bottom_right - top_left, 0)
     return sides[..., 0] * sides[..., 1]  # NumPy's prod is slow on an axis of two
 
 
@@ -78,8 +91,8 @@ def box_iou(a_xyxy: Array, b_xyxy: Array) -> tuple[Array, Array]:
     """
     intersection = intersection_area(a_xyxy, b_xyxy)
     union = box_area(a_xyxy) + box_area(b_xyxy) - intersection
-    finfo = torch.finfo if isinstance(union, Tensor) else np.finfo
-    return intersection / _at_least(union, float(finfo(union.dtype).tiny)), union
+    tiny = float(library_of(union).finfo(union.dtype).tiny)
+    return intersection / _at_least(union, tiny), union
 
 
 def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,6 +108,7 @@ def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]
         GIoU in [-1, 1] and IoU in [0, 1], each (...).
     """
     iou, union = box_iou(a_xyxy, b_xyxy)
+    torch = library_of(iou)
     corners = torch.stack([a_xyxy[..., :2], a_xyxy[..., 2:], b_xyxy[..., :2], b_xyxy[..., 2:]])
     enclosing = (corners.amax(0) - corners.amin(0)).prod(-1)
     tiny = torch.finfo(enclosing.dtype).tiny

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import AiATrack, Encoded, concat_references, target_cells
-from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded, target_cells
+from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.initialization import init_transformer
-from lib.models.aiatrack.transformer import References
+from lib.models.aiatrack.references import KeyValue, References, concat_references
 from tests.conftest import TINY
 
 SIZE, GRID = 64, 4

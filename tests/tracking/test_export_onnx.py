@@ -15,7 +15,7 @@ from seeded import seeded_box, seeded_frame
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.onnx import export as onnx_export
-from lib.models.aiatrack.onnx.graphs import INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.onnx.contract import INPUTS, METADATA, OUTPUTS, GraphFacts
 from lib.models.aiatrack.onnx.session import OnnxError, OnnxNetwork, choose_providers
 from lib.models.aiatrack.weights import released_contents
 from lib.test.tracker.load import load_tracker

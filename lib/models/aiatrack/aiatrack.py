@@ -16,7 +16,8 @@ from lib.config.aiatrack.config import STRIDE
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings
-from lib.models.aiatrack.transformer import KeyValue, LayerOptions, References, Transformer
+from lib.models.aiatrack.references import KeyValue, References, concat_references
+from lib.models.aiatrack.transformer import LayerOptions, Transformer
 
 
 class Encoded(NamedTuple):
@@ -156,14 +157,6 @@ def target_cells(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
     in_columns = (columns >= x) & (columns < x + w)  # (B, width)
     in_rows = (rows >= y) & (rows < y + h)  # (B, height)
     return (in_rows[:, :, None] & in_columns[:, None, :]).flatten(1)
-
-
-def concat_references(references: list[References]) -> References:
-    """Put short-term references of the same targets one after another along the token axis."""
-    key = torch.cat([r.short.key for r in references], 2)
-    value = torch.cat([r.short.value for r in references], 2)
-    inner_pos = torch.cat([r.inner_pos for r in references], 1)
-    return References(None, KeyValue(key, value), inner_pos)
 
 
 def _rows_from(references: References, start: int, count: int) -> References:

@@ -21,8 +21,8 @@ from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import render
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
-from lib.test.tracker.load import prepare_network
 from lib.test.tracker.options import TrackerOptions
+from lib.test.tracker.prepare import check_device, prepare_network
 from lib.tools.profiling.memory import peak_bytes, resident_bytes
 from lib.tools.profiling.timers import MatrixProduct, StageTimer
 from lib.utils.device import device_name
@@ -65,7 +65,7 @@ def profile_tracking(
         ValueError, RuntimeError: a mode that is not possible on the device.
     """
     for mode in modes.values():
-        mode.check_device(device)
+        check_device(mode, device)
     params = replace(params, capacity=MAX_MEMORY, threshold=-1e9)
     video, box_xywh = _make_video(image_size)
     # Count the operations of the network as trained: the matrix product does as many.

@@ -5,11 +5,12 @@ import torch
 from torch import nn
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import AiATrack, concat_references
+from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.fast.factored import FactoredAiAAttention, optimize_network
 from lib.models.aiatrack.fast.quantized import quantize_network
+from lib.models.aiatrack.references import concat_references
 from lib.models.aiatrack.weights import describe_recipe
 from tests.conftest import TINY
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.fx import symbolic_trace
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import AiATrack, concat_references
+from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.fast import support
@@ -23,6 +23,7 @@ from lib.models.aiatrack.fast.prepacked import (
     prepack_graph,
 )
 from lib.models.aiatrack.fast.winograd import WinogradConv2d
+from lib.models.aiatrack.references import concat_references
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.skipif(

@@ -1,12 +1,15 @@
 """Guards parts of running that need no network; tests/tracking runs the whole program."""
 
 import multiprocessing
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from lib.models.aiatrack.onnx.session import CUDA
 from lib.test.evaluation import running, sharing, workers
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.job import Job, Progress
@@ -110,4 +113,10 @@ def test_devices_of_workers(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setenv("LOCAL_RANK", local_rank)
-    assert sharing.worker_device(device, index, workers) == chosen
+    assert sharing.worker_device(TrackerOptions(device=device), index, workers) == chosen
+    # ONNX Runtime takes no GPU that it has no provider for, whatever torch sees.
+    options = TrackerOptions(device=device, backend="onnx")
+    for providers, expected in (["CPUExecutionProvider"], device), ([CUDA], chosen):
+        runtime = SimpleNamespace(get_available_providers=lambda found=providers: found)
+        monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+        assert sharing.worker_device(options, index, workers) == expected

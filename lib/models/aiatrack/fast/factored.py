@@ -34,10 +34,11 @@ from torch.fx.proxy import TraceError
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.prroi_pool import prroi_pool, prroi_pool_in_one_product
+from lib.models.aiatrack.references import KeyValue
 
 logger = logging.getLogger(__name__)
 

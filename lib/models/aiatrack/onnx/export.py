@@ -13,7 +13,8 @@ from torch import Tensor
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.fast.factored import optimize_network
-from lib.models.aiatrack.onnx.graphs import GRAPHS, INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.onnx.contract import INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.onnx.graphs import GRAPHS
 
 OPSET = 18
 PACKAGES = ("onnx", "onnxscript")
