@@ -22,7 +22,6 @@ from lib.synthetic.plan import plan_clip
 from lib.synthetic.render import render
 from lib.synthetic.textures import SPLITS, PhotoTextures
 from lib.test.analysis.extract_results import Run
-from lib.test.analysis.plot_results import plot_all
 from lib.test.analysis.report import make_report
 from lib.test.analysis.tables import overall_rows, sequence_rows, to_text
 from lib.test.evaluation.data import Sequence
@@ -104,6 +103,8 @@ def main() -> int:
     scored = report.of_protocol("otb")
     print(to_text([*sequence_rows(scored), *overall_rows(scored)]))
     print(f"\n{len(seconds) / sum(seconds):.0f} frames a second, reading and drawing left out")
+    from lib.test.analysis.plot_results import plot_all  # Matplotlib, once the clip is tracked
+
     plot_all(scored, args.out)
     write_contact_sheet(args.out / "contact_sheet.png", sheet)
     write_video(args.out / "demo.mp4", video)

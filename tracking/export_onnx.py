@@ -13,30 +13,30 @@ Where an output differs from PyTorch's, nothing is written and the exit status i
 --check-sequence a clip is tracked by both as well: boxes must agree within 0.05 pixels.
 """
 
+from __future__ import annotations
+
 import argparse
 import itertools
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.config.aiatrack.config import load_config, recipe_name
-from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.onnx import export
-from lib.models.aiatrack.onnx.contract import GraphFacts, network_settings
-from lib.models.aiatrack.onnx.graphs import GRAPHS
+from lib.models.aiatrack.onnx.contract import INPUTS, GraphFacts, network_settings, require_packages
 from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
-from lib.models.aiatrack.weights import load_weights
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hyper
 from lib.test.tracker.load import load_tracker
 from lib.test.tracker.onnx_tracker import default_folder
 from lib.test.tracker.options import TrackerOptions
-from lib.tools.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
 from lib.tools.video.sources import open_source
 from lib.utils.program import at_least, make_parser, parse_box, run_program
+
+if TYPE_CHECKING:
+    from lib.models.aiatrack.aiatrack import AiATrack
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -61,6 +61,9 @@ def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
     hyper, cfg, name = parse_hyper(args.hyper), load_config(args.param), recipe_name(args.param)
     checkpoint = args.checkpoint or str(find_checkpoint(cfg, name))
     ensemble = make_params(cfg, args.dataset, hyper).ensemble
+    from lib.models.aiatrack.build import build_aiatrack  # torch, once the arguments are right
+    from lib.models.aiatrack.weights import load_weights
+
     model = build_aiatrack(cfg).eval()
     load_weights(model, checkpoint)
     options = TrackerOptions(args.param, checkpoint, args.dataset, "cpu", hyper=hyper, plain=True)
@@ -69,7 +72,7 @@ def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
 
 def write_checked(args: argparse.Namespace, out: Path) -> None:
     """Export into a temporary folder, check, and only then put both files in their place."""
-    export.require_packages()
+    require_packages()
     import_onnxruntime()
     model, facts = read_network(args)
     size = facts.settings["TEST.SEARCH_SIZE"]
@@ -77,11 +80,13 @@ def write_checked(args: argparse.Namespace, out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".export", dir=out) as folder:
         export_both(model, facts, size, Path(folder))
         check(model, facts, size, Path(folder))
-        for graph in GRAPHS:
+        for graph in INPUTS:
             (Path(folder) / f"{graph}.onnx").replace(out / f"{graph}.onnx")
 
 
 def export_both(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
+    from lib.models.aiatrack.onnx import export
+
     fast = export.optimize_for_export(model)
     for graph, inputs in export.example_inputs(model, size, facts.ensemble).items():
         path = folder / f"{graph}.onnx"
@@ -92,6 +97,8 @@ def export_both(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> 
 
 def check(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
     """Compare the files with the network as trained; RuntimeError if they differ too much."""
+    from lib.tools.onnx_check import TOLERANCE, graph_differences
+
     differences = graph_differences(OnnxNetwork(folder, "cpu"), model, size, facts.ensemble)
     print(f"differences to the network in PyTorch, relative ({TOLERANCE:g} is allowed):")
     print("  " + ", ".join(f"{name} {value:.1e}" for name, value in differences.items()))
@@ -101,6 +108,8 @@ def check(model: AiATrack, facts: GraphFacts, size: int, folder: Path) -> None:
 
 def check_sequence(args: argparse.Namespace, out: Path) -> None:
     """Track a clip with PyTorch and with the files; RuntimeError if their boxes differ too much."""
+    from lib.tools.onnx_check import BOX_TOLERANCE, compare_tracking
+
     hyper = parse_hyper(args.hyper)
     trackers = (
         load_tracker(args.param, args.checkpoint, args.dataset, "cpu", hyper=hyper),

@@ -4,16 +4,17 @@
         experiments/aiatrack/demo.safetensors
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors.torch import save_file
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.utils.checkpoint import read_weights
 from lib.utils.files import atomic_path
 from lib.utils.program import make_parser, run_program
 
@@ -21,10 +22,11 @@ from lib.utils.program import make_parser, run_program
 def save_weights(path: Path, state: dict[str, Tensor], *, half: bool = False) -> None:
     """Write a state dict as safetensors, floating-point tensors in 16 bits if `half`.
 
-    ValueError: another suffix; a value that 16 bits cannot hold.
+    ValueError: a value that 16 bits cannot hold.
     """
-    if path.suffix != ".safetensors":
-        raise ValueError(f"weights are written as .safetensors; given: {path}")
+    import torch
+    from safetensors.torch import save_file
+
     stored = {}
     for name, value in state.items():
         stored[name] = value.half() if half and value.is_floating_point() else value
@@ -41,6 +43,10 @@ def main() -> int:
     parser.add_argument("out", type=Path, help="the file to write, .safetensors")
     parser.add_argument("--half", action="store_true", help="16 bits per number; computed in fp32")
     args = parser.parse_args()
+    if args.out.suffix != ".safetensors":
+        raise ValueError(f"weights are written as .safetensors; given: {args.out}")
+    from lib.utils.checkpoint import read_weights
+
     state = read_weights(args.checkpoint)
     save_weights(args.out, state, half=args.half)
     print(f"{args.out}: {len(state)} tensors, {args.out.stat().st_size / 1e6:.1f} MB")

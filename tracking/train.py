@@ -10,14 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
 from lib.config.aiatrack.config import ConfigError
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
-from lib.train.run_training import run
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -74,20 +68,28 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    try:
-        result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
-    except ChildFailedError as error:
-        print(error, file=sys.stderr)  # which rank, and its traceback
-        return 1
-    except SignalException as stopped:
-        return 128 + stopped.sigval
+    result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
+    if isinstance(result, int):
+        return result
     if "IoU" in result:
         print(f"mean IoU of the last epoch looked at: {result['IoU']:.3f}")
     return 0
 
 
-def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float]:
-    """Run one process per GPU through torchrun's launcher; raises ChildFailedError if any fails."""
+def run(settings: Settings) -> dict[str, float]:
+    """Train in this process; torch is imported now that the arguments are known to be right."""
+    from lib.train import run_training
+
+    return run_training.run(settings)
+
+
+def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float] | int:
+    """Run one process per GPU through torchrun's launcher; an exit status if one fails."""
+    import torch
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
     gpus = 0 if settings.device == "cpu" else torch.cuda.device_count()
     nproc = parsed.nproc or gpus or 1
     several_machines = parsed.nnodes > 1
@@ -103,7 +105,13 @@ def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, fl
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
-        results = elastic_launch(config, run)(settings)
+        try:
+            results = elastic_launch(config, run)(settings)
+        except ChildFailedError as error:
+            print(error, file=sys.stderr)  # which rank, and its traceback
+            return 1
+        except SignalException as stopped:
+            return 128 + stopped.sigval
     return results.get(0) or {}
 
 

@@ -95,34 +95,9 @@ def box_iou(a_xyxy: Array, b_xyxy: Array) -> tuple[Array, Array]:
     return intersection / _at_least(union, tiny), union
 
 
-def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """Generalised IoU of paired boxes, defined for inverted boxes too.
-
-    Areas are clamped at 0 and the enclosing box spans the extremes of *all* corners, so a predicted
-    box with x2 < x1 gives a finite value whose gradient pulls its corners back into order.
-
-    Args:
-        a_xyxy, b_xyxy: (..., 4).
-
-    Returns:
-        GIoU in [-1, 1] and IoU in [0, 1], each (...).
-    """
-    iou, union = box_iou(a_xyxy, b_xyxy)
-    torch = library_of(iou)
-    corners = torch.stack([a_xyxy[..., :2], a_xyxy[..., 2:], b_xyxy[..., :2], b_xyxy[..., 2:]])
-    enclosing = (corners.amax(0) - corners.amin(0)).prod(-1)
-    tiny = torch.finfo(enclosing.dtype).tiny
-    return iou - (enclosing - union) / enclosing.clamp(min=tiny), iou
-
-
 def has_area(box_xywh: np.ndarray) -> np.ndarray:
     """(...) bool, True where a (..., 4) box is finite with a positive width and height."""
     return np.isfinite(box_xywh).all(-1) & (box_xywh[..., 2:] > 0).all(-1)
-
-
-def is_inverted(box_xyxy: Tensor) -> Tensor:
-    """(...) bool, True where x2 < x1 or y2 < y1."""
-    return (box_xyxy[..., 2:] < box_xyxy[..., :2]).any(-1)
 
 
 def clip_xywh_image(

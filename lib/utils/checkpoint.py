@@ -1,4 +1,4 @@
-"""Read checkpoints without running anything from them; write them atomically; find the newest.
+"""Read checkpoints without running anything from them; write them atomically.
 
 Source: docs/method.md, section 6. Released files are pickles that hold, beside the weights,
 instances of the paper's own classes. These become inert stubs, and every call that a pickle asks
@@ -31,9 +31,6 @@ _IGNORED_CALLS = {
 # What arbitrary bytes make zip, pickle and torch raise.
 _STANDARD = (RuntimeError, OSError, EOFError, ValueError, LookupError, AttributeError, TypeError)
 _RARE = (AssertionError, OverflowError, MemoryError, struct.error, zipfile.BadZipFile)
-
-EPOCH_FILE = "AIATRACK_ep{:04d}.pth.tar"  # name by epoch; the released files have it too
-_EPOCH_FILE = re.compile(r"AIATRACK_ep(\d+)\.pth\.tar")
 
 
 class CheckpointError(ValueError):
@@ -113,17 +110,6 @@ def save_checkpoint(path: str | Path, contents: dict[str, Any]) -> None:
     """Write tensors and plain values so that `path` is whole or as it was before."""
     with atomic_path(Path(path)) as temporary:
         torch.save(contents, temporary)
-
-
-def epoch_of(path: Path) -> int:
-    """Epoch of a checkpoint that EPOCH_FILE names."""
-    return int(path.name.removeprefix("AIATRACK_ep").partition(".")[0])
-
-
-def checkpoints_newest_first(folder: str | Path) -> list[Path]:
-    """List the checkpoints of a folder that EPOCH_FILE names, the highest epoch first."""
-    files = [path for path in Path(folder).glob("*.pth.tar") if _EPOCH_FILE.fullmatch(path.name)]
-    return sorted(files, key=epoch_of, reverse=True)
 
 
 def _existing(path: str | Path) -> Path:

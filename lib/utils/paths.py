@@ -1,14 +1,18 @@
 """Where data sets are: environment, local.py, or the default root, and which of them chose it.
 
-The look-up of lib/train/admin/environment.py and lib/test/evaluation/environment.py.
+The look-up of lib/train/admin/environment.py and lib/test/evaluation/environment.py. Names of
+checkpoints are here too: who looks for one need not read it, and so imports no torch.
 """
 
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
+EPOCH_FILE = "AIATRACK_ep{:04d}.pth.tar"  # name by epoch; the released files have it too
+_EPOCH_FILE = re.compile(r"AIATRACK_ep(\d+)\.pth\.tar")
 
 
 class DataPath(NamedTuple):
@@ -63,3 +67,14 @@ def data_path(setting: str, folder: str, local: ModuleType) -> DataPath:
         return DataPath(Path(root).expanduser() / folder, source)
     source = f"the default root ./data; or set AIATRACK_DATA or {variable}"
     return DataPath(PROJECT_ROOT / "data" / folder, source)
+
+
+def epoch_of(path: Path) -> int:
+    """Epoch of a checkpoint that EPOCH_FILE names."""
+    return int(path.name.removeprefix("AIATRACK_ep").partition(".")[0])
+
+
+def checkpoints_newest_first(folder: str | Path) -> list[Path]:
+    """List the checkpoints of a folder that EPOCH_FILE names, the highest epoch first."""
+    files = [path for path in Path(folder).glob("*.pth.tar") if _EPOCH_FILE.fullmatch(path.name)]
+    return sorted(files, key=epoch_of, reverse=True)

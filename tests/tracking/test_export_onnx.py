@@ -14,6 +14,7 @@ from seeded import seeded_box, seeded_frame
 
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.onnx import contract
 from lib.models.aiatrack.onnx import export as onnx_export
 from lib.models.aiatrack.onnx.contract import INPUTS, METADATA, OUTPUTS, GraphFacts
 from lib.models.aiatrack.onnx.session import OnnxError, OnnxNetwork, choose_providers
@@ -272,9 +273,9 @@ def test_without_the_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(RuntimeError, match="ONNX Runtime is not installed: `pip install onnxrunti"):
         OnnxNetwork(folder, "cpu")
-    monkeypatch.setattr(onnx_export, "PACKAGES", ("onnx", "no_such_package"))
+    monkeypatch.setattr(contract, "PACKAGES", ("onnx", "no_such_package"))
     with pytest.raises(RuntimeError, match="the export needs packages: `pip install no_such_packa"):
-        onnx_export.require_packages()
+        contract.require_packages()
 
 
 @pytest.mark.slow

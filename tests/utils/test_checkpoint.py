@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 
 from lib.utils.checkpoint import (
     CheckpointError,
-    checkpoints_newest_first,
     read_checkpoint,
     read_weights,
     save_checkpoint,
 )
+from lib.utils.paths import checkpoints_newest_first
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
 

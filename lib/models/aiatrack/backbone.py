@@ -6,12 +6,11 @@ the released files'.
 
 from typing import Any
 
-import timm
-from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 
 from lib.config.aiatrack.config import STRIDE
 from lib.models.aiatrack.initialization import init_backbone
+from lib.models.aiatrack.timm_import import timm
 
 # The published recipe's names, and whose ImageNet weights they mean.
 PRETRAINED = {"resnet50": "resnet50.tv_in1k"}
@@ -51,7 +50,7 @@ class Backbone(nn.Module):
         if not pretrained:
             init_backbone(body)
         self.channels: int = body.feature_info.channels()[-1]
-        self.body = freeze_batch_norm_2d(body) if freeze_bn else body
+        self.body = timm.layers.freeze_batch_norm_2d(body) if freeze_bn else body
         names = [child for child, _ in self.body.named_children()]
         for module in frozen:
             if module not in names:

@@ -6,8 +6,7 @@ from pathlib import Path
 from easydict import EasyDict
 
 from lib.config.aiatrack.config import check_hyper
-from lib.utils.checkpoint import EPOCH_FILE, checkpoints_newest_first
-from lib.utils.paths import PROJECT_ROOT
+from lib.utils.paths import EPOCH_FILE, PROJECT_ROOT, checkpoints_newest_first
 
 
 @dataclass(frozen=True)

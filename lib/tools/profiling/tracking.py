@@ -32,16 +32,6 @@ MAX_PRODUCTS = 100  # frames that a matrix product is measured with
 FRAMES_PER_TURN = 5  # that a mode runs in a row: a tracker's caches hold its own network
 CLIP_LENGTH = 6  # synthetic frames, shown to and fro
 MAX_MEMORY = 20  # frames: full after warming up and a few turns
-MODES = {
-    "plain": TrackerOptions(plain=True),
-    "optimized": TrackerOptions(),
-    "compiled": TrackerOptions(compile=True),
-    "bf16": TrackerOptions(precision="bf16"),
-    "bf16-compiled": TrackerOptions(precision="bf16", compile=True),
-    "fp16": TrackerOptions(precision="fp16"),
-    "fp16-compiled": TrackerOptions(precision="fp16", compile=True),
-    "int8": TrackerOptions(precision="int8"),
-}
 
 
 def profile_tracking(

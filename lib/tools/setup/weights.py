@@ -10,9 +10,9 @@ from lib.config.aiatrack.config import load_config, recipe_names
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import describe_recipe, load_weights
 from lib.test.parameter.aiatrack import find_checkpoint
-from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
-from lib.utils.checkpoint import EPOCH_FILE, CheckpointError, checkpoints_newest_first, read_weights
-from lib.utils.paths import PROJECT_ROOT
+from lib.tools.setup.findings import FAIL, NOTE, OK, WARN, Finding
+from lib.utils.checkpoint import CheckpointError, read_weights
+from lib.utils.paths import EPOCH_FILE, PROJECT_ROOT, checkpoints_newest_first
 
 
 def check_checkpoints(needed: Collection[str] = (), root: Path = PROJECT_ROOT) -> list[Finding]:

@@ -12,14 +12,8 @@ from typing import Any
 from easydict import EasyDict
 
 from lib.config.aiatrack.config import flatten
-from lib.utils.checkpoint import (
-    EPOCH_FILE,
-    CheckpointError,
-    checkpoints_newest_first,
-    epoch_of,
-    read_checkpoint,
-    save_checkpoint,
-)
+from lib.utils.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
+from lib.utils.paths import EPOCH_FILE, checkpoints_newest_first, epoch_of
 
 logger = logging.getLogger(__name__)
 

@@ -24,10 +24,10 @@ one with keys [K U], are thus ordinary ones.
 import copy
 import logging
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import BatchNormAct2d, unfreeze_batch_norm_2d
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node, symbolic_trace
 from torch.fx.proxy import TraceError
@@ -39,6 +39,7 @@ from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.prroi_pool import prroi_pool, prroi_pool_in_one_product
 from lib.models.aiatrack.references import KeyValue
+from lib.models.aiatrack.timm_import import timm
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ TRACE_ERRORS = (TraceError, TypeError, RuntimeError)  # torch.fx's, where Python
 
 def optimize_network(model: AiATrack) -> AiATrack:
     """Return an optimized copy of a network, in evaluation mode; the original stays as it is."""
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model = copy_structure(model).eval()
     body = trace_backbone(model.backbone.get_submodule("0.body"))
     model.backbone.set_submodule("0.body", body)
     for module in list(model.modules()):
@@ -65,15 +66,22 @@ def optimize_network(model: AiATrack) -> AiATrack:
     return model.to(memory_format=torch.channels_last)
 
 
+def copy_structure(model: AiATrack) -> AiATrack:
+    """Copy a network's modules around the same values, which what follows replaces, not changes."""
+    shared: dict[int, Any] = {id(x): x.detach() for x in model.buffers()}
+    shared |= {id(x): nn.Parameter(x.detach(), requires_grad=False) for x in model.parameters()}
+    return copy.deepcopy(model, shared)
+
+
 def trace_backbone(body: nn.Module) -> nn.Module:
     """Trace a timm network; its batch norms, frozen and with an activation or not, are folded.
 
     One that torch.fx cannot trace, as it branches on the size of its input, stays as it is.
     """
-    body = unfreeze_batch_norm_2d(body)
+    body = timm.layers.unfreeze_batch_norm_2d(body)
     for module in list(body.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, BatchNormAct2d):
+            if isinstance(child, timm.layers.BatchNormAct2d):
                 norm = nn.BatchNorm2d(child.num_features, child.eps)
                 norm.load_state_dict(child.state_dict())
                 setattr(module, name, nn.Sequential(norm, child.act))

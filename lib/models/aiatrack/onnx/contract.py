@@ -3,6 +3,7 @@
 graphs.py has the graphs, export.py writes them, session.py runs them; nothing here imports torch.
 """
 
+import importlib.util
 import json
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from easydict import EasyDict
 
 from lib.config.aiatrack.config import flatten
 
+PACKAGES = ("onnx", "onnxscript")  # of the export
 FORMAT = 2  # of names, shapes and facts
 METADATA = "aiatrack"  # the key of an ONNX file's metadata under which its facts stand
 INPUTS = {
@@ -53,3 +55,10 @@ def network_settings(cfg: EasyDict) -> dict[str, Any]:
     chosen = {"MODEL": cfg.MODEL, "DATA": {name: cfg.DATA[name] for name in ("MEAN", "STD")}}
     chosen["TEST"] = {name: cfg.TEST[name] for name in ("SEARCH_FACTOR", "SEARCH_SIZE")}
     return json.loads(json.dumps(flatten(chosen)))  # tuples are lists, as when read again
+
+
+def require_packages() -> None:
+    """Raise RuntimeError if a package for the export is missing; says how to install it."""
+    absent = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if absent:
+        raise RuntimeError(f"the export needs packages: `pip install {' '.join(absent)}`")
