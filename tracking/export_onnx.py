@@ -58,15 +58,17 @@ def parse_arguments() -> argparse.Namespace:
 
 def read_network(args: argparse.Namespace) -> tuple[AiATrack, GraphFacts]:
     """The network as trained, and what the files will say of themselves."""
-    hyper, cfg, name = parse_hyper(args.hyper), load_config(args.param), recipe_name(args.param)
+    cfg, name = load_config(args.param), recipe_name(args.param)
     checkpoint = args.checkpoint or str(find_checkpoint(cfg, name))
-    ensemble = make_params(cfg, args.dataset, hyper).ensemble
+    ensemble = make_params(cfg, args.dataset, args.hyper).ensemble
     from lib.models.aiatrack.build import build_aiatrack  # torch, once the arguments are right
     from lib.models.aiatrack.weights import load_weights
 
     model = build_aiatrack(cfg).eval()
     load_weights(model, checkpoint)
-    options = TrackerOptions(args.param, checkpoint, args.dataset, "cpu", hyper=hyper, plain=True)
+    options = TrackerOptions(
+        args.param, checkpoint, args.dataset, "cpu", hyper=args.hyper, plain=True
+    )
     return model, GraphFacts("", name, network_settings(cfg), ensemble, make_provenance(options))
 
 
@@ -110,7 +112,7 @@ def check_sequence(args: argparse.Namespace, out: Path) -> None:
     """Track a clip with PyTorch and with the files; RuntimeError if their boxes differ too much."""
     from lib.tools.onnx_check import BOX_TOLERANCE, compare_tracking
 
-    hyper = parse_hyper(args.hyper)
+    hyper = args.hyper
     trackers = (
         load_tracker(args.param, args.checkpoint, args.dataset, "cpu", hyper=hyper),
         load_tracker(args.param, None, args.dataset, "cpu", hyper=hyper, backend="onnx", onnx=out),
@@ -130,6 +132,7 @@ def check_sequence(args: argparse.Namespace, out: Path) -> None:
 
 def main() -> int:
     args = parse_arguments()
+    args.hyper = parse_hyper(args.hyper)
     out = args.out or default_folder(args.param)
     write_checked(args, out)
     print(f"written: {out}")

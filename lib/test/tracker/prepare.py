@@ -3,7 +3,9 @@
 load.py imports this where PyTorch is wanted; lib/models/aiatrack/fast has the ways to run.
 """
 
+import ctypes
 import logging
+import sys
 from functools import partial
 
 import numpy as np
@@ -38,7 +40,16 @@ def load_torch_tracker(options: TrackerOptions) -> AiATrackTracker:
     load_weights(model, options.checkpoint or find_checkpoint(cfg, recipe_name(options.config)))
     if options.pooling == "cuda":
         model.iou_head.pool = load_cuda_pooling()
-    return AiATrackTracker(prepare_network(model, options, params, device), params, device)
+    tracker = AiATrackTracker(prepare_network(model, options, params, device), params, device)
+    del model
+    return_freed_memory()
+    return tracker
+
+
+def return_freed_memory() -> None:
+    """Give the system back what was freed, as weights on their way; glibc keeps it otherwise."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def prepare_network(
