@@ -20,9 +20,6 @@ from lib.test.tracker.basetracker import BaseTracker
 from lib.tools.setup.self_test import greatest_difference
 from lib.tools.video.sources import Frame
 
-# Share of an output's greatest magnitude. fp32 in another order gives 1e-5 at most, wrong operators
-# far more.
-TOLERANCE = 1e-4
 BOX_TOLERANCE = 0.05  # pixels, as everywhere in this project
 SEEDS = (0, 1)  # an unpadded crop and a padded one
 
