@@ -40,7 +40,7 @@ from lib.utils.program import at_least, make_parser, parse_box, run_program
 
 INT8 = "int8"  # folder
 # Share of an output's greatest magnitude. fp32 in another order gives 1e-5 at most, wrong operators
-# far more. int8 gives 0.02 with the demo weights, and more with a network that was not trained; what
+# far more. int8 gives 0.02 with the demo weights, more with a network that was not trained; what
 # differs by as much as it measures is something else.
 TOLERANCE, INT8_TOLERANCE = 1e-4, 1.0
 
