@@ -24,7 +24,6 @@ from lib.synthetic.plan import VERSION, plan_clip
 from lib.synthetic.render import render
 from lib.synthetic.textures import SPLITS, PhotoTextures
 from lib.test.analysis.extract_results import Run
-from lib.test.analysis.plot_results import plot_all
 from lib.test.analysis.report import make_report
 from lib.test.analysis.tables import overall_rows, sequence_rows, to_text
 from lib.test.evaluation.data import Sequence
@@ -118,6 +117,8 @@ def main() -> int:
     scored = report.evaluations
     print(to_text([*sequence_rows(scored), *overall_rows(scored)]))
     print(f"\n{len(seconds) / sum(seconds):.0f} frames a second, reading and drawing left out")
+    from lib.test.analysis.plot_results import plot_all  # Matplotlib, once the clip is tracked
+
     plot_all(scored, out)
     write_contact_sheet(sheet_file, sheet)
     write_video(video_file, video)

@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lib.test.tracker.aiatrack import check_box
 from lib.test.tracker.basetracker import Output
+from lib.test.tracker.reference_tracker import check_box
 from lib.utils.image import check_rgb
 
 NEED_NETWORK_FILES = ("DaSiamRPN", "GOTURN", "Nano", "Vit")  # not in OpenCV

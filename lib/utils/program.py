@@ -1,9 +1,11 @@
 """What all programs share: their parser, types of their arguments, and how they end."""
 
 import argparse
+import atexit
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -115,8 +117,23 @@ def run_program(main: Callable[[], int]) -> NoReturn:
     """
     os.environ.pop("MPLBACKEND", None)  # as a notebook sets it; figures are files and need none
     try:
-        sys.exit(main())
+        _leave(main())
     except USERS_ERRORS as error:
         sys.exit(f"error: {list_problems(str(error).splitlines())}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _leave(status: int) -> NoReturn:
+    """Exit as Python does, but let the system take torch apart: that spares 0.5 s and 125 MiB.
+
+    So ends what was started as a program; a profiler, launcher or test has more to do.
+    """
+    started = sys.orig_argv[1:2] == sys.argv[:1]
+    others = [t for t in threading.enumerate() if not t.daemon]
+    if "torch" in sys.modules and started and others == [threading.main_thread()]:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

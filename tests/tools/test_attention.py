@@ -9,7 +9,8 @@ from seeded import seeded_box, seeded_frame
 from torch import Tensor
 
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.attention import AiAAttention
+from lib.models.aiatrack.references import KeyValue
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.tools.attention.figure import LEFT, TILE, TOP, draw_view

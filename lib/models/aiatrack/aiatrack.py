@@ -16,7 +16,8 @@ from lib.config.aiatrack.config import STRIDE
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings
-from lib.models.aiatrack.transformer import KeyValue, LayerOptions, References, Transformer
+from lib.models.aiatrack.references import KeyValue, References, concat_references
+from lib.models.aiatrack.transformer import LayerOptions, Transformer
 from lib.utils.box_ops import xyxy_to_xywh
 
 
@@ -194,14 +195,6 @@ def covered_shares(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
     across = (torch.minimum(x + w, columns + 1) - torch.maximum(x, columns)).clamp(0, 1)
     down = (torch.minimum(y + h, rows + 1) - torch.maximum(y, rows)).clamp(0, 1)
     return (down[:, :, None] * across[:, None, :]).flatten(1)
-
-
-def concat_references(references: list[References]) -> References:
-    """Put short-term references of the same targets one after another along the token axis."""
-    key = torch.cat([r.short.key for r in references], 2)
-    value = torch.cat([r.short.value for r in references], 2)
-    inner_pos = torch.cat([r.inner_pos for r in references], 1)
-    return References(None, KeyValue(key, value), inner_pos)
 
 
 def _rows_from(references: References, start: int, count: int) -> References:
