@@ -19,8 +19,8 @@ from lib.checkpoint.names import EPOCH_FILE
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import released_contents
+from lib.test.evaluation.base_set import read_names
 from lib.test.evaluation.environment import FOLDERS
-from lib.test.evaluation.layouts import read_names
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.tools.setup import machine, self_test
 from lib.tools.setup.data import check_test_set

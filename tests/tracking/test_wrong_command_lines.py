@@ -18,7 +18,7 @@ import pytest
 
 from tests.programs import TRACKING, Done, run_program
 
-LINES, SEED = 500, int(os.environ.get("S", "18"))
+LINES, SEED = 500, 18
 PATIENCE = 20  # seconds for a line
 LONGEST = 30_000  # characters of what is said
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lib.config.aiatrack.config import STRIDE
+from lib.config.aiatrack.requirements import STRIDE
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings
@@ -116,15 +116,12 @@ class AiATrack(nn.Module):
 
         Args:
             search, search_mask: (B, 3, S, S), (B, S, S).
-            references, reference_masks: (B, R, 3, S, S), (B, R, S, S); the first is the long-term
-                one, R >= 2.
+            references, reference_masks: (B, R, 3, S, S), (B, R, S, S), R >= 2, the long-term first.
             reference_boxes: (B, R, 4) xywh.
             proposals: (B, P, 4) xywh, boxes to score.
-            search_box: (B, 4) xywh. If given, every frame is sought in turn by the others: 1+R
-                times as many boxes to learn from, of frames that are encoded anyway.
+            search_box: (B, 4) xywh. If given, every frame is sought in turn by the others.
             recent_boxes: (B, 1+R, 4) xywh of references and search frame, in temporal order: where
-                a frame is marked as a recent reference, if not at its box. A tracker's memory has
-                its own errors.
+                they are marked as recent references, if not at their boxes.
             score_own: score the predicted box of the search frame too, after the proposals.
         """
         batch, count = reference_boxes.shape[:2]
