@@ -130,8 +130,7 @@ class AiATrack(nn.Module):
         masks = torch.cat([search_mask, reference_masks.transpose(0, 1).flatten(0, 1)])
         encoded = self.encode(images, masks)
         # Memorize the frames whose boxes are known: all of them, or all but the search frames.
-        boxes = [] if search_box is None else [search_box]
-        boxes += reference_boxes.unbind(1)
+        boxes = [b for b in (search_box, *reference_boxes.unbind(1)) if b is not None]
         skipped = len(images) - batch * len(boxes)
         known = Encoded(*(x[skipped:] for x in encoded))
         memory = self.memorize(known, torch.cat(boxes))
