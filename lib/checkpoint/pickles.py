@@ -180,4 +180,6 @@ def _short_reason(error: Exception) -> str:
     text = str(error)
     if match := re.search(r"Trying to .*|Unsupported .*|.*not an allowed global.*", text):
         return f"refused: {one_line(match[0])}"
-    return f"not a checkpoint, or one that needs more than tensors and plain values: {one_line(text)}"
+    return (
+        f"not a checkpoint, or one that needs more than tensors and plain values: {one_line(text)}"
+    )
