@@ -89,9 +89,7 @@ def decode_rgb(data: bytes, path: str | Path, size: tuple[int, int] | None = Non
     stored = _decode_jpeg(path, data) if is_jpeg else _decode_other(path, data)
     turned = TURNS.get(orientation, lambda image: image)(stored)
     if size is not None and stored.shape[1::-1] == size != turned.shape[1::-1]:
-        _say_once(
-            path, "an orientation tag; it is ignored where the data set states the stored size"
-        )
+        _say_once(path, "an orientation tag, ignored: the stored size is the stated one")
         return stored
     return np.ascontiguousarray(turned)
 

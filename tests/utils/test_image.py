@@ -237,7 +237,7 @@ def test_the_stated_size_decides_whether_an_image_is_turned(
     for stated, shape in [*sizes.items()] * 2:
         assert read_rgb(path, stated).shape[:2] == shape, stated
     assert caplog.messages == [
-        f"{path} has an orientation tag; it is ignored where the data set states the stored size"
+        f"{path} has an orientation tag, ignored: the stored size is the stated one"
     ]
     assert read_rgb(path, (5, 5)).shape[:2] == (width, height)  # fits neither: as the tag says
 
