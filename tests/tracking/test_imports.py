@@ -64,7 +64,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def track(clip: Path, *options: object) -> set[str]:
     box = ",".join(map(str, seeded_box(0)))
-    out = ("--out", clip.parent / "out.mp4", "--device", "cpu")
+    out = ("--out", clip.parent / "out.mp4", "--overwrite", "--device", "cpu")
     status, imported, messages = run(
         TRACKING / "video_demo.py", clip, "--init", box, *out, *options
     )
