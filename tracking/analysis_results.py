@@ -132,9 +132,11 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
 def check_files(args: argparse.Namespace, runs: list[Run]) -> None:
     """Refuse files that exist, or that hold what is scored, before anything is computed."""
     targets = [getattr(args, kind) for kind in (*FORMATS, "html")]
+    outputs = [Path(target) for target in targets if target and target != "-"]
+    if not any(path.exists() for path in outputs):  # none of them can be one that is read
+        return check_outputs(outputs)
     read = [file for run in runs for folder in run.folders for file in folder.rglob("*.txt")]
     read += [args.annotations] if args.annotations else []
-    outputs = [Path(target) for target in targets if target and target != "-"]
     check_outputs(outputs, read, overwrite=args.overwrite)
 
 

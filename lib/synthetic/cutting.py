@@ -126,11 +126,10 @@ def draw_sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]], tile: int = 100) 
     rows = max(-(-len(pairs) // columns), 1)
     sheet = np.zeros((rows * tile, columns * tile, 3), np.uint8)
     for number, (image, mask) in enumerate(pairs):
-        shown = np.where(mask[..., None] > 0, image, image // 4 + np.array([0, 96, 0], np.uint8))
-        factor = tile / max(mask.shape)
-        shown = cv2.resize(shown, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)[
-            :tile, :tile
-        ]
+        green = image // 4 + np.array([0, 96, 0], np.uint8)
+        shown, factor = np.where(mask[..., None] > 0, image, green), tile / max(mask.shape)
+        shown = cv2.resize(shown, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        shown = shown[:tile, :tile]
         y, x = (place * tile for place in divmod(number, columns))
         sheet[y : y + len(shown), x : x + shown.shape[1]] = shown
     return sheet

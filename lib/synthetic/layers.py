@@ -53,11 +53,9 @@ def _repaint(
     rng: Generator, cutout: Cutout, paint: np.ndarray, length: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The object with half of its colours from a part of `paint`, and its share over time (T,)."""
-    (height, width), (rows, columns) = cutout.alpha.shape, paint.shape[:2]
-    y, x = (
-        int(rng.integers(max(rows - height, 0) + 1)),
-        int(rng.integers(max(columns - width, 0) + 1)),
-    )
+    height, width = cutout.alpha.shape
+    y = int(rng.integers(max(paint.shape[0] - height, 0) + 1))
+    x = int(rng.integers(max(paint.shape[1] - width, 0) + 1))
     part = cv2.resize(paint[y : y + height, x : x + width], (width, height))
     shifted = np.roll(part, int(rng.integers(3)), 2)
     mixed = cv2.addWeighted(cutout.rgb, 0.5, shifted, 0.5, 0)
@@ -68,9 +66,8 @@ def _repaint(
 def make_shadow(rng: Generator, layer: Layer) -> Layer:
     """A dark, blurred image of a layer, squeezed and beside it, on the same trajectory."""
     height, width = layer.patch.shape[:2]
-    alpha = cv2.GaussianBlur(
-        np.ascontiguousarray(layer.patch[..., 3]), (0, 0), max(width / 30, 0.5)
-    )
+    alpha = np.ascontiguousarray(layer.patch[..., 3])
+    alpha = cv2.GaussianBlur(alpha, (0, 0), max(width / 30, 0.5))
     dark = np.zeros_like(layer.patch)
     dark[..., 3] = alpha * rng.uniform(0.3, 0.7)
     squeeze = rng.uniform(0.3, 1)

@@ -19,7 +19,7 @@ import numpy as np
 
 from lib.io.array_cache import cache_paths
 from lib.io.listing import list_folder
-from lib.utils.files import read_regular
+from lib.utils.files import locked_folder, read_regular
 from lib.utils.image import ImageError, read_rgb
 
 logger = logging.getLogger(__name__)
@@ -104,14 +104,14 @@ def _find_store(folder: Path, stamp: str) -> Path | None:
 
 def _build(folder: Path, files: list[tuple[str, os.stat_result]], stamp: str) -> Path:
     """Decode all photographs into a new store beside the folder, or in the project."""
-    error: OSError | None = None
-    for store in _stores(folder):
-        try:
-            store.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{store.name}.", dir=store.parent))
-        except OSError as failure:
-            error = failure
-            continue
+    beside, in_project = _stores(folder)
+    store = beside if _can_write(beside.parent) else in_project
+    temporary = store.with_name(f".{store.name}.tmp")
+    with locked_folder(store.parent):  # whoever waited finds it made, and a killed run's remains
+        if (made := _find_store(folder, stamp)) is not None:
+            return made
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
         try:
             _write(temporary, folder, {name for name, _ in files})
             (temporary / "stamp").write_text(stamp)
@@ -119,8 +119,17 @@ def _build(folder: Path, files: list[tuple[str, os.stat_result]], stamp: str) ->
             temporary.rename(store)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        return store
-    raise error or OSError(f"no place for the decoded photographs of {folder}")
+    return store
+
+
+def _can_write(folder: Path) -> bool:
+    """Make a folder if it is missing; whether files can be written in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
 
 
 def _write(store: Path, folder: Path, names: set[str]) -> None:

@@ -63,12 +63,12 @@ def plan_scene(rng: Generator, textures: Textures, options: ClipOptions) -> Clip
     scene = make_scene(rng, textures, options, size, step)
     # What is behind and in front of the target.
     distractors = _distractors(rng, options, scene, step)
+    distractors += [scene.shadow] if scene.shadow else []
     count = int(rng.integers(*options.occluders, endpoint=True))
     occluders = _occluders(rng, textures, options, scene, count)
     # A hand-held camera moves everything by a few pixels.
     noise = motion.smooth_noise(rng, options.length, 2, rng.uniform(1, 3))  # (T, 2)
     shake = noise * options.width * rng.uniform(0.002, 0.02) * (rng.random() < options.shake)
-    distractors += [scene.shadow] if scene.shadow else []
     for layer in (scene.target, *distractors, *occluders):
         layer.matrices[:, :, 2] += shake
     scene.camera[:, :, 2] += shake

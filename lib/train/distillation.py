@@ -22,7 +22,6 @@ from lib.models.aiatrack.backbone import Backbone
 
 TEACHER = "tf_efficientnet_lite0"
 TEACHER_MEAN, TEACHER_STD = 0.498, 0.502  # of each RGB channel in [0, 1]
-STRIDE = 16
 AREA = (0.25, 1.0)  # of a photograph that a crop shows
 ASPECT = 1.33  # of a crop, at most
 LIGHT = 0.3  # brightness and contrast change by up to this share
@@ -32,13 +31,13 @@ LIGHT = 0.3  # brightness and contrast change by up to this share
 class DistillOptions:
     """How long and how fast."""
 
-    steps: int = 3000
-    batch: int = 64
+    steps: int
+    batch: int
+    seed: int
     size: int = 128  # pixels of a crop's side
     rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup: int = 100  # steps
-    seed: int = 42
 
 
 class Images(Protocol):

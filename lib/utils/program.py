@@ -14,8 +14,6 @@ from lib.utils.messages import list_problems
 
 USERS_ERRORS = (ImportError, OSError, ValueError, RuntimeError)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-MAX_PROBLEMS = 20  # in a message
-MAX_VALUE, MAX_PROBLEM = 160, 1000  # characters of a value, and of a problem
 
 
 class _Parser(argparse.ArgumentParser):

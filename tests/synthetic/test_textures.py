@@ -110,9 +110,32 @@ def test_decoded_once_and_again_when_files_change(tmp_path, monkeypatch):
     assert Photographs(tmp_path).segment_count(1) == 0
     assert first.segment_count(1) == 1  # whoever mapped the files before still has them
     assert np.array_equal(first.image(1), again.image(1))
-    assert [path.name for path in (tmp_path / ".cache").iterdir()] == [
-        f"{tmp_path.name}-photographs.photographs"
-    ]
+    assert stores(tmp_path) == [f"{tmp_path.name}-photographs.photographs"]
+
+
+def stores(folder):
+    """What lies beside the lock."""
+    return sorted(path.name for path in (folder / ".cache").iterdir() if path.name != ".lock")
+
+
+def test_what_a_killed_process_left_of_a_store_is_removed(tmp_path, monkeypatch):
+    """And whoever waited for another process takes what that one made."""
+    write_photographs(tmp_path, 2)
+
+    def killed(*_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr("lib.synthetic.photographs.shutil.rmtree", lambda *_, **__: None)
+        patch.setattr("lib.synthetic.photographs._write", killed)
+        Photographs(tmp_path)
+    assert stores(tmp_path) == [f".{tmp_path.name}-photographs.photographs.tmp"]
+    assert len(Photographs(tmp_path)) == 2
+    assert stores(tmp_path) == [f"{tmp_path.name}-photographs.photographs"]
+    found = iter([None, tmp_path / ".cache" / stores(tmp_path)[0]])
+    monkeypatch.setattr("lib.synthetic.photographs._find_store", lambda *_: next(found))
+    monkeypatch.setattr("lib.synthetic.photographs._write", killed)
+    assert len(Photographs(tmp_path)) == 2
 
 
 def test_a_truncated_photograph_is_left_out(tmp_path, caplog):

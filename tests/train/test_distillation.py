@@ -20,7 +20,7 @@ class Photographs:
         return np.random.default_rng(number).integers(0, 256, (size, size + 8, 3), np.uint8)
 
 
-OPTIONS = DistillOptions(steps=12, batch=4, size=32, warmup=2)
+OPTIONS = DistillOptions(steps=12, batch=4, seed=42, size=32, warmup=2)
 
 
 def teacher() -> torch.nn.Module:

@@ -122,12 +122,13 @@ def verified(path: Path, name: str) -> Path:
     """Return a sequence's file if it is as the run wrote it, or has no _run.json to tell.
 
     Raises:
-        OSError: there is none, or no regular file.
+        OSError: its record says that there is one, and there is none, or no regular file.
         ValueError: its digest or the record is wrong.
     """
-    content, record = read_regular(path), path.with_name(f"{name}_run.json")
+    record = path.with_name(f"{name}_run.json")
     if not record.exists():
         return path
+    content = read_regular(path)
     remedy = "track the sequence again, or remove the record to take the file as it is"
     try:
         digest = json.loads(read_regular(record))["sha256"][path.name]

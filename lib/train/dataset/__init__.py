@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lib.config.aiatrack import names
 from lib.config.aiatrack.names import ALIASES
 from lib.io.store import Store, open_store
 from lib.synthetic.clip_options import ClipOptions
@@ -89,7 +90,7 @@ DATASETS: dict[str, Entry] = {
     "DEMO_VAL": _got10k("val", setting="demo"),
 }
 # TRACKINGNET_0_3: of TrackingNet's twelve training sets, TRAIN_0 to TRAIN_3; likewise all others.
-PARTS = {f"TRACKINGNET_{a}_{b}": _trackingnet(a, b) for a in range(12) for b in range(a, 12)}
+PARTS = {name: _trackingnet(*map(int, name.split("_")[1:])) for name in names.PARTS}
 SYNTHETIC: dict[str, SyntheticEntry] = {
     "SYNTHETIC": SyntheticEntry("train", seed=1),
     "SYNTHETIC_VAL": SyntheticEntry("val", seed=2),

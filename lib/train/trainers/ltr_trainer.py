@@ -41,7 +41,10 @@ class LTRTrainer(BaseTrainer):
         super().__init__(parts, cfg, settings, device)
         self.writer = TensorboardWriter(settings.tensorboard_folder)
         # The bare network: validation on the ranks needs no exchange within the forward pass.
-        self._val_actor = AIATRACKActor(parts.model, parts.actor.weights, parts.actor.autocast)
+        actor = parts.actor
+        self._val_actor = AIATRACKActor(
+            parts.model, actor.weights, actor.autocast, absent=actor.absent
+        )
         self._window = Stats()  # since the last printed line
 
     def train_epoch(self, epoch: int) -> dict[str, float]:

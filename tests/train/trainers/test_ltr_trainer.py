@@ -244,3 +244,29 @@ def test_learns_rectangles(tmp_path):
         Settings("tiny", tmp_path).checkpoint_folder / "AIATRACK_ep0005.pth.tar"
     )["stats"]["history"]
     assert stats["train 5"]["Ls/total"] < 0.85 * stats["train 1"]["Ls/total"]
+
+
+def test_validation_leaves_out_windows_without_the_target(tmp_path):
+    """As training does: there is no box to compare with."""
+
+    class Beside(Rectangles):
+        def draw(self, generator):
+            sample = super().draw(generator)
+            if generator.random() < 0.5:
+                sample.boxes[2] += torch.tensor([2.0, 0, 0, 0])
+            return sample
+
+    trainer = make_trainer(tmp_path, Beside(), batch_size=8)
+    model, loader = trainer.parts.model, trainer.parts.train_loader
+    loader.set_epoch(0)
+    batch = next(iter(loader)).to("cpu")
+    actors = [AIATRACKActor(model, LossWeights(), absent=absent) for absent in (False, True)]
+    for actor in actors:
+        parts = trainer.parts._replace(actor=actor)
+        trainer = LTRTrainer(parts, trainer.cfg, trainer.settings, CPU)
+        means = trainer.validate(1, loader)
+        with torch.no_grad():
+            assert means["IoU"] == pytest.approx(actor(batch).terms["IoU"].item(), rel=1e-4)
+    with torch.no_grad():
+        with_all, shown = (actor(batch).terms["IoU"].item() for actor in actors)
+    assert shown > 1.2 * with_all
