@@ -105,7 +105,7 @@ def test_cached_is_uncached(tiny_model: AiATrack) -> None:
         [tiny_model.memorize(f, b) for f, b in zip(frames, boxes, strict=True)]
     )
     tokens = torch.cat([f.tokens for f in frames], 1)
-    target = torch.cat([target_cells(b, GRID, GRID) for b in boxes], 1)[..., None]
+    target = torch.cat([target_cells(b, GRID) for b in boxes], 1)[..., None]
     embedding = torch.where(
         target, tiny_model.foreground_embed.weight, tiny_model.background_embed.weight
     )
@@ -181,7 +181,7 @@ CELLS = [
 
 @pytest.mark.parametrize(("name", "box", "covered"), CELLS, ids=[c[0] for c in CELLS])
 def test_target_cells(name: str, box: list, covered: tuple) -> None:
-    got = target_cells(torch.tensor([box]) / 16, 16, 16).view(16, 16)
+    got = target_cells(torch.tensor([box]) / 16, 16).view(16, 16)
     expected = torch.zeros(16, 16, dtype=torch.bool)
     for row in covered[1]:
         for column in covered[0]:

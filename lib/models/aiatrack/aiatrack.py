@@ -4,7 +4,8 @@ Source: the paper, section 3; docs/method.md, section 2. It takes values and ten
 the configuration. Names of parameters are those of the released files.
 
 B targets, R references, P proposals, S crop side in pixels, H = W = S/16, N = H*W, C width, D match
-width. Images are RGB in [0,1], masks bool with True on padding, boxes in fractions of the crop.
+width. Images are RGB, float in [0,1] or uint8, masks bool with True on padding, boxes in fractions
+of the crop.
 """
 
 from typing import NamedTuple
@@ -53,7 +54,7 @@ class AiATrack(nn.Module):
         """
         super().__init__()
         self.transformer = Transformer(encoder_layers, options)
-        self.box_head = CornerHead(options.dim, STRIDE)
+        self.box_head = CornerHead(options.dim)
         self.foreground_embed = nn.Embedding(1, options.dim)
         self.background_embed = nn.Embedding(1, options.dim)
         self.bottleneck = nn.Conv2d(backbone.channels, options.dim, 1)
@@ -64,14 +65,35 @@ class AiATrack(nn.Module):
         self.grid = round(options.tokens**0.5)  # H
         self.mean = nn.Buffer(torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.std = nn.Buffer(torch.tensor(std).view(3, 1, 1), persistent=False)
+        # What makes a normalised value of 0..255 at once: value * scale + shift.
+        self.scale = nn.Buffer(1 / (255 * self.std), persistent=False)
+        self.shift = nn.Buffer(-self.mean / self.std, persistent=False)
+        self.memory_format = torch.contiguous_format  # of images: that of the convolutions
 
-    def encode(self, image: Tensor, mask: Tensor) -> Encoded:
-        """Encode crops on their own: (B, 3, S, S) and (B, S, S) -> tokens and inner positions."""
-        features = self.bottleneck(self.backbone((image - self.mean) / self.std))  # (B, C, H, W)
+    def encode(self, image: Tensor, mask: Tensor | None = None) -> Encoded:
+        """Encode crops on their own: (B, 3, S, S) and (B, S, S) -> tokens and inner positions.
+
+        No mask says that no crop has padding, which spares the work on positions where it is known.
+        """
+        return self.encode_at(image, *self.encode_positions(mask, len(image)))
+
+    def encode_at(self, image: Tensor, pos: Tensor, inner_pos: Tensor) -> Encoded:
+        """Encode crops whose position encodings are known, (B, N, C) and (B, N, D)."""
+        features = self.bottleneck(self.backbone(self._normalise(image)))  # (B, C, H, W)
         tokens = features.flatten(2).transpose(1, 2)  # (B, N, C)
-        cells = mask[:, ::STRIDE, ::STRIDE]  # (B, H, W): nearest neighbour
-        pos, inner_pos = self.positions(cells)
         return Encoded(self.transformer.encoder(tokens, pos, inner_pos), inner_pos)
+
+    def encode_positions(self, mask: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+        """Position encodings of `count` crops: outer (B, N, C) and inner (B, N, D)."""
+        if mask is None:
+            return self.positions.unpadded(count, self.grid, self.mean.device)
+        return self.positions(mask[:, ::STRIDE, ::STRIDE])  # (B, H, W): nearest neighbour
+
+    def _normalise(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) -> the same, float of mean 0 and standard deviation 1 per channel."""
+        if image.dtype == torch.uint8:
+            return torch.addcmul(self.shift, image, self.scale)
+        return (image - self.mean) / self.std
 
     def memorize(
         self, encoded: Encoded, box_xywh_crop: Tensor, *, long_term: bool = True
@@ -81,7 +103,7 @@ class AiATrack(nn.Module):
         Args:
             long_term: False leaves out what only the first frame of a video needs.
         """
-        target = target_cells(box_xywh_crop, self.grid, self.grid)[..., None]  # (B, N, 1)
+        target = target_cells(box_xywh_crop, self.grid)[..., None]  # (B, N, 1)
         foreground, background = self.foreground_embed.weight, self.background_embed.weight
         embedding = torch.where(target, foreground, background)  # (B, N, C)
         long, short = self.transformer.decoder.project(
@@ -137,7 +159,7 @@ class AiATrack(nn.Module):
         return Prediction(box_xyxy, self.iou_head(features[:batch], proposals), scores)
 
 
-def target_cells(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
+def target_cells(box_xywh_crop: Tensor, grid: int) -> Tensor:
     """Mark the cells that a box covers; the others are background.
 
     x, y, w, h in cells are each rounded on their own (half to even), so the far edge is round(x) +
@@ -145,18 +167,16 @@ def target_cells(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         box_xywh_crop: (B, 4), fractions of the crop.
-        height, width: grid size in cells.
+        grid: cells along each side.
 
     Returns:
-        (B, height*width) bool, row-major.
+        (B, grid*grid) bool, row-major.
     """
-    size = box_xywh_crop.new_tensor([width, height, width, height])
-    x, y, w, h = (box_xywh_crop.float() * size).round()[:, :, None].unbind(1)  # (B, 1) each
-    columns = torch.arange(width, device=x.device)
-    rows = torch.arange(height, device=x.device)
-    in_columns = (columns >= x) & (columns < x + w)  # (B, width)
-    in_rows = (rows >= y) & (rows < y + h)  # (B, height)
-    return (in_rows[:, :, None] & in_columns[:, None, :]).flatten(1)
+    rounded = (box_xywh_crop.float() * grid).round()[..., None]  # (B, 4, 1)
+    start, size = rounded.split(2, 1)  # (B, 2, 1): along x, along y
+    cells = torch.arange(grid, device=start.device)
+    columns, rows = ((cells >= start) & (cells < start + size)).unbind(1)  # (B, grid) each
+    return (rows[:, :, None] & columns[:, None, :]).flatten(1)
 
 
 def _rows_from(references: References, start: int, count: int) -> References:

@@ -14,6 +14,7 @@ from lib.models.aiatrack.references import KeyValue, References
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.memory import ReferenceMemory
 from lib.test.tracker.reference_tracker import NetworkOutput, ReferenceTracker, SearchRegion
+from lib.test.tracker.transfer import Upload, read
 from lib.utils.box_ops import xyxy_to_xywh
 
 
@@ -23,10 +24,11 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
     def __init__(self, model: AiATrack, params: TrackerParams, device: torch.device) -> None:
         super().__init__(model.to(device).eval(), params)
         self.device = device
+        self._upload = Upload(device)
 
     def _memorize_first(self, region: SearchRegion, box_xywh_crop: np.ndarray) -> References:
         encoded = self.model.encode(*self._tensors([region]))
-        return self.model.memorize(encoded, torch.from_numpy(box_xywh_crop).to(self.device))
+        return self.model.memorize(encoded, self._upload(*box_xywh_crop))
 
     def _search(
         self, regions: Sequence[SearchRegion], memories: Sequence[ReferenceMemory]
@@ -38,15 +40,16 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
         features = self.model.decode(encoded, first, recent)
         box_xywh_crop = xyxy_to_xywh(self.model.box_head(features))  # (B, 4)
         score = self.model.iou_head(features, box_xywh_crop[:, None])  # (B, 1)
-        rows = torch.cat([box_xywh_crop, score], 1).double().cpu().numpy()
+        rows = read(torch.cat([box_xywh_crop, score], 1))
         return NetworkOutput(rows, partial(self._memorize, encoded, box_xywh_crop))
 
-    def _tensors(self, regions: Sequence[SearchRegion]) -> tuple[Tensor, Tensor]:
-        """Put B regions on the device: images (B, 3, S, S) in [0, 1], masks (B, S, S)."""
-        pixels = torch.from_numpy(np.stack([r.cut.image for r in regions])).to(self.device)
-        masks = torch.from_numpy(np.stack([r.cut.mask for r in regions])).to(self.device)
-        images = pixels.permute(0, 3, 1, 2)  # (B, 3, S, S), in the plain order of memory from here
-        return images.to(torch.float32, memory_format=torch.contiguous_format) / 255, masks
+    def _tensors(self, regions: Sequence[SearchRegion]) -> tuple[Tensor, Tensor | None]:
+        """Put B regions on the device: images (B, 3, S, S) uint8, and masks (B, S, S) if padded."""
+        pixels = self._upload(*(region.cut.image for region in regions))  # (B, S, S, 3)
+        images = pixels.permute(0, 3, 1, 2).contiguous(memory_format=self.model.memory_format)
+        if not any(region.cut.is_padded for region in regions):
+            return images, None
+        return images, self._upload(*(region.cut.mask for region in regions))
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
@@ -59,9 +62,11 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
         """Make references of some rows, each with memory of its own."""
         if not rows:
             return []
-        if len(rows) < len(box_xywh_crop):
-            encoded = Encoded(encoded.tokens[rows], encoded.inner_pos[rows])
-            box_xywh_crop = box_xywh_crop[rows]
+        if len(rows) < len(box_xywh_crop):  # without a list of indices, which would be uploaded
+            tokens, inner_pos, box_xywh_crop = (
+                torch.cat([x[i : i + 1] for i in rows]) for x in (*encoded, box_xywh_crop)
+            )
+            encoded = Encoded(tokens, inner_pos)
         references = self.model.memorize(encoded, box_xywh_crop, long_term=False)
         return unbind_references(references, len(rows))
 

@@ -62,7 +62,9 @@ def optimize_network(model: AiATrack) -> AiATrack:
         fc.linear, fc.bn = fuse_linear_bn_eval(fc.linear, fc.bn), nn.Identity()
     if model.iou_head.pool is prroi_pool:
         model.iou_head.pool = prroi_pool_in_one_product
+    model.box_head.expectation = Expectation(model.grid)
     model.positions = CachedPositions(model.positions, model.grid)
+    model.memory_format = torch.channels_last
     return model.to(memory_format=torch.channels_last)
 
 
@@ -190,7 +192,7 @@ class FactoredAiAAttention(nn.Module):
         mean = q.mean(-2, keepdim=True)
         centred = q - mean
         t, wq = (self.query_weight @ centred).tensor_split([self.tokens], -2)  # over all queries
-        wq = wq + self.mean_weight * mean
+        wq = torch.addcmul(wq, self.mean_weight, mean)
         u = self._attend_inside(centred, wq, memory.key, inner_pos)  # (B, h, R*N, d)
         # The refined map is [K U] [Q T]^T.
         query, key = torch.cat([q, t], -1), torch.cat([memory.key, u], -1)
@@ -215,19 +217,43 @@ class FactoredAiAAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
+class Expectation(nn.Module):
+    """As `expected_positions` of head.py, both corners and axes in one product."""
+
+    def __init__(self, grid: int) -> None:
+        """Take the cells along each side of a map."""
+        super().__init__()
+        where = torch.arange(grid) / grid
+        self.cells = buffer(torch.stack([where.repeat(grid), where.repeat_interleave(grid)], -1))
+
+    def forward(self, scores: Tensor) -> Tensor:
+        """(B, M, H, W) logits -> (B, M, 2) expected x, y in fractions of the crop."""
+        return scores.float().flatten(2).softmax(-1) @ self.cells
+
+
 class CachedPositions(PositionEncodings):
-    """Position encodings, those of crops without padding computed once."""
+    """Position encodings, those of crops without padding computed once for a size of batch."""
 
     def __init__(self, positions: PositionEncodings, grid: int) -> None:
         """Compute them for an unpadded crop of grid x grid cells."""
         super().__init__(positions.dim, positions.match_dim)
         outer, inner = positions(torch.zeros(1, grid, grid, dtype=torch.bool))
         self.outer, self.inner = buffer(outer), buffer(inner)
+        self._last: tuple[Tensor, Tensor] | None = None
 
     def forward(self, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As `PositionEncodings.forward`, in the type of the buffers."""
-        if mask.is_cuda or mask.any():  # to ask a GPU would be to wait for it
-            outer, inner = super().forward(mask)
-            return outer.to(self.outer.dtype), inner.to(self.inner.dtype)
-        # New tensors, as above: torch.compile tells views of buffers from them.
-        return self.outer.repeat(len(mask), 1, 1), self.inner.repeat(len(mask), 1, 1)
+        outer, inner = super().forward(mask)
+        return outer.to(self.outer.dtype), inner.to(self.inner.dtype)
+
+    def unpadded(self, count: int, grid: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """As `PositionEncodings.unpadded`: the same tensors as long as batches have one size."""
+        last = self._last
+        if last is None or len(last[0]) != count or _kind(last[0]) != _kind(self.outer):
+            # New tensors, as above: torch.compile tells views of buffers from them.
+            self._last = last = (self.outer.repeat(count, 1, 1), self.inner.repeat(count, 1, 1))
+        return last
+
+
+def _kind(x: Tensor) -> tuple[torch.dtype, torch.device]:
+    return x.dtype, x.device
