@@ -13,11 +13,11 @@ import pytest
 import torch
 from seeded import seeded_tensor
 
+from lib.checkpoint.files import save_checkpoint
 from lib.config.aiatrack.config import load_config, make_config
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import released_contents
-from lib.utils.checkpoint import save_checkpoint
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-BELOW = {"lib.utils", "lib.config"}
+BELOW = {"lib.utils", "lib.checkpoint", "lib.config"}
 MODELS = {"lib.models.aiatrack"}
 FAST, ONNX = {"lib.models.aiatrack.fast"}, {"lib.models.aiatrack.onnx"}
 BATCH = {"lib.train.data.batch"}
@@ -18,6 +18,7 @@ TRACKER = {"lib.test.parameter", "lib.test.tracker"}
 # A room, and the rooms that it may import besides itself. The most specific entry counts.
 ALLOWED: dict[str, set[str]] = {
     "lib.utils": set(),
+    "lib.checkpoint": {"lib.utils"},
     "lib.config": {"lib.utils"},
     "lib.io": {"lib.utils"},
     "lib.synthetic": {"lib.utils", "lib.io"},
@@ -29,14 +30,14 @@ ALLOWED: dict[str, set[str]] = {
     "lib.train.admin": BELOW | BATCH | {"lib.io"},
     "lib.train.data": BELOW | BATCH,
     "lib.train.data.batch": set(),
-    "lib.train.dataset": {"lib.utils", "lib.io", "lib.synthetic"},
+    "lib.train.dataset": BELOW | {"lib.io", "lib.synthetic"},
     "lib.train.optimizer": set(),
     "lib.train.trainers": BELOW | MODELS | BATCH | TRAINER_PARTS,
     "lib.test.parameter": BELOW,
     "lib.test.tracker": BELOW | MODELS | FAST | ONNX | {"lib.synthetic", "lib.test.parameter"},
     "lib.test.evaluation": BELOW | ONNX | TRACKER | {"lib.io"},
     "lib.test.analysis": {"lib.utils", "lib.io", "lib.test.evaluation"},
-    "lib.test.utils": {"lib.utils", "lib.io", "lib.test.evaluation"},
+    "lib.test.utils": BELOW | {"lib.io", "lib.test.evaluation"},
     "lib.test.vot": BELOW | TRACKER | {"lib.synthetic"},
     "lib.tools": {"lib"},
     "tracking": {"lib"},

@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import yaml
 
-from lib.config.aiatrack.config import find_recipe, load_config
+from lib.config.aiatrack.config import find_recipe, load_config, recipe_name
+from lib.config.aiatrack.recipe_file import read_recipe
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.render import render
@@ -64,11 +65,11 @@ def parse_arguments() -> argparse.Namespace:
 def write_recipe(args: argparse.Namespace, variant: str, seed: int) -> Path:
     """Write the recipe of one training: the one to vary, with another MODEL.AIA."""
     path = find_recipe(args.config)
-    recipe = yaml.safe_load(path.read_text())
+    recipe = read_recipe(path)
     recipe.setdefault("MODEL", {}).setdefault("AIA", {}).update(VARIANTS[variant])
     for part in ("TRAIN", "TEST") if args.epochs else ():
         recipe.setdefault(part, {})["EPOCH"] = args.epochs
-    out = args.save_dir / "recipes" / f"{path.stem}_{variant}_seed{seed}.yaml"
+    out = args.save_dir / "recipes" / f"{recipe_name(path)}_{variant}_seed{seed}.yaml"
     atomic_write_text(out, yaml.safe_dump(recipe))
     load_config(out)  # refuses what cannot be before hours are spent
     return out
@@ -81,8 +82,8 @@ def train(args: argparse.Namespace, recipe: Path, seed: int) -> Path:
     command += ["--precision", args.precision]
     command += ["--samples", str(args.samples)] if args.samples else []
     if status := subprocess.run(command, check=False).returncode:  # it has said why
-        raise RuntimeError(f"training {recipe.stem} failed with exit status {status}")
-    return find_checkpoint(load_config(recipe), recipe.stem, args.save_dir)
+        raise RuntimeError(f"training {recipe_name(recipe)} failed with exit status {status}")
+    return find_checkpoint(load_config(recipe), recipe_name(recipe), args.save_dir)
 
 
 def measure(args: argparse.Namespace, recipe: Path, checkpoint: Path) -> float:

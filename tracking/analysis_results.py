@@ -8,7 +8,8 @@
 
 Without arguments: OTB100, NfS30 and UAV123 of aiatrack baseline. Results are looked for in
 <results>/<tracker>/<param>/<dataset>/ and, as the official ones lie, without the last folder.
-Exit status 1 if sequences are missing (unless --allow-missing) or files cannot be scored.
+Exit status 1 if sequences are missing or their files cannot be used (0 with --allow-missing); the
+others are scored. A result that changed since tracking/test.py wrote it counts as missing.
 """
 
 import argparse
@@ -17,18 +18,20 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.config.aiatrack.config import recipe_name
 from lib.test.analysis import report as reports
 from lib.test.analysis import tables
 from lib.test.analysis.extract_results import FIGURES, Run
 from lib.test.analysis.protocols import PROTOCOLS
 from lib.test.evaluation.datasets import SCORED
 from lib.test.evaluation.environment import results_root
-from lib.utils.files import atomic_write_text
+from lib.utils.files import atomic_write_text, check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import make_parser, run_program
+from lib.utils.program import at_least, make_parser, run_program
 
 TRACKER, PARAM = "aiatrack", "baseline"
 FORMATS = ("json", "csv", "latex")
@@ -57,12 +60,13 @@ def parse_arguments() -> argparse.Namespace:
         target = f"write {kind.upper()} to a file, or instead of the tables"
         add(f"--{kind}", nargs="?", const="-", metavar="FILE", help=target)
     add("--html", type=Path, metavar="FILE", help="one page of this, and of the worst sequences")
+    add("--overwrite", action="store_true", help="replace files that exist; plots always are")
     add("--per-sequence", action="store_true", help="add a row for each sequence")
     add("--per-attribute", action="store_true", help="add a row for each attribute or class")
-    changes = "list what got better and worse from the first run on (default: AUC)"
+    changes = "what got better and worse from the first run on, and what is chance (default: AUC)"
     add("--compare", nargs="?", const="AUC", choices=FIGURES, metavar="FIGURE", help=changes)
     add("--no-plots", action="store_true", help="draw nothing")
-    add("--digits", type=int, default=2, help="decimals of the tables (default: 2)")
+    add("--digits", type=at_least(0), default=2, help="decimals of the tables (default: 2)")
     add("--allow-missing", action="store_true", help="missing sequences are no failure")
     args = parser.parse_args()
     if sum(getattr(args, kind) == "-" for kind in FORMATS) > 1:
@@ -83,8 +87,8 @@ def make_runs(args: argparse.Namespace) -> list[Run]:
         if args.results and len(args.results) > 1:
             raise ValueError("with --tracker or --param, --results takes one folder")
         root = args.results[0] if args.results else results_root()
-        folders = [(root / tracker / param,) for tracker, param in pairs]
-        names = [f"{tracker} {param}" for tracker, param in pairs]
+        folders = [(root / tracker / recipe_name(param),) for tracker, param in pairs]
+        names = [f"{tracker} {recipe_name(param)}" for tracker, param in pairs]
     if args.display and len(args.display) != len(names):
         raise ValueError(f"{len(args.display)} names of --display for {len(names)} runs")
     return [Run(*pair) for pair in zip(args.display or names, folders, strict=True)]
@@ -111,7 +115,9 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
     if "-" not in (getattr(args, kind) for kind in FORMATS):
         texts = [tables.to_text(rows, args.digits) for rows in selected]
         texts.append(reports.differences_text(report))
-        texts.append(reports.comparison_text(report, args.compare) if args.compare else "")
+        if args.compare:
+            groups = args.per_attribute
+            texts.append(reports.comparison_text(report, args.compare, groups=groups))
         print("\n\n".join(text for text in texts if text), end="\n\n")
     if not args.no_plots:
         from lib.test.analysis.plot_results import plot_all  # only this needs Matplotlib
@@ -123,11 +129,32 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
     return selected
 
 
-def write_formats(tables_made: list[list[tables.Row]], args: argparse.Namespace) -> None:
+def check_files(args: argparse.Namespace, runs: list[Run]) -> None:
+    """Refuse files that exist, or that hold what is scored, before anything is computed."""
+    targets = [getattr(args, kind) for kind in (*FORMATS, "html")]
+    read = [file for run in runs for folder in run.folders for file in folder.rglob("*.txt")]
+    read += [args.annotations] if args.annotations else []
+    outputs = [Path(target) for target in targets if target and target != "-"]
+    check_outputs(outputs, read, overwrite=args.overwrite)
+
+
+def to_json(rows: list[tables.Row], compared: list[reports.Report]) -> str:
+    """Rows as JSON; those of later runs with their differences from the first in `compared`."""
+    extra: dict[tuple[str, ...], dict[str, Any]] = {}
+    for report in compared:
+        extra |= reports.comparison_records(report)
+    keys = [(row.dataset, row.tracker, row.protocol, row.group) for row in rows]
+    made = [r | extra.get(key, {}) for r, key in zip(tables.records(rows), keys, strict=True)]
+    return json.dumps(made, indent=1) + "\n"
+
+
+def write_formats(
+    tables_made: list[list[tables.Row]], made: list[reports.Report], args: argparse.Namespace
+) -> None:
     """Write what --json, --csv and --latex ask for."""
     rows = [row for table in tables_made for row in table]
     writers: dict[str, Callable[[], str]] = {
-        "json": lambda: json.dumps(tables.records(rows), indent=1) + "\n",
+        "json": lambda: to_json(rows, made if args.compare else []),
         "csv": lambda: tables.to_csv(rows),
         "latex": lambda: "\n".join(tables.to_latex(table) for table in tables_made),
     }
@@ -144,6 +171,7 @@ def main() -> int:
     runs = make_runs(args)
     if args.compare and len(runs) < 2:
         raise ValueError("--compare needs two or more runs")
+    check_files(args, runs)
     failed, tables_made, reports_made = False, [], []
     for dataset in args.dataset:
         try:
@@ -155,8 +183,8 @@ def main() -> int:
         made = print_report(report, args)
         tables_made += made
         reports_made += [report] if made else []
-        failed |= not made or (bool(reports.missing_text(report)) and not args.allow_missing)
-    write_formats(tables_made, args)
+        failed |= not made or not (args.allow_missing or reports.is_complete(report))
+    write_formats(tables_made, reports_made, args)
     if args.html:
         from lib.test.analysis.html_report import write_html  # only this needs Jinja
 

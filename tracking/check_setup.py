@@ -28,8 +28,8 @@ try:
     from lib.tools.setup.findings import FAIL, NOTE, OK, WARN, Finding
     from lib.train.admin.environment import FOLDERS as TRAIN_FOLDERS
     from lib.train.admin.environment import find_data
-    from lib.train.dataset import SETTINGS, DatasetError, build_dataset
-    from lib.utils.program import INTERRUPTED, make_parser
+    from lib.train.dataset import SETTINGS, build_dataset
+    from lib.utils.program import USERS_ERRORS, make_parser, run_program
 except ImportError as missing:
     sys.exit(f"FAIL  {missing}\n{FIX}")
 
@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
     needs = f"must be there: {', '.join(NEEDS)} (lower case: test sets; upper case: training sets)"
-    add("--need", default="", metavar="NAME,...", help=needs)
+    add("--need", type=str, default="", metavar="NAME,...", help=needs)
     add("--full", action="store_true", help="look at every sequence of all sets that are there")
     add("--checkpoint", type=Path, help="say which recipe this file fits")
     add("--no-self-test", action="store_true", help="leave out the self-test clip")
@@ -57,7 +57,13 @@ def check_training_sets(need: set[str], full: bool) -> list[Finding]:
     findings = []
     for setting, folder in TRAIN_FOLDERS.items():
         names = [name for name, path in SETTINGS.items() if path == setting]
-        place = find_data(setting)
+        try:
+            place = find_data(setting)
+        except ValueError as error:  # a path that is empty
+            findings.append(
+                Finding(FAIL, setting, str(error), f"unset AIATRACK_{setting.upper()}_DIR")
+            )
+            continue
         where = f"{place.path} (from {place.source.split(';')[0]})"
         if setting == "demo":
             findings.append(Finding(OK, setting, f"{where}: made when first used"))
@@ -79,11 +85,15 @@ def check_training_set(name: str, where: str, needed: bool, full: bool) -> Findi
         dataset = build_dataset(name, find_data)
         for sequence in {0, len(dataset) // 2, len(dataset) - 1}:
             dataset.read_frame(sequence, 0)
-    except (DatasetError, OSError, ValueError) as error:
+    except USERS_ERRORS as error:
         fix = "unpack that data set again  (README, 'Data')"
         return Finding(FAIL if needed else WARN, name, f"{where}: {error}", fix)
     frames = int(dataset.lengths.sum())
-    return Finding(OK, name, f"{where}: {len(dataset)} sequences, {frames} frames, a box each")
+    text = f"{where}: {len(dataset)} sequences, {frames} frames, a box each"
+    if not dataset.notes:
+        return Finding(OK, name, text)
+    text = "\n  ".join([text, *(f"left out: {note}" for note in dataset.notes)])
+    return Finding(FAIL if needed else WARN, name, text, "mend or remove what is left out")
 
 
 def show(title: str, *findings: Finding) -> list[Finding]:
@@ -134,7 +144,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    run_program(main)

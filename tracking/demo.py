@@ -6,6 +6,7 @@ The clips are made here, from photographs that no training has seen; see README,
 """
 
 import argparse
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -15,10 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from lib.config.aiatrack.config import recipe_name
+from lib.io.video.draw import draw_box
 from lib.io.video_file import read_frame
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.layouts import write_got10k
-from lib.synthetic.plan import plan_clip
+from lib.synthetic.plan import VERSION, plan_clip
 from lib.synthetic.render import render
 from lib.synthetic.textures import SPLITS, PhotoTextures
 from lib.test.analysis.extract_results import Run
@@ -32,7 +34,7 @@ from lib.test.evaluation.tracker import run_sequence
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.load import make_tracker
 from lib.tools.video.pictures import write_contact_sheet, write_video
-from lib.utils.draw import draw_box
+from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, run_program
 
@@ -51,20 +53,29 @@ def parse_arguments() -> argparse.Namespace:
     images_help = "<name>.jpg with segmentation masks <name>.png (default: assets/photographs)"
     add("--photographs", type=Path, default=PHOTOGRAPHS, metavar="DIR", help=images_help)
     add("--part", choices=list(SPLITS), default="all", help="val: left out of training on them")
-    add("--out", type=Path, default=PROJECT_ROOT / "demo", help="(default: demo/)")
+    add("--out", type=Path, help="folder (default: demo/, in which files are replaced)")
+    add("--overwrite", action="store_true", help="replace files in the folder of --out")
     return parser.parse_args()
 
 
+def clips_name(args: argparse.Namespace) -> str:
+    """A folder's name that says what the clips are made of; others for other photographs."""
+    folder = args.photographs.resolve()
+    digest = hashlib.blake2b(os.fsencode(folder), digest_size=4).hexdigest()
+    kind = folder.name if folder == PHOTOGRAPHS.resolve() else f"{folder.name}-{digest}"
+    part = "" if args.part == "all" else f"_{args.part}"
+    return f"{kind}{part}_v{VERSION}_seed{args.seed}_{args.clips}x{args.frames}"
+
+
 def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
-    """Write clips under `root`, unless they are there, and open them as the demo test set."""
+    """Write those clips that are not whole under `root`, and open them as the demo test set."""
     textures = PhotoTextures(args.photographs, split=args.part)
-    options, clips = ClipOptions(length=args.frames), []
-    if not (root / "val" / "list.txt").is_file():
-        for number in range(args.clips):
-            generator = np.random.default_rng((args.seed, number))
-            plan = plan_clip(generator, textures, options)
-            clips.append((f"clip_{number + 1:02d}", render(plan)))
-        write_got10k(root, clips, split="val")
+    options, written = ClipOptions(length=args.frames), root / "val" / "list.txt"
+    whole = written.read_text().split() if written.is_file() else []
+    for number in range(args.clips):
+        if (name := f"clip_{number + 1:02d}") not in whole:  # the list names a clip at its end
+            plan = plan_clip(np.random.default_rng((args.seed, number)), textures, options)
+            write_got10k(root, [(name, render(plan))], split="val")
     os.environ["AIATRACK_DEMO_DIR"] = str(root)
     test_set = open_dataset("demo")
     return [test_set.load(name) for name in test_set.names]
@@ -84,12 +95,15 @@ def draw(sequence: Sequence, result: SequenceResult) -> list[np.ndarray]:
 
 def main() -> int:
     args = parse_arguments()
+    out = args.out or PROJECT_ROOT / "demo"
+    sheet_file, video_file = out / "contact_sheet.png", out / "demo.mp4"
+    overwrite = args.overwrite or args.out is None
+    check_outputs([sheet_file, video_file], [args.photographs], overwrite=overwrite)
     options = tracker_options(args, "demo")
     tracker, provenance = make_tracker(options), make_provenance(options)
-    part = "" if args.part == "all" else f"_{args.part}"
-    name = f"{args.photographs.name}{part}_seed{args.seed}_{args.clips}x{args.frames}"
-    root = args.out / "clips" / name
-    folder = ResultFolder(args.out / "results" / name, "aiatrack", recipe_name(args.param), "demo")
+    name = clips_name(args)
+    root = out / "clips" / name
+    folder = ResultFolder(out / "results" / name, "aiatrack", recipe_name(args.param), "demo")
     sheet, video, seconds = [], [], []
     for sequence in compose_clips(args, root):
         result = run_sequence(tracker, sequence)
@@ -99,16 +113,16 @@ def main() -> int:
         sheet.append([frames[i] for i in columns])
         video += frames
         seconds += result.seconds[1:].tolist()
-    report = make_report("demo", [Run(recipe_name(args.param), (folder.path,))], ["otb"], root)
-    scored = report.of_protocol("otb")
+    report = make_report("demo", [Run(recipe_name(args.param), (folder.path,))], root=root)
+    scored = report.evaluations
     print(to_text([*sequence_rows(scored), *overall_rows(scored)]))
     print(f"\n{len(seconds) / sum(seconds):.0f} frames a second, reading and drawing left out")
     from lib.test.analysis.plot_results import plot_all  # Matplotlib, once the clip is tracked
 
-    plot_all(scored, args.out)
-    write_contact_sheet(args.out / "contact_sheet.png", sheet)
-    write_video(args.out / "demo.mp4", video)
-    print(f"white: true box, green: tracked; in {args.out}: demo.mp4, contact_sheet.png, plots")
+    plot_all(scored, out)
+    write_contact_sheet(sheet_file, sheet)
+    write_video(video_file, video)
+    print(f"white: true box, green: tracked; in {out}: demo.mp4, contact_sheet.png, plots")
     return 0
 
 

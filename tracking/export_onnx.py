@@ -36,6 +36,7 @@ from lib.test.tracker.load import load_tracker
 from lib.test.tracker.onnx_tracker import default_folder
 from lib.test.tracker.options import TrackerOptions
 from lib.tools.video.sources import open_source
+from lib.utils.files import check_outputs
 from lib.utils.program import at_least, make_parser, parse_box, run_program
 
 INT8 = "int8"  # folder
@@ -61,6 +62,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--check-sequence", metavar="SOURCE", help="video, folder or pattern of images to track")
     add("--init", metavar="X,Y,W,H", type=parse_box, help="box in its first frame, pixels")
     add("--frames", type=at_least(2), default=100, help="how many of its frames (default: 100)")
+    add("--overwrite", action="store_true", help="replace files that exist")
     args = parser.parse_args()
     if (args.check_sequence is None) != (args.init is None):
         parser.error("--check-sequence SOURCE and --init X,Y,W,H go together")
@@ -168,6 +170,9 @@ def main() -> int:
     args = parse_arguments()
     args.hyper = parse_hyper(args.hyper)
     out = args.out or default_folder(args.param)
+    folders = [out, out / INT8] if args.int8 else [out]
+    files = [folder / f"{graph}.onnx" for folder in folders for graph in INPUTS]
+    check_outputs(files, overwrite=args.overwrite)
     write_checked(args, out)
     print(f"written: {out}")
     if args.check_sequence:

@@ -1,4 +1,4 @@
-"""Write the bare weights of a checkpoint, without optimizer and statistics.
+"""Write the bare weights of a checkpoint, with a digest, without optimizer and statistics.
 
     python tracking/export_weights.py checkpoints/train/aiatrack/demo/AIATRACK_ep0018.pth.tar \\
         experiments/aiatrack/demo.safetensors
@@ -15,26 +15,18 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.utils.files import atomic_path
+from lib.utils.files import check_outputs
 from lib.utils.program import make_parser, run_program
 
 
-def save_weights(path: Path, state: dict[str, Tensor], *, half: bool = False) -> None:
-    """Write a state dict as safetensors, floating-point tensors in 16 bits if `half`.
-
-    ValueError: a value that 16 bits cannot hold.
-    """
-    import torch
-    from safetensors.torch import save_file
-
-    stored = {}
-    for name, value in state.items():
-        stored[name] = value.half() if half and value.is_floating_point() else value
-        if not torch.equal(stored[name].isfinite(), value.isfinite()):
-            largest = value.abs().max()
+def in_16_bits(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Floating-point tensors in 16 bits; ValueError: a value that they cannot hold."""
+    stored = {n: value.half() if value.is_floating_point() else value for n, value in state.items()}
+    for name, value in stored.items():
+        if not value.isfinite().all():
+            largest = state[name].abs().max()
             raise ValueError(f"{name} has values up to {largest:g}, too large for 16 bits")
-    with atomic_path(path) as temporary:
-        save_file({name: value.contiguous() for name, value in stored.items()}, temporary)
+    return stored
 
 
 def main() -> int:
@@ -42,13 +34,15 @@ def main() -> int:
     parser.add_argument("checkpoint", type=Path, help="released format, state dict or safetensors")
     parser.add_argument("out", type=Path, help="the file to write, .safetensors")
     parser.add_argument("--half", action="store_true", help="16 bits per number; computed in fp32")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args()
     if args.out.suffix != ".safetensors":
         raise ValueError(f"weights are written as .safetensors; given: {args.out}")
-    from lib.utils.checkpoint import read_weights
+    check_outputs([args.out], [args.checkpoint], overwrite=args.overwrite)
+    from lib.checkpoint.files import read_weights, save_weights
 
     state = read_weights(args.checkpoint)
-    save_weights(args.out, state, half=args.half)
+    save_weights(args.out, in_16_bits(state) if args.half else state)
     print(f"{args.out}: {len(state)} tensors, {args.out.stat().st_size / 1e6:.1f} MB")
     return 0
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.io.store import pack_lmdb, packed_path
+from lib.utils.files import check_outputs
 from lib.utils.program import make_parser
 
 
@@ -23,8 +24,10 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.folder.absolute()
     target = arguments.output or packed_path(folder)
-    if target.exists() and not arguments.overwrite:
-        parser.error(f"{target} exists; give --overwrite to replace it")
+    try:
+        check_outputs([target], [folder], overwrite=arguments.overwrite)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     with tqdm(unit="B", unit_scale=True, desc=f"packing {folder.name}") as bar:
         try:
             count = pack_lmdb(folder, target, progress=bar.update)

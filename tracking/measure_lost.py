@@ -5,7 +5,7 @@
 
 prints, for some thresholds and the best one, how many lost frames are below it and how many
 followed ones are not; lost: hidden, or an overlap of 0.1 or less. Use the best one as --lost-below
-of video_demo.py (README, "Track my video").
+of video_demo.py (README, "Track my video"). Exit status 1 if a sequence had to be left out.
 """
 
 import argparse
@@ -14,11 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.config.aiatrack.config import recipe_name
 from lib.test.analysis.lost import best_threshold, evaluate_thresholds, read_frames
 from lib.test.analysis.report import annotation_root
 from lib.test.evaluation.datasets import SCORED, open_annotations
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.results import find_results
+from lib.utils.messages import list_problems
 from lib.utils.program import make_parser, run_program
 
 PRINTED = [k / 20 for k in range(2, 19)]
@@ -38,11 +40,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     args = parse_arguments()
     annotations = open_annotations(args.dataset, annotation_root(args.dataset, args.annotations))
-    base = (args.results or results_root()) / args.tracker / args.param
+    base = (args.results or results_root()) / args.tracker / recipe_name(args.param)
     folder = find_results(base, args.dataset, annotations.names)
     if folder is None:
         raise FileNotFoundError(f"no results of {args.dataset} in {base}; run tracking/test.py")
-    frames = read_frames(annotations, folder)
+    frames, problems = read_frames(annotations, folder)
+    if problems:
+        print(f"left out:\n{list_problems(problems)}", file=sys.stderr)
     thresholds = evaluate_thresholds(frames)
     lost = int(frames.lost.sum())
     print(f"{len(frames.lost)} frames, {lost} of them lost; results of {folder}\n")
@@ -51,7 +55,7 @@ def main() -> int:
         mark = "  <- best" if item is chosen else ""
         shares = f"{item.found:12.3f} {item.kept:15.3f} {item.balanced:10.3f}"
         print(f"{item.value:11.2f} {shares}{mark}")
-    return 0
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

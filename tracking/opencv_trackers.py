@@ -43,8 +43,12 @@ def main() -> int:
     for tracker in [OpenCVTracker(name) for name in args.trackers]:
         folder = ResultFolder(args.results or results_root(), "opencv", tracker.name, args.dataset)
         for sequence in sequences:
+            provenance = {"tracker": tracker.name, "OpenCV": cv2.__version__}
+            if folder.is_finished(sequence.name, len(sequence.frames), provenance):
+                print(f"{tracker.name:12}{sequence.name:20}finished before")
+                continue
             result = run_sequence(tracker, sequence)
-            folder.save(sequence.name, result, {"tracker": tracker.name, "OpenCV": cv2.__version__})
+            folder.save(sequence.name, result, provenance)
             rate = len(result.seconds) / result.seconds.sum()
             print(f"{tracker.name:12}{sequence.name:20}{rate:8.1f} FPS")
     return 0

@@ -39,7 +39,7 @@ from lib.tools.profiling.modes import MODES
 from lib.train.admin.environment import find_data
 from lib.train.dataset import BaseDataset, build_dataset
 from lib.utils.device import choose_device
-from lib.utils.files import atomic_write_text
+from lib.utils.files import atomic_write_text, check_outputs
 from lib.utils.image import jpeg_decoder
 from lib.utils.paths import DataPath
 from lib.utils.program import at_least, make_parser, run_program
@@ -55,6 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     add_tracker_arguments(parser)
     parser.set_defaults(compile=None)  # not given: off for tracking, on for training
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--overwrite", action="store_true", help="replace that file if it exists")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--train", action="store_true", help="the training step, not the tracker")
     kind.add_argument("--data", action="store_true", help="training data, not the tracker")
@@ -232,6 +233,7 @@ def show_loading(report: Report, batch_size: int) -> None:
 
 def main() -> int:
     args = parse_arguments()
+    check_outputs([args.json] if args.json else [], overwrite=args.overwrite)
     profile = profile_step if args.train else profile_data if args.data else profile_tracker
     report = profile(args)
     if args.json:

@@ -35,6 +35,7 @@ from lib.test.evaluation.running import run_sequences
 from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.tools.video.screen import Screen
+from lib.utils.messages import one_line
 from lib.utils.program import at_least, make_parser, run_program
 
 
@@ -91,9 +92,11 @@ def main() -> int:
     args = parse_arguments()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     options = tracker_options(args, args.dataset)
-    sequences, missing = load_sequences(open_dataset(args.dataset), args.seq)
+    test_set = open_dataset(args.dataset)
+    sequences, missing = load_sequences(test_set, args.seq)
+    others = len(select_names(test_set, args.seq)) - len(sequences) - len(missing)
     for failure in missing[:5]:
-        print(f"cannot run {failure.sequence}: {failure.reason}", file=sys.stderr)
+        print(f"cannot run {failure.sequence}: {one_line(failure.reason, 500)}", file=sys.stderr)
     if len(missing) > 5:
         print(f"... and {len(missing) - 5} more that cannot be run", file=sys.stderr)
     root = args.results or results_root()
@@ -107,6 +110,8 @@ def main() -> int:
         f"{summary.tracked} sequences tracked ({frame_rate(summary, args.batch)}), "
         f"{summary.finished_before} were finished before; results in {folder.path}"
     )
+    if others:
+        print(f"{others} are left to other processes (RANK and WORLD_SIZE in the environment)")
     failures = [*summary.failures, *([] if args.allow_missing else missing)]
     if failures:
         names = ", ".join(f.sequence for f in failures[:10])

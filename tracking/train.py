@@ -3,15 +3,25 @@
 python tracking/train.py --config baseline --mode multiple --nproc 8
 """
 
+from __future__ import annotations
+
 import argparse
+import logging
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.config.aiatrack.config import ConfigError
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
+from lib.utils.messages import list_problems
+from lib.utils.program import refuse_empty
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+LAUNCHER = "torch.distributed.elastic.multiprocessing.api"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -19,6 +29,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    refuse_empty(parser)
     add = parser.add_argument
     add("--config", default="baseline", help="recipe in experiments/aiatrack, or a YAML file")
     add("--save-dir", type=Path, default=Settings.save_dir, help="for checkpoints, logs, curves")
@@ -29,7 +40,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--nproc", type=int, help="with --mode multiple: processes here; default: visible GPUs")
     add("--nnodes", type=int, default=1, help="machines")
     add("--node-rank", type=int, default=0, help="this machine's number, 0 leads")
-    add("--rdzv-endpoint", default="", help="host:port of machine 0, if --nnodes is above 1")
+    add(
+        "--rdzv-endpoint",
+        type=str,
+        default="",
+        help="host:port of machine 0, if --nnodes is above 1",
+    )
     group = parser.add_argument_group("training; what is not given is the recipe's")
     add = group.add_argument
     add("--batch-size", type=int, help="samples per process and forward pass")
@@ -64,9 +80,11 @@ def main(arguments: list[str] | None = None) -> int:
     launch = ("mode", "nproc", "nnodes", "node_rank", "rdzv_endpoint")
     try:
         settings = Settings(**{k: v for k, v in vars(parsed).items() if k not in launch})
-        settings.recipe()
-    except (ConfigError, FileNotFoundError, ValueError) as error:
-        print(error, file=sys.stderr)
+        from lib.train.inputs import check_inputs
+
+        check_inputs(settings)
+    except (OSError, ValueError) as error:
+        print(f"error: {list_problems(str(error).splitlines())}", file=sys.stderr)
         return 1
     result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
     if isinstance(result, int):
@@ -74,6 +92,12 @@ def main(arguments: list[str] | None = None) -> int:
     if "IoU" in result:
         print(f"mean IoU of the last epoch looked at: {result['IoU']:.3f}")
     return 0
+
+
+def told_by_itself(error: ChildFailedError) -> bool:
+    """Whether the processes that failed have told why, as `run` does before it exits with 1."""
+    _, first = error.get_first_failure()
+    return first.exitcode == 1 and not any(f.error_file_data for f in error.failures.values())
 
 
 def run(settings: Settings) -> dict[str, float]:
@@ -93,6 +117,7 @@ def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, fl
     gpus = 0 if settings.device == "cpu" else torch.cuda.device_count()
     nproc = parsed.nproc or gpus or 1
     several_machines = parsed.nnodes > 1
+    logging.getLogger(LAUNCHER).setLevel(logging.CRITICAL)  # failures are told here, once
     with tempfile.TemporaryDirectory() as folder:  # of the launcher's error files
         config = LaunchConfig(
             min_nodes=parsed.nnodes,
@@ -108,7 +133,8 @@ def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, fl
         try:
             results = elastic_launch(config, run)(settings)
         except ChildFailedError as error:
-            print(error, file=sys.stderr)  # which rank, and its traceback
+            if not told_by_itself(error):
+                print(error, file=sys.stderr)  # which rank, and its traceback
             return 1
         except SignalException as stopped:
             return 128 + stopped.sigval

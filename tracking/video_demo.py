@@ -6,22 +6,27 @@
     python tracking/video_demo.py "frames/*.jpg" --init 200,150,60,80 --out tracked.mp4
     python tracking/video_demo.py rtsp://host/stream --init 200,150,60,80
 
-Writes an MP4 with the boxes drawn and, beside it, JSON lines: frame, time (seconds since the first
-frame), target (from 1), box (x, y, w, h in pixels), score (predicted IoU in [0, 1]; null where the
-box was given) and lost. Memory does not grow with the video. Ctrl-C ends with whole files up to
-that frame. With --show: q or Escape ends, r draws the boxes anew.
+Writes an MP4 (H.264) with the boxes drawn and, beside it, JSON lines: frame, time (seconds since
+the first frame), target (from 1), box (x, y, w, h in pixels), score (predicted IoU in [0, 1]; null
+where the box was given) and lost. Memory does not grow with the video. Ctrl-C ends with whole files
+up to that frame. With --show: q or Escape ends, r draws the boxes anew.
 
 lost means: score below --lost-below. The recipe's TEST.LOST_BELOW is, for the demo weights, what
 tracking/measure_lost.py measured, elsewhere 0.3, a convention (README, "Track my video").
 
-The MP4 plays at the source's rate; of a camera that is faster than the tracker it shows the frames
-that were tracked, and the JSON lines hold their true times.
+The MP4 shows every frame at its time in the source, or by --fps where that is given; of a camera
+that is faster than the tracker it shows the frames that were tracked. Without PyAV, OpenCV reads
+and writes videos, and the MP4 plays at the source's mean rate.
+
+A file or folder goes before a camera of the same name: a folder 0 is a folder, /dev/video0 the
+camera. What exists is replaced with --overwrite only, and the source never.
 
 Exit status: 0 all frames tracked, or ended by key; 1 an error; 2 wrong usage; 3 the source broke
-off (files are whole up to there); 130 or 143 stopped by Ctrl-C or SIGTERM (likewise).
+off or is damaged (files are whole up to there); 130 or 143 stopped by Ctrl-C or SIGTERM (likewise).
 """
 
 import argparse
+import glob
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,14 +39,16 @@ import numpy as np
 from tqdm import tqdm
 
 from lib.config.aiatrack.config import load_config
+from lib.io.video.writer import VideoWriter
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.load import make_tracker
 from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
-from lib.tools.video.pictures import VideoWriter
+from lib.tools.video.painter import Painter
 from lib.tools.video.screen import NoScreenError, Screen
 from lib.tools.video.sources import Frame, FrameSource, open_source
+from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import make_parser, parse_box, run_program
+from lib.utils.program import at_least, make_parser, parse_box, run_program
 from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3
@@ -54,11 +61,13 @@ def parse_arguments() -> argparse.Namespace:
     init_help = "box in the first frame, pixels; repeat it for more targets; default: draw them"
     add("--init", action="append", metavar="X,Y,W,H", type=parse_box, default=[], help=init_help)
     add("--out", type=Path, help="video to write (default: demo/<source>.mp4); .jsonl beside it")
+    add("--overwrite", action="store_true", help="replace files that exist")
     add("--show", action="store_true", help="show the frames while tracking (needs a screen)")
+    add("--trail", type=at_least(0), default=0, metavar="N", help="line through the last N boxes")
     lost_help = "scores below this count as lost (default: the recipe's, see above)"
     add("--lost-below", type=float, metavar="SCORE", help=lost_help)
     add("--fps", type=float, help="frames a second (default: what the source says, else 25)")
-    add("--codec", default=VideoWriter.FALLBACK, help="of the MP4, four characters; such as avc1")
+    add("--codec", help="of the MP4, four characters, such as hvc1 (default: avc1, H.264)")
     add_tracker_arguments(parser)
     args = parser.parse_args()
     if args.lost_below is not None and not 0 <= args.lost_below <= 1:
@@ -69,10 +78,19 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def default_output(name: str) -> Path:
-    """demo/<last part of the source's name, in plain letters>.mp4; of a stream, its address."""
-    path = Path(name)
-    stem = path.name if path.is_dir() else path.stem
-    plain = re.sub(r"[^A-Za-z0-9.-]+", "_", name.split("://")[1] if "://" in name else stem)
+    """demo/<last part of the source's name that says something, in plain letters>.mp4.
+
+    Of images that is the folder of the sequence, of a stream its address.
+    """
+    path = Path(name).expanduser()
+    stem = path.stem
+    if "://" in name:
+        stem = name.split("://")[1]
+    elif path.is_dir() or (glob.has_magic(name) and not path.is_file()):
+        parts = path.resolve().parts[1:]
+        folders = [part for part in parts if part != "img" and not glob.has_magic(part)]
+        stem = folders[-1] if folders else ""
+    plain = re.sub(r"[^\w.-]+", "_", stem)
     return PROJECT_ROOT / "demo" / f"{plain.strip('_') or 'video'}.mp4"
 
 
@@ -123,20 +141,23 @@ def main() -> int:
     args = parse_arguments()
     screen = open_screen(args)
     with open_source(args.source, args.fps) as source:
+        out = args.out or default_output(source.name)
+        outputs = [out, out.with_suffix(".jsonl")]
+        check_outputs(outputs, source.files, overwrite=args.overwrite)
         # Load the network.
         tracker = make_tracker(tracker_options(args, "video"))
         if args.lost_below is None:
             args.lost_below = load_config(args.param).TEST.LOST_BELOW
         # Follow the targets to the end.
-        out = args.out or default_output(source.name)
         with (
-            VideoWriter(out, source.rate, args.codec) as video,
-            RecordWriter(out.with_suffix(".jsonl")) as records,
+            VideoWriter(outputs[0], source.rate, args.codec) as video,
+            RecordWriter(outputs[1]) as records,
             StopRequest(second_interrupts=True) as stop,
         ):
             targets, shown = Targets(tracker, args.lost_below), screen if args.show else None
-            choose, outputs = partial(first_boxes, args, screen), (video, records)
-            summary = follow(with_bar(source), targets, choose, outputs, screen=shown, stop=stop)
+            choose, writers = partial(first_boxes, args, screen), (video, records)
+            follow_here = partial(follow, painter=Painter(args.trail), screen=shown, stop=stop)
+            summary = follow_here(with_bar(source), targets, choose, writers)
     # Say how it ended.
     report(summary, out)
     if summary.ended_by == "signal" and stop.signal_number is not None:

@@ -29,6 +29,7 @@ from lib.test.tracker.arguments import add_weights_arguments
 from lib.test.tracker.options import TrackerOptions
 from lib.tools.video.pictures import write_picture, write_video
 from lib.tools.video.sources import FrameSource, open_source
+from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
 
@@ -49,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--cell", metavar="X,Y", type=parse_point, help="query: a point in pixels of the image")
     add("--layer", type=int, help="encoder layer, from 1 (default: the last)")
     add("--out", type=Path, default=DEFAULT_OUT, help=".png or .mp4 (default: demo/attention.png)")
+    add("--overwrite", action="store_true", help="replace files that exist")
     add_weights_arguments(parser)
     args = parser.parse_args()
     if args.out.suffix.lower() not in (".png", ".mp4"):
@@ -79,6 +81,8 @@ def main() -> int:
     args = parse_arguments()
     with open_source(args.source) as source:
         from lib.tools.attention.figure import draw_view
+
+        check_outputs([args.out], source.files, overwrite=args.overwrite)
 
         if args.out.suffix.lower() == ".png":
             (view,) = views(args, source, since=args.frame)

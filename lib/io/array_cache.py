@@ -23,7 +23,12 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def cached_arrays(
-    data: Path, name: str, stamp: str, fields: Iterable[str], build: Callable[[], Arrays]
+    data: Path,
+    name: str,
+    stamp: str,
+    fields: Iterable[str],
+    build: Callable[[], Arrays],
+    keep: Callable[[], bool] = lambda: True,
 ) -> Arrays:
     """Load arrays called `fields` that follow from data, or build and cache them.
 
@@ -31,13 +36,15 @@ def cached_arrays(
         data: the folder or file that they are made from.
         name: of the cache, unique beside `data`.
         stamp: changes when the data do, see `lib.io.store.Store.stamp`.
+        keep: whether to cache what was built; asked afterwards.
     """
     paths = cache_paths(data, name)
     for path in paths:
         if (cached := _load(path, stamp, fields)) is not None:
             return cached
     arrays = build()
-    _save(paths, stamp, arrays)
+    if keep():
+        _save(paths, stamp, arrays)
     return arrays
 
 

@@ -5,27 +5,34 @@
     annotations  {"id": 3, "image_id": 7, "track_id": 2, "bbox": [x, y, w, h]}
 
 `instance_id` and `frame_index` stand for `track_id` and `frame_id` as well; without a number of the
-frame, images are in the order of the numbers in their names. Used by `own_data.py`.
+frame, images are in the order of the numbers in their names. Used by `own_data.py`; what all COCO
+files share is in `coco_file.py`.
 """
 
-import json
+import itertools
+import logging
 import re
-from collections.abc import Iterable
-from operator import itemgetter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.coco_file import (
+    CocoError,
+    CocoFile,
+    CocoObject,
+    Entry,
+    Notes,
+    read_coco,
+    read_id,
+    read_number,
+    show,
+)
 from lib.utils.image import by_number
 
-Entry = dict[str, Any]  # with COCO's keys
+logger = logging.getLogger(__name__)
 
-REQUIRED = {
-    "images": ("id", "file_name", "video_id"),
-    "annotations": ("image_id", "bbox"),
-    "videos": ("id",),
-}
 FRAME_KEYS = ("frame_id", "frame_index")
 TRACK_KEYS = ("track_id", "instance_id")
 NO_VIDEOS = (
@@ -45,85 +52,88 @@ class Track(NamedTuple):
 def read_tracks(text: str, path: Path) -> dict[str, Track]:
     """Parse a JSON text into tracks, called `<video>_<track>`. Crowds are left out.
 
-    ValueError names `path`: no JSON, no videos or tracks in it, or an entry that lacks something.
+    What else is left out is logged. ValueError names `path`: no JSON, no videos or tracks in it.
     """
-    lists = _parse(text, path)
-    names = {v["id"]: _clean(str(v.get("name", v["id"]))) for v in lists["videos"]}
-    images = _images_by_video(lists["images"], names, path)
-    boxes = _boxes_by_track(lists["annotations"], {i["id"]: i for i in lists["images"]}, path)
-    tracks = {}
+    coco = read_coco(text, path)
+    if not coco.videos:
+        raise ValueError(f"{path}: {NO_VIDEOS}")
+    images, boxes = _images_by_video(coco), _boxes_by_track(coco)
+    if not boxes:
+        raise CocoError.without_objects(path, coco.notes)
+    tracks: dict[str, Track] = {}
     for (video, track), by_image in boxes.items():
-        first = next(n for n, image in enumerate(images[video]) if image["id"] in by_image)
+        first = next(n for n, image in enumerate(images[video]) if image in by_image)
         rest = images[video][first:]
-        rows = [by_image.get(image["id"], [np.nan] * 4) for image in rest]
-        tracks[f"{names[video]}_{_clean(str(track))}"] = Track(
-            tuple(image["file_name"] for image in rest), np.array(rows, np.float64)
-        )
-    if len(tracks) != len(boxes):
-        raise ValueError(f"{path}: two videos of one name; the name and track must tell them apart")
+        rows = [by_image.get(image, (np.nan,) * 4) for image in rest]
+        wanted = f"{_clean(str(coco.videos[video].get('name', video)))}_{_clean(track)}"
+        name = next(name for name in _numbered(wanted) if name not in tracks)
+        if name != wanted:
+            coco.notes.add("tracks with a name that another has too", f"{wanted}, now {name}")
+        files = tuple(coco.images[image]["file_name"] for image in rest)
+        tracks[name] = Track(files, np.array(rows, np.float64))
+    for line in coco.notes.lines():
+        logger.warning("%s: %s", path, line)
     return tracks
 
 
-def _parse(text: str, path: Path) -> dict[str, list[Entry]]:
-    """The lists of a JSON text, by name; each entry has the keys that COCO requires."""
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
-    lists = content if isinstance(content, dict) else {}
-    for name in REQUIRED:
-        entries = lists.get(name)
-        if name == "videos" and not entries:
-            raise ValueError(f"{path}: {NO_VIDEOS}")
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError(f"{path}: no list {name!r}; not an annotation file of COCO")
-    for name, keys in REQUIRED.items():
-        for number, entry in enumerate(lists[name]):
-            for key in keys:
-                if key not in entry:
-                    raise ValueError(f"{path}: {name}[{number}] has no {key!r}")
-    return lists
-
-
-def _images_by_video(
-    images: Iterable[Entry], names: dict[Any, str], path: Path
-) -> dict[Any, list[Entry]]:
-    by_video: dict[Any, list[Entry]] = {}
-    for image in images:
-        name, video = image["id"], image["video_id"]
-        if video not in names:
-            raise ValueError(f"{path}: image {name} is of video {video}, which is not in 'videos'")
-        by_video.setdefault(video, []).append(image)
+def _images_by_video(coco: CocoFile) -> dict[str, list[str]]:
+    """Ids of each video's images, in order; an image without a video of the file is left out."""
+    by_video: dict[str, list[str]] = {}
+    for key, image in coco.images.items():
+        video = read_id(image.get("video_id"))
+        if video in coco.videos:
+            by_video.setdefault(str(video), []).append(key)
+        else:
+            value = f"image {key}: {show(image.get('video_id'))}"
+            coco.notes.add("images without a video_id that is in 'videos'", value)
     for group in by_video.values():
-        key = next((key for key in FRAME_KEYS if all(key in image for image in group)), None)
-        group.sort(key=itemgetter(key) if key else lambda image: by_number(image["file_name"]))
+        entries = {key: coco.images[key] for key in group}
+        numbers = _frame_numbers(entries)
+        group.sort(key=lambda key: (numbers[key], by_number(entries[key]["file_name"])))
     return by_video
 
 
+def _frame_numbers(images: dict[str, Entry]) -> dict[str, float]:
+    """Number of each image's frame; 0 for all where one has none."""
+    for name in FRAME_KEYS:
+        numbers = {key: read_number(image.get(name)) for key, image in images.items()}
+        if np.isfinite(list(numbers.values())).all():
+            return numbers
+    return dict.fromkeys(images, 0.0)
+
+
 def _boxes_by_track(
-    annotations: Iterable[Entry], images: dict[Any, Entry], path: Path
-) -> dict[tuple[Any, Any], dict[Any, list[float]]]:
-    """Boxes by image, of each video and track."""
-    boxes: dict[tuple[Any, Any], dict[Any, list[float]]] = {}
-    for number, entry in enumerate(annotations):
-        place = f"{path}: annotations[{number}]"
-        if entry.get("iscrowd"):
+    coco: CocoFile,
+) -> dict[tuple[str, str], dict[str, tuple[float, float, float, float]]]:
+    """Boxes by image id, of each video and track."""
+    boxes: dict[tuple[str, str], dict[str, tuple[float, float, float, float]]] = {}
+    for thing in coco.objects:
+        video = read_id(coco.images[thing.image].get("video_id"))
+        track = _track_id(thing, coco.notes)
+        if track is None or video not in coco.videos:
             continue
-        key = next((key for key in TRACK_KEYS if key in entry), None)
-        if key is None:
-            raise ValueError(f"{place} has no 'track_id': which object of the video is it?")
-        image, box = entry["image_id"], entry["bbox"]
-        if image not in images:
-            raise ValueError(f"{place} is of image {image}, which is not in 'images'")
-        if not isinstance(box, list) or [isinstance(v, int | float) for v in box] != [True] * 4:
-            raise ValueError(f"{place}: bbox is {box!r}; x, y, w, h are needed")
-        track = boxes.setdefault((images[image]["video_id"], entry[key]), {})
-        if image in track:
-            raise ValueError(f"{place}: track {entry[key]} has two boxes in image {image}")
-        track[image] = box
-    if not boxes:
-        raise ValueError(f"{path}: no objects in it")
+        by_image = boxes.setdefault((str(video), track), {})
+        if thing.image in by_image:
+            text = "annotations of a track that has a box in that image already"
+            coco.notes.add(text, f"{thing.place}: track {track}, image {thing.image}")
+            continue
+        by_image[thing.image] = thing.box_xywh
     return boxes
+
+
+def _track_id(thing: CocoObject, notes: Notes) -> str | None:
+    key = next((key for key in TRACK_KEYS if key in thing.entry), TRACK_KEYS[0])
+    track = read_id(thing.entry.get(key))
+    if track is None:
+        value = show(thing.entry.get(key))
+        notes.add("annotations without a usable track_id", f"{thing.place}.{key}: {value}")
+    return track
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """The name itself, then with numbers from 2."""
+    yield name
+    yield from (f"{name}-{number}" for number in itertools.count(2))
 
 
 def _clean(name: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.io.store import Store, decode_text
+from lib.io.listing import read_text
+from lib.io.store import Store
 
 BOX_COLUMNS = 4
 
@@ -40,11 +41,11 @@ def _load_table(path: str | Path, store: Store | None, columns: int | None) -> n
     """Numbers of a file, float64 (lines, columns); None: as many columns as the first line has."""
     if store is None:
         path = Path(path)
-        text = decode_text(path.read_bytes(), path)
+        text = read_text(path)
     else:
         text, path = store.read_text(str(path)), store.root / path
-    lines = text.replace(",", " ").rstrip().splitlines()
-    if not lines:
+    lines = text.replace(",", " ").rstrip().split("\n")
+    if lines == [""]:
         return np.empty((0, columns or 1))
     try:
         table = np.loadtxt(lines, dtype=np.float64, comments=None, ndmin=2)

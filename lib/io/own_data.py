@@ -14,6 +14,7 @@ NaN or without a size says that the target is not visible.
 
 import csv
 import errno
+import logging
 import os
 import re
 from pathlib import Path, PurePosixPath
@@ -21,11 +22,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.coco_file import find_images
 from lib.io.coco_tracks import Track, read_tracks
 from lib.io.load_text import load_boxes
 from lib.io.store import LmdbStore, Store
 from lib.io.video_file import VideoFile, is_video_name
 from lib.utils.image import by_number, is_image_name
+
+logger = logging.getLogger(__name__)
 
 CSV_FILE = "sequences.csv"
 CSV_COLUMNS = ("name", "frames", "boxes")
@@ -33,6 +37,7 @@ COCO_FILE = "annotations.json"
 COCO_IMAGES = "images"
 BOX_FILE = "groundtruth.txt"
 IMAGE_FOLDER = "img"
+NO_NAME = re.compile(r'[/\\:*?"<>|,\x00-\x1f]|^[. ]|[. ]$')  # what some system or --seq cannot have
 
 
 class OwnSequence(NamedTuple):
@@ -43,13 +48,16 @@ class OwnSequence(NamedTuple):
     boxes: str  # file of boxes, a path in the store
     origin: str = ""  # the list that names it and ": ", for messages; empty: its own files
     track: Track | None = None  # from COCO: boxes and images by name
+    problem: str = ""  # why it cannot be used, if that is known from its list
 
 
 def own_sequences(store: Store) -> dict[str, OwnSequence]:
     """List the sequences of a root, by name; none is no error.
 
+    A bad entry, such as a name twice, is a sequence with a `problem`, which stops itself alone.
+
     Raises:
-        ValueError: a list that cannot be read, a bad name, a name twice; names the line.
+        ValueError: a list that cannot be read at all.
     """
     lists = own_lists(store)
     if len(lists) > 1:
@@ -58,13 +66,14 @@ def own_sequences(store: Store) -> dict[str, OwnSequence]:
     sequences: dict[str, OwnSequence] = {}
     for sequence in read(store):
         origin, name = sequence.origin or f"{store.root}: ", sequence.name
-        if not re.fullmatch(r"[\w-][\w.-]*", name):
-            allowed = "letters, digits, _, - and . are allowed"
-            raise ValueError(f"{origin}sequence name {name!r}: {allowed}")
+        if not sequence.problem and NO_NAME.search(name):
+            refused = '/ \\ : * ? " < > | and commas cannot be in it, dots and spaces at its ends'
+            sequence = sequence._replace(problem=f"{origin}sequence name {name!r}: {refused}")
+        name = NO_NAME.sub("-", name)
         if name in sequences:
             places = f"{sequences[name].place} and {sequence.place}"
-            raise ValueError(f"{origin}the name {name!r} stands for {places}")
-        sequences[name] = sequence
+            sequence = sequence._replace(problem=f"{origin}the name {name!r} stands for {places}")
+        sequences[name] = sequence._replace(name=name)
     return sequences
 
 
@@ -76,8 +85,10 @@ def own_lists(store: Store) -> list[str]:
 def own_boxes(store: Store, sequence: OwnSequence) -> np.ndarray:
     """Read the boxes of a sequence, (T, 4) float64 xywh, pixels of the image, NaN where unknown.
 
-    Raises as `load_boxes`.
+    Raises as `load_boxes`, and ValueError for a sequence with a problem.
     """
+    if sequence.problem:
+        raise ValueError(sequence.problem)
     if sequence.track is not None:
         return sequence.track.boxes_xywh
     try:
@@ -92,8 +103,11 @@ def own_frames(store: Store, sequence: OwnSequence) -> list[str]:
 
     Raises:
         FileNotFoundError: folder or video is not there. VideoError: it cannot be read.
-        ValueError: no images in a folder; images of a track are missing; a video in an LMDB file.
+        ValueError: no images in a folder; images of a track are missing; a video in an LMDB file;
+            the sequence has a problem.
     """
+    if sequence.problem:
+        raise ValueError(sequence.problem)
     if sequence.track is not None:
         return _track_frames(store, sequence, sequence.track)
     if is_video_name(sequence.place):
@@ -130,32 +144,40 @@ def _from_files(store: Store) -> list[OwnSequence]:
         if is_video_name(name):
             stem = str(PurePosixPath(name).with_suffix(""))
             sequences.append(OwnSequence(stem, name, f"{stem}.txt"))
-        elif _names(store, name) is not None:
-            sequences.append(OwnSequence(name, name, f"{name}/{BOX_FILE}"))
+        elif (inside := _names(store, name)) is not None:
+            if {BOX_FILE, IMAGE_FOLDER} & set(inside) or any(map(is_image_name, inside)):
+                sequences.append(OwnSequence(name, name, f"{name}/{BOX_FILE}"))
+            else:
+                logger.warning("%s: no frames and no %s: skipped", store.root / name, BOX_FILE)
     return sequences
 
 
 def _from_csv(store: Store) -> list[OwnSequence]:
     path = store.root / CSV_FILE
-    reader = csv.reader(store.read_text(CSV_FILE).splitlines())
-    header = [cell.strip() for cell in next(reader, [])]
+    lines = store.read_text(CSV_FILE).split("\n")
+    reader = csv.reader(lines)
+    try:
+        header = [cell.strip() for cell in next(reader, [])]
+        rows = [(reader.line_num, row) for row in reader if row]  # without blank lines
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
     if not set(CSV_COLUMNS) <= set(header):
         needed = f"a header with the columns {','.join(CSV_COLUMNS)} is needed"
         raise ValueError(f"{path}, line 1: {needed}; given: {','.join(header) or 'nothing'}")
-    sequences = []
-    for row in reader:
-        if not row:  # a blank line
-            continue
-        origin = f"{path}, line {reader.line_num}: "
-        if len(row) != len(header):
-            raise ValueError(f"{origin}{len(row)} cells, expected {len(header)}")
-        cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
-        for column in CSV_COLUMNS:
-            if not cells[column]:
-                raise ValueError(f"{origin}{column} is empty")
-        frames, boxes = (_relative(store, cells[column]) for column in ("frames", "boxes"))
-        sequences.append(OwnSequence(cells["name"], frames, boxes, origin))
-    return sequences
+    return [_from_row(store, header, row, f"{path}, line {number}: ") for number, row in rows]
+
+
+def _from_row(store: Store, header: list[str], row: list[str], origin: str) -> OwnSequence:
+    cells = dict(zip(header, (cell.strip() for cell in row), strict=False))
+    problem = "" if len(row) == len(header) else f"{len(row)} cells, expected {len(header)}"
+    for column in CSV_COLUMNS:
+        if not problem and not cells[column]:
+            problem = f"{column} is empty"
+    if problem:
+        name = cells.get("name") or re.sub(r".*, ", "", origin[:-2])  # "line 3"
+        return OwnSequence(name, "", "", origin, problem=f"{origin}{problem}")
+    frames, boxes = (_relative(store, cells[column]) for column in ("frames", "boxes"))
+    return OwnSequence(cells["name"], frames, boxes, origin)
 
 
 def _relative(store: Store, path: str) -> str:
@@ -174,21 +196,12 @@ def _from_coco(store: Store) -> list[OwnSequence]:
 
 def _track_frames(store: Store, sequence: OwnSequence, track: Track) -> list[str]:
     """Paths of a track's images, all of which must exist."""
-    paths = [_join(sequence.place, file) for file in track.files]
-    existing = {
-        _join(folder, name)
-        for folder in {path.rpartition("/")[0] for path in paths}
-        for name in _names(store, folder) or ()
-    }
-    missing = [path for path in paths if path not in existing]
+    paths = find_images(store, sequence.place, track.files)
+    missing = [file for file, path in paths.items() if path is None]
     if missing:
-        first = f"the first is {store.root / missing[0]}"
+        first = f"the first is {store.root / sequence.place / missing[0]}"
         raise ValueError(f"{len(missing)} of {len(paths)} images are not there, {first}")
-    return paths
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
+    return [path for path in (paths[file] for file in track.files) if path is not None]
 
 
 def _names(store: Store, folder: str) -> list[str] | None:

@@ -5,10 +5,12 @@
 
 Paths are relative and use "/". An LMDB file holds the same bytes under the same paths, so whatever
 reads a folder reads the packed copy; `tracking/make_lmdb.py` makes it with `pack_lmdb`. Names that
-start with a dot (caches, leftovers) are neither listed nor packed.
+are hidden or a system's (listing.py: caches, leftovers) are neither listed nor packed.
 """
 
+import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,8 +18,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lib.utils.files import atomic_path
+from lib.io.listing import decode_text, is_listed, list_folder
+from lib.utils.files import atomic_path, read_regular
 from lib.utils.image import decode_rgb
+
+logger = logging.getLogger(__name__)
 
 LMDB_SUFFIX = ".lmdb"
 MAX_KEY = 511  # bytes: LMDB's limit as it is usually compiled
@@ -37,10 +42,10 @@ class Store(Protocol):
         """Return a folder's sorted entries, "" is the root; FileNotFoundError if there is none."""
 
     def stamp(self, paths: Iterable[str]) -> str:
-        """Return a text that changes when one of these files does; all of them must exist."""
+        """Return a text that changes when one of these files does, appears or disappears."""
 
     def read_text(self, path: str) -> str:
-        """Return a text file (UTF-8); ValueError names a file that is not text."""
+        """Return a text file as `lib.io.listing.decode_text`; ValueError names what is no text."""
         return decode_text(self.read_bytes(path), self.root / path)
 
     def read_image(self, path: str, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -58,18 +63,19 @@ class FolderStore(Store):
             raise FileNotFoundError(f"no folder {self.root}")
 
     def read_bytes(self, path: str) -> bytes:
-        with open(self._prefix + path, "rb") as file:
-            return file.read()
+        return read_regular(self._prefix + path)
 
     def names(self, folder: str) -> list[str]:
-        return sorted(name for name in os.listdir(self._prefix + folder) if name[0] != ".")
+        return list_folder(self._prefix + folder)
 
     def stamp(self, paths: Iterable[str]) -> str:
         """See `Store`: a hash of paths, sizes and times of change."""
         digest = hashlib.blake2b(digest_size=16)
         for path in paths:
-            status = os.stat(self._prefix + path)
-            digest.update(f"{path}\0{status.st_mtime_ns}\0{status.st_size}\n".encode())
+            digest.update(f"{path}\0".encode())
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                status = os.stat(self._prefix + path)
+                digest.update(f"{status.st_mtime_ns}\0{status.st_size}\n".encode())
         return digest.hexdigest()
 
 
@@ -100,26 +106,40 @@ class LmdbStore(Store):
                 more = cursor.set_range(prefix + name + b"0") if slash else cursor.next()
         if not names:
             raise FileNotFoundError(f"{self.root} holds no folder {folder!r}")
-        return sorted(set(names))
+        return sorted(filter(is_listed, set(names)))
 
     def stamp(self, paths: Iterable[str]) -> str:
         """See `Store`: packed files change only with the file that holds them."""
-        with self._transaction() as transaction:
-            for path in paths:
-                if transaction.get(path.encode()) is None:
-                    raise FileNotFoundError(f"{self.root} holds no {path!r}")
-        status = (self.root / "data.mdb" if self.root.is_dir() else self.root).stat()
+        status = _data_file(self.root).stat()
         return f"{status.st_mtime_ns} {status.st_size}"
 
-    def _transaction(self) -> Any:
-        """Begin to read; the package allows one environment per file and process."""
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """Read; OSError names a file that is damaged. LMDB allows one environment a process."""
         path = str(self.root.absolute())
-        if path not in _environments:
-            subdir = os.path.isdir(path)
-            _environments[path] = _import_lmdb().open(
-                path, subdir=subdir, readonly=True, lock=False, readahead=False, meminit=False
-            )
-        return _environments[path].begin()
+        try:
+            if path not in _environments:
+                _environments[path] = _open_lmdb(self.root)
+            with _environments[path].begin() as transaction:
+                yield transaction
+        except _import_lmdb().Error as error:
+            raise OSError(f"{self.root}: not an LMDB file, or a damaged one ({error})") from None
+
+
+def _data_file(path: Path) -> Path:
+    return path / "data.mdb" if path.is_dir() else path
+
+
+def _open_lmdb(path: Path) -> Any:
+    """Open a file to read; OSError if it ends before its last page, which nobody could read."""
+    settings = {"readonly": True, "lock": False, "readahead": False, "meminit": False}
+    environment = _import_lmdb().open(str(path.absolute()), subdir=path.is_dir(), **settings)
+    needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if (size := _data_file(path).stat().st_size) < needed:
+        environment.close()
+        cut = f"it has {size} of {needed} bytes"
+        raise OSError(f"{path}: the LMDB file is cut short ({cut}); copy or pack it again")
+    return environment
 
 
 def open_store(path: str | Path) -> Store:
@@ -133,14 +153,6 @@ def open_store(path: str | Path) -> Store:
 def packed_path(folder: Path) -> Path:
     """The usual path of a folder's packed copy: beside it."""
     return folder.with_name(folder.name + LMDB_SUFFIX)
-
-
-def decode_text(data: bytes, path: str | Path) -> str:
-    """Decode UTF-8, with or without a byte order mark; ValueError names a file that is not text."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file ({error.reason})") from None
 
 
 def pack_lmdb(folder: Path, target: Path, *, progress: Callable[[int], None]) -> int:
@@ -164,7 +176,7 @@ def pack_lmdb(folder: Path, target: Path, *, progress: Callable[[int], None]) ->
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield relative paths of all files, through links, without names that start with a dot."""
+    """Yield relative paths of all regular files that are listed, through links."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}")
     visited = set()
@@ -174,10 +186,12 @@ def _walk(folder: Path) -> Iterator[str]:
             folders.clear()
             continue
         visited.add(real)
-        folders[:] = sorted(name for name in folders if name[0] != ".")
-        for name in files:
-            if name[0] != ".":
-                yield (Path(parent) / name).relative_to(folder).as_posix()
+        folders[:] = sorted(filter(is_listed, folders))
+        for path in (Path(parent) / name for name in files if is_listed(name)):
+            if path.is_file() or not path.exists():  # a dangling link is refused by its name
+                yield path.relative_to(folder).as_posix()
+            else:
+                logger.warning("%s is no regular file and is left out", path)
 
 
 def _fill(

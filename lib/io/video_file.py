@@ -4,24 +4,25 @@
     video.count         # found by decoding the file once; headers often lie
     video.read(99)      # (H, W, 3) uint8 RGB, what reading in order gives after 99 other frames
 
-OpenCV's seeking is not exact: it computes frame numbers from times and the mean rate. Here the
-times of all frames are cached; the frame that a seek lands on is found by its time, and those up to
-the wanted one are decoded.
+Seeking is to key frames, and not always where it was asked for. Here the times of all frames are
+cached; the frame that a seek lands on is found by its time, and those up to the wanted one are
+decoded. Neighbours: video/decoding.py decodes, video/writer.py writes.
 """
 
-import contextlib
 import functools
 import logging
 import os
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from lib.io.array_cache import cached_arrays
+from lib.io.video.codecs import Decoder, VideoError
+from lib.io.video.decoding import open_decoder
+from lib.io.video.end import missing_end
+from lib.io.video.with_pyav import load_pyav
 from lib.utils.image import ImageError, read_rgb
 
 logger = logging.getLogger(__name__)
@@ -30,37 +31,16 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".m
 MAX_DECODED = 32  # frames ahead that are decoded rather than jumped over
 MAX_OPEN = 4  # decoders that a training process keeps; one of 1080p takes some 50 MB
 SEEK_MARGINS = (0, 16, 64, 256)  # frames before the wanted one that seeking aims at, in turn
-OPENCV = f"OpenCV {cv2.__version__}"
-NOT_A_VIDEO = (
-    f"not a video that {OPENCV} can read: another kind of file, truncated, or in an unknown codec"
-)
-NO_FRAME = f"opens, but gives no frame (broken, or in a codec that {OPENCV} cannot read)"
+NO_FRAME = "opens, but gives no frame (broken, or in a codec that cannot be read)"
 UNORDERED = (
     "the times of its frames do not increase, so that every jump decodes it from the start; for "
     "training, turn it into a folder of images"
 )
 
 
-class VideoError(OSError):
-    """A video that cannot be read at all; the message names it."""
-
-
 def is_video_name(name: str) -> bool:
     """True for a file name that ends like a video."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
-
-
-@contextlib.contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV from printing what this project reports in its own words."""
-    # OpenCV 4 has these at its top, OpenCV 5 in a module.
-    log = cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
-    level = log.getLogLevel()
-    log.setLogLevel(0)  # silent
-    try:
-        yield
-    finally:
-        log.setLogLevel(level)
 
 
 class VideoFile:
@@ -71,11 +51,11 @@ class VideoFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._capture: cv2.VideoCapture | None = None
-        self._next = 0  # number of the frame that the decoder gives next
+        self._decoder: Decoder | None = None
+        self._at = -1  # number of the frame that the decoder holds
 
     def __getstate__(self) -> dict[str, object]:
-        return self.__dict__ | {"_capture": None, "_next": 0}
+        return self.__dict__ | {"_decoder": None, "_at": -1}
 
     @property
     def count(self) -> int:
@@ -86,86 +66,80 @@ class VideoFile:
         return len(self._times)
 
     def read(self, index: int) -> np.ndarray:
-        """Decode a frame, counted from 0: (H, W, 3) uint8 RGB, rotated as the file says.
+        """Decode a frame, counted from 0: (H, W, 3) uint8 RGB, turned as the file says.
 
         IndexError: there is no such frame. ImageError: it cannot be decoded. Others: see `count`.
         """
         if not 0 <= index < self.count:
             raise IndexError(f"{self.path} has the frames 0 to {self.count - 1}; wanted: {index}")
-        ok, bgr = self._seek(index).read()
-        if not ok:
+        decoder = self._seek(index)
+        if self._at != index:
             self.close()
             raise ImageError(f"{self.path}: frame {index} cannot be decoded")
-        self._next = index + 1
-        if self._next == self.count:
+        image = decoder.image()
+        if index == self.count - 1:
             self.close()
-        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        return image
 
     def close(self) -> None:
         """Release the decoder; the next reading opens it again."""
-        if self._capture is not None:
-            self._capture.release()
-        self._capture, self._next = None, 0
+        if self._decoder is not None:
+            self._decoder.close()
+        self._decoder, self._at = None, -1
         _decoding.discard(self)
 
     @functools.cached_property
     def _times(self) -> np.ndarray:
-        """Time of every frame, (T,) float64 milliseconds."""
+        """Time of every frame, (T,) float64 seconds."""
         status = os.stat(self.path)
-        stamp = f"{status.st_mtime_ns} {status.st_size}"
+        reader = "OpenCV" if load_pyav() is None else "PyAV"  # they may count and time otherwise
+        stamp = f"{status.st_mtime_ns} {status.st_size} {reader}"
         name = f"{self.path.suffix[1:]}-times"
         return cached_arrays(self.path, name, stamp, ["times"], self._read_times)["times"]
 
     def _read_times(self) -> dict[str, np.ndarray]:
         logger.info("%s: counting the frames (once)", self.path)
-        capture = self._open()
-        times = []
-        while capture.grab():
-            times.append(capture.get(cv2.CAP_PROP_POS_MSEC))
+        with self._open() as decoder:
+            times = list(iter(decoder.grab, None))
+            problem = missing_end(self.path) or decoder.problem
         self.close()
         if not times:
-            raise VideoError(f"{self.path}: {NO_FRAME}")
+            raise VideoError(f"{self.path}: {problem or NO_FRAME}")
+        if problem:
+            logger.warning("%s: %d frames can be read; %s", self.path, len(times), problem)
         if (np.diff(times) <= 0).any():
             logger.warning("%s: %s", self.path, UNORDERED)
         return {"times": np.array(times)}
 
-    def _open(self) -> cv2.VideoCapture:
+    def _open(self) -> Decoder:
         self.close()
-        options = [cv2.CAP_PROP_N_THREADS, 1]  # tracking and loading have their own
-        with quiet_opencv():
-            capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG, options)
-        if not capture.isOpened():
-            raise VideoError(f"{self.path}: {NOT_A_VIDEO}")
-        self._capture = capture
+        self._decoder = open_decoder(self.path)
         _decoding.add(self)
-        return capture
+        return self._decoder
 
-    def _seek(self, index: int) -> cv2.VideoCapture:
-        """Bring the decoder to where it gives frame `index` next."""
-        capture = self._capture
-        if capture is None and index <= MAX_DECODED:
-            capture = self._open()
-        if capture is None or not 0 <= index - self._next <= MAX_DECODED:
-            capture = self._jump(index)
-        while self._next < index and capture.grab():
-            self._next += 1
-        return capture
+    def _seek(self, index: int) -> Decoder:
+        """Bring the decoder to frame `index`."""
+        decoder = self._decoder
+        if decoder is None and index <= MAX_DECODED:
+            decoder = self._open()
+        if decoder is None or not 0 <= index - self._at <= MAX_DECODED:
+            decoder = self._jump(index)
+        while self._at < index and decoder.grab() is not None:
+            self._at += 1
+        return decoder
 
-    def _jump(self, index: int) -> cv2.VideoCapture:
-        """Seek to a frame not after `index`; to the first where seeking fails."""
+    def _jump(self, index: int) -> Decoder:
+        """Seek to a frame not after `index`; to before the first where seeking fails."""
         increase = (np.diff(self._times) > 0).all()
-        capture = self._capture or self._open()
+        decoder = self._decoder or self._open()
         for margin in SEEK_MARGINS if increase else ():
             if index <= margin:
                 break
-            # The frame that is landed on is consumed, so aim at the one before.
-            capture.set(cv2.CAP_PROP_POS_FRAMES, index - 1 - margin)
-            if not capture.grab():
-                break
-            landed = np.flatnonzero(self._times == capture.get(cv2.CAP_PROP_POS_MSEC))
-            if len(landed) and landed[0] < index:
-                self._next = int(landed[0]) + 1
-                return capture
+            decoder.seek(index - margin, self._times[index - margin])
+            landed = np.flatnonzero(self._times == decoder.grab())
+            if len(landed) and landed[0] <= index:
+                self._at = int(landed[0])
+                return decoder
         return self._open()
 
 

@@ -22,6 +22,10 @@ class ClipOptions:
     speed: Annotated[tuple[float, float], 0.0001, 2] = (0.004, 0.15)  # RMS step per frame / size
     scale_change: Annotated[float, 1, 10] = 2.5  # greatest / smallest size within a clip, at most
     turn: Annotated[float, 0, 90] = 3.0  # degrees per frame (RMS), at most
+    spin: Chance = 0.0  # an object turns on and on, once in 30 to 150 frames
+    bend: Chance = 0.0  # an object turns out of the plane and bends, its parts on their own
+    repaint: Chance = 0.0  # an object's colours turn into others
+    shadow: Chance = 0.0  # the target throws a shadow that moves with it
     distractors: Annotated[tuple[int, int], 0, 100] = (0, 4)  # similar objects, behind the target
     occluders: Annotated[tuple[int, int], 0, 100] = (0, 2)  # objects that cross in front of it
     leave: Chance = 0.15  # the target's trajectory may lead out of the image
@@ -31,6 +35,7 @@ class ClipOptions:
     relight: Chance = 0.5  # light that changes
     faint: Chance = 0.2  # a target whose contrast to the background is low
     grey: Chance = 0.1  # a grey clip
+    compress: Chance = 0.0  # frames come from a coarse JPEG
     min_cover: Annotated[float, 0.01, 0.5] = 0.1  # the target counts as visible from this cover on
 
     def __post_init__(self) -> None:

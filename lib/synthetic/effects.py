@@ -8,8 +8,10 @@ from numpy.random import Generator
 
 from lib.synthetic import motion
 from lib.synthetic.clip_options import ClipOptions
+from lib.utils.image import decode_rgb, encode_rgb
 
 MIN_BLUR = 1.5  # pixels that a picture moves during the exposure before motion blur is drawn
+QUALITIES = (10, 60)  # of compressed frames, of 100
 NOISE_MARGIN = 32  # pixels by which noise is larger than a frame, to be shifted for each frame
 
 
@@ -24,6 +26,7 @@ class CameraEffects:
     grey: bool = False
     # Levels (H + NOISE_MARGIN, W + NOISE_MARGIN, 3) int16; row, column (T, 2) of each frame in it.
     noise: tuple[np.ndarray, np.ndarray] | None = None
+    quality: int | None = None  # of the JPEG that frames come from
 
     @classmethod
     def random(cls, rng: Generator, options: ClipOptions) -> "CameraEffects":
@@ -43,7 +46,10 @@ class CameraEffects:
         grey = rng.random() < options.grey
         corners = rng.integers(0, NOISE_MARGIN, (length, 2))
         noise = None if levels is None else (levels, corners)
-        return cls(gain, gamma, float(exposure), float(defocus), grey, noise)
+        quality = None
+        if options.compress and rng.random() < options.compress:
+            quality = int(rng.integers(*QUALITIES))
+        return cls(gain, gamma, float(exposure), float(defocus), grey, noise, quality)
 
     def apply(self, image: np.ndarray, t: int) -> np.ndarray:
         """Return frame t, (H, W, 3) uint8 RGB, with all effects but motion blur."""
@@ -60,6 +66,8 @@ class CameraEffects:
             image = cv2.add(image, noise, dtype=cv2.CV_8U)
         if self.grey:
             image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        if self.quality is not None:
+            image = decode_rgb(encode_rgb(image, ".jpg", self.quality), "a frame")
         return image
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
+from lib.synthetic.clip_options import ClipOptions
+
 Shape = tuple[int, ...]  # height, width, and channels if any
 
 
@@ -84,17 +86,35 @@ def object_trajectory(
     return Trajectory(reflect(start + moves, low, high))
 
 
-def deform(rng: Generator, trajectory: Trajectory, change: float, degrees: float) -> Trajectory:
+def deform(rng: Generator, trajectory: Trajectory, options: ClipOptions) -> Trajectory:
     """Let a rigid trajectory scale, turn and, in most cases, stretch and shear a little."""
     length = len(trajectory.centre)
     bend = smooth_noise(rng, length, 2, rng.uniform(6, 30)) * rng.uniform(0, 0.12)
     bend *= rng.random() < 0.7
+    scale = trajectory.scale * scale_factors(rng, length, options.scale_change)
+    angle = rotation_angles(rng, length, options.turn)
+    if options.spin and rng.random() < options.spin:
+        turns = rng.choice([-1, 1]) * np.arange(length) / log_uniform(rng, 30, 150)
+        angle = angle + 2 * np.pi * turns
     return trajectory._replace(
-        scale=trajectory.scale * scale_factors(rng, length, change),
-        angle=rotation_angles(rng, length, degrees),
+        scale=scale,
+        angle=angle,
         stretch=np.exp(bend[:, 0]),
         shear=bend[:, 1],
     )
+
+
+def bending_grid(rng: Generator, length: int) -> np.ndarray:
+    """Return displacements (length, 4, 4, 2) of a grid laid over an object, fractions of its sides.
+
+    It turns out of the plane, as a keystone, and its parts sway on their own.
+    """
+    across, down = np.meshgrid(*[np.linspace(-1, 1, 4)] * 2)
+    smooth = rng.uniform(4, 25)
+    tilt = smooth_noise(rng, length, 2, smooth) * rng.uniform(0, 0.12)
+    keystone = (across * down)[None, :, :, None] * tilt[:, None, None, :]
+    sway = smooth_noise(rng, length, 32, smooth).reshape(length, 4, 4, 2)
+    return (keystone + sway * log_uniform(rng, 0.01, 0.09)).astype(np.float32)
 
 
 def camera_matrices(

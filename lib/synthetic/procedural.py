@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from lib.synthetic.textures import Cutout, Region, blob, textured_region
+from lib.synthetic.photographs import Region
+from lib.synthetic.textures import Cutout, blob, textured_region
 
 PATTERNS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {  # of u, v in periods
     "stripes": lambda u, v: u % 1 < 0.5,

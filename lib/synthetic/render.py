@@ -58,12 +58,16 @@ class Layer:
 
     patch: np.ndarray  # (h, w, 4) uint8 RGBA, colours already multiplied by alpha
     matrices: np.ndarray  # (T, 2, 3) float64
+    grid: np.ndarray | None = None  # (T, rows, columns, 2) float32: `motion.bending_grid`
+    repaint: tuple[np.ndarray, np.ndarray] | None = None  # another such patch, its share (T,)
 
-    @classmethod
-    def of(cls, cutout: Cutout, matrices: np.ndarray) -> "Layer":
-        alpha = cutout.alpha[..., None]
-        rgb = (cutout.rgb.astype(np.uint16) * alpha + 127) // 255
-        return cls(np.ascontiguousarray(np.concatenate([rgb.astype(np.uint8), alpha], 2)), matrices)
+    def look(self, t: int) -> np.ndarray:
+        """Return the image as it is in frame t, (h, w, 4) uint8 RGBA."""
+        patch = self.patch
+        if self.repaint is not None:
+            share = float(self.repaint[1][t])
+            patch = cv2.addWeighted(patch, 1 - share, self.repaint[0], share, 0)
+        return patch if self.grid is None else bend(patch, self.grid[t])
 
     def area(self, t: int) -> Area:
         """Return the whole area that the image touches in frame t."""
@@ -79,15 +83,36 @@ class Layer:
         middle = np.array([(self.patch.shape[1] - 1) / 2, (self.patch.shape[0] - 1) / 2, 1])
         return (self.matrices[t] - self.matrices[max(t - 1, 0)]) @ middle
 
-    def warped(self, t: int, area: Area, channels: slice = slice(0, 4)) -> np.ndarray:
-        """Return what falls on `area` in frame t, (h, w, channels) uint8, 0 beside it."""
-        matrix = self.matrices[t] - [[0, 0, area.left], [0, 0, area.top]]
-        size = (area.right - area.left, area.bottom - area.top)
-        return cv2.warpAffine(np.ascontiguousarray(self.patch[..., channels]), matrix, size)
+    def warped(self, t: int, area: Area) -> np.ndarray:
+        """Return what falls on `area` in frame t, (h, w, 4) uint8 RGBA, 0 beside it."""
+        return self._place(self.look(t), t, area)
 
     def solid(self, t: int, area: Area) -> np.ndarray:
         """Return the object's mask on `area` in frame t, (h, w) bool: alpha is at least 1/2."""
-        return self.warped(t, area, slice(3, 4)) >= SOLID
+        alpha = np.ascontiguousarray(self.patch[..., 3])
+        if self.grid is not None:
+            alpha = bend(alpha, self.grid[t])
+        return self._place(alpha, t, area) >= SOLID
+
+    def _place(self, image: np.ndarray, t: int, area: Area) -> np.ndarray:
+        matrix = self.matrices[t] - [[0, 0, area.left], [0, 0, area.top]]
+        return cv2.warpAffine(image, matrix, (area.right - area.left, area.bottom - area.top))
+
+
+def premultiplied(cutout: Cutout) -> np.ndarray:
+    """A cut-out as a layer's patch, (h, w, 4) uint8."""
+    alpha = cutout.alpha[..., None]
+    rgb = (cutout.rgb.astype(np.uint16) * alpha + 127) // 255
+    return np.ascontiguousarray(np.concatenate([rgb.astype(np.uint8), alpha], 2))
+
+
+def bend(image: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """Displace an image (h, w, ...) by a grid (rows, columns, 2), in fractions of its sides."""
+    height, width = image.shape[:2]
+    moved = cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)
+    across = moved[..., 0] * width + np.arange(width, dtype=np.float32)
+    down = moved[..., 1] * height + np.arange(height, dtype=np.float32)[:, None]
+    return cv2.remap(image, across, down, cv2.INTER_LINEAR)
 
 
 @dataclass(frozen=True)
@@ -134,14 +159,17 @@ def measure_target(plan: ClipPlan, t: int) -> tuple[np.ndarray, float]:
     """
     whole = plan.target.area(t)
     area = whole.intersect(Area(0, 0, plan.width, plan.height))
-    total = np.count_nonzero(plan.target.solid(t, whole))
+    everywhere = plan.target.solid(t, whole)
+    total = np.count_nonzero(everywhere)
     if area is None or total == 0:
         return np.zeros(4), 0.0
-    solid, box_xywh = plan.target.solid(t, area), np.zeros(4)
+    rows = slice(area.top - whole.top, area.bottom - whole.top)
+    columns = slice(area.left - whole.left, area.right - whole.left)
+    solid, box_xywh = everywhere[rows, columns], np.zeros(4)
     if np.count_nonzero(solid) / total >= plan.min_cover:
-        columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
-        box_xywh[:2] = area.left + columns[0], area.top + rows[0]
-        box_xywh[2:] = np.ptp(columns) + 1, np.ptp(rows) + 1
+        across, down = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
+        box_xywh[:2] = area.left + across[0], area.top + down[0]
+        box_xywh[2:] = np.ptp(across) + 1, np.ptp(down) + 1
     for layer in plan.occluders:
         if layer.area(t).intersect(area):
             solid &= ~layer.solid(t, area)

@@ -1,9 +1,8 @@
-"""What clips show: backgrounds, objects and regions; here from images with segmentation masks.
+"""What clips show: backgrounds, objects and regions; here from photographs (photographs.py).
 
 `Textures` is the protocol; `procedural.py` has another one, which needs no files.
 """
 
-import functools
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -11,19 +10,16 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from lib.utils.image import read_rgb
+from lib.synthetic.photographs import Photographs, Region
 
-SEGMENT_SHARE = (0.008, 0.4)  # a segment's pixels over the image's: no speck, not the sky
-SEGMENT_FILL = 0.35  # its pixels over its box's, at least: no webs and rings
-SEGMENT_SIDE = 16  # its shorter side in pixels, at least
-SEGMENT_ASPECT = 4  # its longer side over its shorter one, at most
-SEGMENT_TEXTURE = 10.0  # standard deviation of its grey levels, at least
-SPLITS = {  # of a list of images
-    "all": lambda paths: paths,
-    "train": lambda paths: [path for i, path in enumerate(paths) if i % 10],
-    "val": lambda paths: paths[::10],
+SPLITS = {  # of the numbers of photographs
+    "all": lambda numbers: numbers,
+    "train": lambda numbers: numbers[numbers % 10 != 0],
+    "val": lambda numbers: numbers[numbers % 10 == 0],
 }
 CANDIDATES = 6  # rectangles, of which the one with most texture is taken as a target
+BLOBS = 0.3  # of the objects are blobs cut regardless of segments: most have several colours
+KIN = 5  # places by which two photographs are apart whose objects may look alike: names have kinds
 
 
 class Cutout(NamedTuple):
@@ -31,14 +27,6 @@ class Cutout(NamedTuple):
 
     rgb: np.ndarray  # (h, w, 3) uint8
     alpha: np.ndarray  # (h, w) uint8, 255 on the object, 0 beside it
-
-
-class Region(NamedTuple):
-    """Part of an image: a target that moves only because the camera does."""
-
-    image: np.ndarray  # (H, W, 3) uint8 RGB
-    alpha: np.ndarray  # (h, w) uint8, 255 on the region
-    corner: tuple[int, int]  # x, y of alpha's first pixel in the image
 
 
 class Textures(Protocol):
@@ -55,108 +43,59 @@ class Textures(Protocol):
 
 
 class PhotoTextures:
-    """Images `<stem>.jpg` of a folder, the segments of their masks `<stem>.png` as objects."""
+    """Photographs of a folder; the segments of those that have a mask are objects."""
 
     def __init__(self, folder: str | Path, split: str = "all", rectangles: float = 0.5) -> None:
-        """List the folder; files are read, and checked, when they are drawn.
+        """Map the folder's photographs; the first time, they are decoded.
 
         Args:
-            split: "all" images, or "train" or "val": every tenth by name is in "val" only.
+            split: "all" photographs, or "train" or "val": every tenth by name is in "val" only.
             rectangles: chance that `region` gives a rectangle instead of a segment.
 
-        FileNotFoundError: no folder, no image in it, or one without its segmentation mask.
+        Raises:
+            FileNotFoundError, ValueError: see `Photographs`; or none in this split.
         """
-        self.photographs: list[Path] = SPLITS[split](sorted(Path(folder).glob("*.jpg")))
-        if not self.photographs:
-            needed = "images with segmentation masks (*.png) are needed"
-            raise FileNotFoundError(f"{folder}: no *.jpg; {needed}")
-        for path in self.photographs:
-            if not path.with_suffix(".png").is_file():
-                raise FileNotFoundError(f"{path}: its segmentation mask {path.stem}.png is missing")
+        self._photographs = Photographs(Path(folder))
+        self.numbers = SPLITS[split](np.arange(len(self._photographs)))
+        if not len(self.numbers):
+            raise FileNotFoundError(f"{folder}: too few photographs for a part {split!r}")
+        counts = np.array([self._photographs.segment_count(number) for number in self.numbers])
+        self._masked = self.numbers[counts > 0]
+        # Photographs of one object often have a plain background.
+        scenes = self.numbers[counts != 1]
+        self._scenes = scenes if len(scenes) else self.numbers
         self._rectangles = rectangles
 
     def background(self, rng: Generator) -> np.ndarray:
-        return self._draw(rng)[0]
+        return self._photographs.image(int(self._scenes[rng.integers(len(self._scenes))]))
 
     def cutouts(self, rng: Generator, count: int) -> list[Cutout]:
-        """Cut `count` objects from one image, each mirrored with probability one half.
+        """Cut out `count` objects, each mirrored with probability one half.
 
-        As often segments as blobs cut regardless of them: most real objects have several colours.
+        They are blobs of one image, or a segment and others of the same image or the same kind.
         """
-        image, segments = self._draw(rng)
-        if rng.random() < 0.5:
-            order = rng.permutation(len(segments))
-            regions = [segments[order[i % len(order)]] for i in range(count)]
-        else:
+        if not len(self._masked) or rng.random() < BLOBS:
+            image = self.background(rng)
             regions = [textured_region(rng, image, as_blob=True) for _ in range(count)]
+        else:
+            place = int(rng.integers(len(self._masked)))
+            regions = [self._segment(rng, place)]
+            for _ in range(count - 1):
+                kin = place + (rng.random() < 0.6) * int(rng.integers(-KIN, KIN, endpoint=True))
+                regions.append(self._segment(rng, kin % len(self._masked)))
         return [_cut(region, mirrored=rng.random() < 0.5) for region in regions]
 
     def region(self, rng: Generator) -> Region:
         """Return an image and one of its segments, or a rectangle somewhere in it."""
-        image, segments = self._draw(rng)
-        if rng.random() < 1 - self._rectangles:
-            return segments[rng.integers(len(segments))]
-        return textured_region(rng, image)
+        if len(self._masked) and rng.random() < 1 - self._rectangles:
+            return self._segment(rng, int(rng.integers(len(self._masked))))
+        return textured_region(rng, self.background(rng))
 
-    def _draw(self, rng: Generator) -> tuple[np.ndarray, list[Region]]:
-        """Choose an image at random; return it and its usable segments (never none)."""
-        return _read_segments(self.photographs[rng.integers(len(self.photographs))])
-
-
-@functools.lru_cache(maxsize=500)  # half a megabyte each, shared by all textures of a process
-def _read_segments(path: Path) -> tuple[np.ndarray, list[Region]]:
-    image = read_rgb(path)
-    return image, _segments(image, _read_mask(path.with_suffix(".png"), image.shape[:2]))
-
-
-def _read_mask(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a segmentation mask, (H, W) integers; refuse one of another shape."""
-    mask = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if mask is None or mask.ndim != 2:
-        raise ValueError(f"{path}: not a segmentation mask (one channel, one integer per pixel)")
-    if mask.shape != shape:
-        actual, expected = (f"{width}x{height}" for height, width in (mask.shape, shape))
-        raise ValueError(f"{path}: the mask is {actual} pixels, its image {expected}")
-    return mask
-
-
-def _segments(image: np.ndarray, mask: np.ndarray) -> list[Region]:
-    """List the segments that can pass for objects; an ellipse in the middle if none can."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    labels, pixels = np.unique(mask, return_counts=True)
-    segments = []
-    for label in labels[pixels >= SEGMENT_SHARE[0] * mask.size]:
-        segments += _components(image, grey, (mask == label).astype(np.uint8))
-    if not segments:
-        side = min(image.shape[:2]) // 2
-        alpha, radius = np.zeros((side, side), np.uint8), side // 2
-        cv2.ellipse(alpha, (radius,) * 2, (radius - 1,) * 2, 0, 0, 360, 255, cv2.FILLED)
-        corner = ((image.shape[1] - side) // 2, (image.shape[0] - side) // 2)
-        segments.append(Region(image, alpha, corner))
-    return segments
-
-
-def _components(image: np.ndarray, grey: np.ndarray, mask: np.ndarray) -> list[Region]:
-    """List the connected parts of one label that are not too small, large, thin or flat."""
-    left, top, across, down = cv2.boundingRect(mask)
-    total, mask = mask.size, mask[top : top + down, left : left + across]
-    grey = grey[top : top + down, left : left + across]
-    count, numbers, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    regions = []
-    for number in range(1, count):
-        x, y, width, height, pixels = (int(v) for v in stats[number])
-        short, long = sorted((width, height))
-        fits = SEGMENT_SHARE[0] <= pixels / total <= SEGMENT_SHARE[1]
-        compact = pixels >= SEGMENT_FILL * width * height and long <= SEGMENT_ASPECT * short
-        if not fits or not compact or short < SEGMENT_SIDE:
-            continue
-        rows, columns = slice(y, y + height), slice(x, x + width)
-        alpha = (numbers[rows, columns] == number).astype(np.uint8)
-        outlines, _ = cv2.findContours(alpha, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(alpha, outlines, -1, 255, cv2.FILLED)  # what it encloses belongs to it
-        if grey[rows, columns][alpha > 0].std() >= SEGMENT_TEXTURE:
-            regions.append(Region(image, alpha, (left + x, top + y)))
-    return regions
+    def _segment(self, rng: Generator, place: int) -> Region:
+        """One segment of the photograph at a place in the list of those with segments."""
+        number = int(self._masked[place])
+        count = self._photographs.segment_count(number)
+        return self._photographs.segment(number, int(rng.integers(count)))
 
 
 def _cut(region: Region, mirrored: bool) -> Cutout:

@@ -4,16 +4,22 @@ Source: docs/method.md, section 2. timm's ResNets have torchvision's parameter n
 torchvision's own file (and torch.hub's cache of it) fits too.
 """
 
+import contextlib
 import logging
 import os
+import socket
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import timm
 import torch
+from huggingface_hub import constants
 from torch import Tensor, nn
 
+from lib.checkpoint.files import CheckpointError, read_weights
 from lib.models.aiatrack.backbone import PRETRAINED
-from lib.utils.checkpoint import CheckpointError, read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +62,8 @@ def _hub_cache(name: str) -> Path | None:
 def _fetch(name: str) -> dict[str, Tensor]:
     timm_name = PRETRAINED.get(name, name)
     try:
-        return timm.create_model(timm_name, pretrained=True).state_dict()
+        with _no_vain_retries():
+            return timm.create_model(timm_name, pretrained=True).state_dict()
     except Exception as error:  # whatever the hub client and the network raise
         file = TORCHVISION_FILES.get(name, "a state dict with torchvision's or timm's names")
         hub_path = _hub_cache(name)
@@ -67,8 +74,23 @@ def _fetch(name: str) -> dict[str, Tensor]:
             f"{timm_name} failed ({type(error).__name__}: {str(error)[:200]}). "
             f"Give {file} by --backbone-weights FILE"
             + (f", or put it at {hub_path}" if hub_path else "")
-            + f". timm's own cache is {timm_cache}."
+            + f". timm's own cache is {timm_cache}. `--config demo` and `--config quick` need none."
         ) from error
+
+
+@contextlib.contextmanager
+def _no_vain_retries() -> Iterator[None]:
+    """Have the hub's client look into its cache alone where its server's name is unknown."""
+    offline, server = constants.HF_HUB_OFFLINE, urlsplit(constants.ENDPOINT)
+    if not getproxies():
+        try:
+            socket.getaddrinfo(server.hostname, server.port or 443)
+        except OSError:
+            constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = offline
 
 
 def _load(body: nn.Module, state: dict[str, Tensor], source: str) -> None:

@@ -146,11 +146,23 @@ def build_actor_and_optimizer(
         model.compile()  # in place: names of parameters stay
     fused = device.type == "cuda" if settings.fused is None else settings.fused
     optimizer = build_optimizer(model, cfg, fused=fused)
-    train = cfg.TRAIN
-    weights = LossWeights(train.GIOU_WEIGHT, train.L1_WEIGHT, train.IOU_WEIGHT, train.CORNER_WEIGHT)
     dtype = DTYPES[settings.precision]
     if distributed.world_size() > 1:
         # All start from the main process's weights; the heads' running statistics follow its.
         device_ids = [device.index] if device.type == "cuda" else None
         model = nn.parallel.DistributedDataParallel(model, device_ids=device_ids)
-    return AIATRACKActor(model, weights, dtype, every_frame=train.EVERY_FRAME), optimizer
+    return make_actor(model, cfg, dtype), optimizer
+
+
+def make_actor(model: nn.Module, cfg: EasyDict, dtype: torch.dtype | None) -> AIATRACKActor:
+    """A recipe's losses around a network."""
+    train, recent = cfg.TRAIN, cfg.DATA.RECENT
+    return AIATRACKActor(
+        model,
+        LossWeights(train.GIOU_WEIGHT, train.L1_WEIGHT, train.IOU_WEIGHT, train.CORNER_WEIGHT),
+        dtype,
+        every_frame=train.EVERY_FRAME,
+        score_own=train.SCORE_OWN_BOX,
+        recent_errors=any(recent.values()),
+        absent=cfg.DATA.ABSENT > 0,
+    )

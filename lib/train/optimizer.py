@@ -35,7 +35,22 @@ def restore_moments(optimizer: torch.optim.Optimizer, model: nn.Module, saved: d
         saved: its state dict, of this project or of the reference's code.
 
     Raises:
-        ValueError: it is of other parameters; names the first that does not fit.
+        ValueError: see `check_moments`.
+    """
+    check_moments(model, saved)
+    current = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": saved["state"], "param_groups": current})
+    return len(saved["state"])
+
+
+def check_moments(model: nn.Module, saved: dict) -> None:
+    """Refuse moments of other parameters, or that are no finite numbers, by the first such one.
+
+    Args:
+        saved: a state dict whose `state` and `param_groups` are built as PyTorch's are.
+
+    Raises:
+        ValueError: says which parameter it is and what is wrong.
     """
     groups = trained_parameters(model)
     expected = [len(group) for group in groups]
@@ -44,15 +59,19 @@ def restore_moments(optimizer: torch.optim.Optimizer, model: nn.Module, saved: d
         raise ValueError(f"its optimizer has groups of {sizes} parameters, this one of {expected}")
     parameters = {name: p for group in groups for name, p in group.items()}
     for number, (name, parameter) in enumerate(parameters.items()):
-        for key, value in saved["state"].get(number, {}).items():
-            if key != "step" and value.shape != parameter.shape:
+        state = saved["state"].get(number, {})
+        if state and (lacking := {"step", "exp_avg", "exp_avg_sq"} - state.keys()):
+            raise ValueError(f"its optimizer lacks {', '.join(sorted(lacking))} of {name}")
+        for key, value in state.items():
+            value = torch.as_tensor(value)
+            shape = () if key == "step" else tuple(parameter.shape)
+            if value.shape != shape:
                 raise ValueError(
                     f"its optimizer keeps {key} of {tuple(value.shape)} for {name}, which has "
-                    f"{tuple(parameter.shape)}: its parameters are in another order"
+                    f"{shape}: its parameters are in another order"
                 )
-    current = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": saved["state"], "param_groups": current})
-    return len(saved["state"])
+            if not value.isfinite().all():
+                raise ValueError(f"its optimizer keeps {key} of {name} that is not finite")
 
 
 def learning_rates(cfg: EasyDict, epoch: int) -> list[float]:

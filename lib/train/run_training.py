@@ -6,14 +6,17 @@ Started by tracking/train.py, directly or once per GPU by torchrun's launcher.
 import contextlib
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 from easydict import EasyDict
 from torch import nn
 
 from lib.train.admin import distributed
+from lib.train.admin.run_lock import sole_training
 from lib.train.admin.settings import Settings
 from lib.train.build import (
     BuildSamplers,
@@ -22,10 +25,10 @@ from lib.train.build import (
     build_network,
     recipe_samplers,
 )
+from lib.train.failures import told_failures
 from lib.train.trainers.base_trainer import TrainingParts
 from lib.train.trainers.ltr_trainer import LTRTrainer
 from lib.utils.device import choose_device, usable_cores
-from lib.utils.stopping import Stopped
 
 logger = logging.getLogger(__name__)
 
@@ -39,19 +42,15 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
         Means of the last validation, or of the last epoch; empty if there was nothing to do.
 
     Raises:
-        SystemExit: 128 + signal number, if a signal ended the run after saving.
-        Exception: whatever went wrong, after logging it with the rank.
+        SystemExit: 128 + signal number, if a signal ended the run after saving; 1 for what a user
+            can mend, which is logged in one line.
+        Exception: a bug, after logging it with the rank.
     """
-    device = choose_local_device(settings.device)
-    with distributed.process_group(device), _logging(settings):
-        try:
-            return train(settings, device, build_samplers)
-        except Stopped as stopped:
-            logger.warning("%s", stopped)
-            raise SystemExit(128 + stopped.signal_number) from None
-        except Exception:
-            logger.exception("rank %d of %d failed", distributed.rank(), distributed.world_size())
-            raise
+    with told_failures(bugs=False):
+        device = choose_local_device(settings.device)
+        with distributed.process_group(device), _own_folder(settings), _logging(settings):
+            with told_failures(bugs=True):
+                return train(settings, device, build_samplers)
 
 
 def train(
@@ -61,11 +60,13 @@ def train(
     cfg = settings.recipe()
     if device.type == "cpu" and "OMP_NUM_THREADS" not in os.environ:
         # Leave the loading processes their cores: threads that wait for a busy one cost a lot.
-        cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        cores = usable_cores() // distributed.processes_here()
         torch.set_num_threads(max(1, cores - cfg.TRAIN.NUM_WORKER))
     torch.manual_seed(settings.seed)
     start = settings.continue_from or settings.init_from
     model = build_network(cfg, start, settings.backbone_weights).to(device)
+    if distributed.is_main():
+        check_space(settings.checkpoint_folder, model)
     _log_plan(cfg, settings, model, device)
     train_loader, val_loader = build_loaders(cfg, settings, device, build_samplers)
     actor, optimizer = build_actor_and_optimizer(model, cfg, settings, device)
@@ -78,14 +79,25 @@ def train(
         trainer.writer.close()
 
 
+def check_space(folder: Path, model: nn.Module) -> None:
+    """Raise OSError if a checkpoint, weights and two moments, does not fit on the folder's disk."""
+    tensors = list(model.state_dict().values())
+    tensors += 2 * [p for p in model.parameters() if p.requires_grad]
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    needed, free = sum(t.nbytes for t in tensors), shutil.disk_usage(there).free
+    if free < needed:
+        sizes = f"{free / 2**20:.1f} MiB are free, and a checkpoint takes {needed / 2**20:.1f}"
+        raise OSError(f"{folder}: {sizes}; make room, or choose another --save-dir")
+
+
 def choose_local_device(name: str) -> torch.device:
-    """Resolve "auto", "cpu" or "cuda": this process's own GPU; RuntimeError if there is none."""
+    """Resolve "auto", "cpu" or "cuda": this process's own GPU; ValueError if there is none."""
     device = choose_device("auto") if name == "auto" else torch.device(name)
     if device.type == "cpu":
         return device
     index, count = distributed.local_rank(), torch.cuda.device_count()
     if index >= count:
-        raise RuntimeError(
+        raise ValueError(
             f"local rank {index} needs GPU {index}, and {count} are visible; "
             f"lower --nproc or use --device cpu"
         )
@@ -114,6 +126,12 @@ def _log_plan(cfg: EasyDict, settings: Settings, model: nn.Module, device: torch
         f"{settings.name}: {parameters:.2f} M parameters, {trained:.2f} M trained, on {device}, "
         f"precision {settings.precision}; the heads' batch norm takes its statistics over {norm}"
     )
+
+
+def _own_folder(settings: Settings) -> contextlib.AbstractContextManager[None]:
+    """Keep other trainings out; the main process's work, which alone writes."""
+    main = distributed.is_main()
+    return sole_training(settings.checkpoint_folder) if main else contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,9 @@ import numpy as np
 
 from lib.utils.box_ops import cxcywh_to_xywh, xywh_to_cxcywh
 
+MAX_SIDE = 2**15  # image pixels of a window: the one around all of an 8K frame has 28,800
+MAX_CENTRE = 2**31  # image pixels, either way
+
 
 class CropImage(NamedTuple):
     """What a window shows."""
@@ -41,17 +44,24 @@ class Crop(NamedTuple):
         """Lay the window around a box: side = ceil(sqrt(w h) factor).
 
         Raises:
-            ValueError: the box is not finite, has a negative side, or gives an empty window.
+            ValueError: the box is not finite, has a negative side, gives an empty window or one
+                of more than MAX_SIDE, or lies nowhere near an image.
         """
         box = np.asarray(box_xywh_image, np.float64)
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < 0).any():
             expected = "4 finite numbers x, y, w, h with w, h >= 0"
             raise ValueError(f"a box is {expected}, not {box.tolist()}")
         x, y, w, h = box.tolist()
+        exact = math.sqrt(w) * math.sqrt(h) * factor  # cannot overflow
+        cx, cy = x + 0.5 * w, y + 0.5 * h
+        if exact > MAX_SIDE or max(abs(cx), abs(cy)) > MAX_CENTRE:
+            raise ValueError(
+                f"box {box.tolist()} cannot be meant: its search window has a side of {exact:.3g} "
+                f"pixels, {MAX_SIDE} are the most, around x, y = {cx:.3g}, {cy:.3g}"
+            )
         side = math.ceil(math.sqrt(w * h) * factor)
         if side < 1:
             raise ValueError(f"box {box.tolist()} is too small: its search window has no pixel")
-        cx, cy = x + 0.5 * w, y + 0.5 * h
         return cls(round(cx - side * 0.5), round(cy - side * 0.5), side, size, (cx, cy))
 
     @property

@@ -1,15 +1,40 @@
-"""Write files so that a reader sees the old content or the new one, never half of it."""
+"""Write files so that a reader sees the old content or the new one, never half of it.
+
+And read them, if they are files: a FIFO or a device may never end.
+"""
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock
 
 LOCK_FILE = ".lock"  # hidden, and left in place: whoever waits for it holds it open
+
+
+def read_regular(path: str | Path) -> bytes:
+    """Return a file's content; OSError as `require_regular`."""
+    require_regular(path)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def require_regular(path: str | Path) -> None:
+    """Refuse what might keep a reader waiting for ever.
+
+    Raises:
+        FileNotFoundError: no such file. OSError: a folder, a pipe, a socket or a device.
+    """
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(f"{path}: not a regular file, but a pipe, a socket or a device")
 
 
 class TemporaryOutput:
@@ -48,6 +73,36 @@ class TemporaryOutput:
             self.temporary.unlink(missing_ok=True)
 
 
+def check_outputs(
+    outputs: Iterable[Path], inputs: Iterable[Path] = (), *, overwrite: bool = False
+) -> None:
+    """Refuse outputs that are read, or that exist and are not to be replaced.
+
+    Args:
+        inputs: files, and folders of which every file is one; looked at where an output exists.
+
+    Raises:
+        ValueError: an output is an input, by whatever path or link, or is named twice.
+        FileExistsError: an output exists; needs --overwrite.
+    """
+    seen, files = set[Path](), list(inputs)
+    for output in outputs:
+        if output.resolve() in seen:
+            raise ValueError(f"{output} is named for two outputs")
+        seen.add(output.resolve())
+        if not os.path.lexists(output):
+            continue
+        if output.exists():
+            for path in files:
+                within = path.is_dir() and output.resolve().is_relative_to(path.resolve())
+                if within or (path.exists() and output.samefile(path)):
+                    raise ValueError(
+                        f"{output} is read here ({path}); give the output another name"
+                    )
+        if not overwrite:
+            raise FileExistsError(f"{output} exists; give --overwrite to replace it")
+
+
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed over it when the block succeeds.
@@ -71,6 +126,17 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
 def atomic_write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` (UTF-8) in one step."""
     atomic_write(path, lambda file: file.write(text.encode()))
+
+
+def remove_left_overs(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """Remove what killed processes left half-written of files of these names; return its paths.
+
+    For whoever keeps other writers of them out.
+    """
+    found = [path for pattern in patterns for path in folder.glob(f".{pattern}.*.tmp")]
+    for path in found:
+        path.unlink()
+    return found
 
 
 @contextlib.contextmanager

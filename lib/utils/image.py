@@ -17,11 +17,13 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
+from lib.utils.files import read_regular
+
 logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
-NO_EXIF = (OSError, ValueError, SyntaxError, KeyError, struct.error)  # what Pillow raises
+UNREADABLE = (OSError, ValueError, SyntaxError, KeyError, struct.error)  # what Pillow raises
 EXIF_MARKS = (b"Exif", b"eXIf", b"EXIF")  # of JPEG, PNG and WebP
 TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # by orientation tag
     2: lambda image: image[:, ::-1],
@@ -66,53 +68,73 @@ def read_rgb(path: str | Path, size: tuple[int, int] | None = None) -> np.ndarra
             the turned ones, the boxes are of the stored pixels, and the tag is ignored.
 
     Raises:
-        FileNotFoundError: no such file.
-        ImageError: empty, truncated, not an image, over 8 bits per channel, or with alpha.
+        FileNotFoundError: no such file. OSError: not a regular file.
+        ImageError: empty, truncated, not an image, over 8 bits per channel, too many pixels.
     """
-    path = Path(path)
-    return decode_rgb(path.read_bytes(), path, size)
+    return decode_rgb(read_regular(path), path, size)
 
 
 def decode_rgb(data: bytes, path: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """Decode the bytes of an image file as `read_rgb` does; `path` is named in errors.
+
+    Alpha is dropped, which is said once: a tracker sees what lies under transparent pixels.
 
     Raises:
         ImageError: see `read_rgb`.
     """
     if not data:
         raise ImageError(f"{path}: the file is empty")
+    orientation = _read_header(path, data)
     is_jpeg = data[:2] == b"\xff\xd8"
     stored = _decode_jpeg(path, data) if is_jpeg else _decode_other(path, data)
-    turned = TURNS.get(_orientation(data), lambda image: image)(stored)
+    turned = TURNS.get(orientation, lambda image: image)(stored)
     if size is not None and stored.shape[1::-1] == size != turned.shape[1::-1]:
         return stored
     return np.ascontiguousarray(turned)
 
 
-def _orientation(data: bytes) -> int:
-    """Orientation tag of a JPEG, PNG or WebP file; 1, upright, where there is none.
+def _read_header(path: str | Path, data: bytes) -> int:
+    """Refuse more pixels than Pillow allows; return the orientation tag, without one 1, upright.
 
     TIFF files are turned by OpenCV itself.
     """
-    if data[:2] in (b"II", b"MM") or not any(mark in data for mark in EXIF_MARKS):
-        return 1
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as file:
-            return file.getexif().get(ExifTags.Base.Orientation, 1)
-    except (*NO_EXIF, Image.DecompressionBombError):  # pixels without a readable tag
-        return 1
+        with Image.open(io.BytesIO(data)) as file:
+            if file.format != "TIFF" and any(mark in data for mark in EXIF_MARKS):
+                return file.getexif().get(ExifTags.Base.Orientation, 1)
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{path}: {error}") from None
+    except UNREADABLE:  # OpenCV, which decodes it, says what is wrong, if anything is
+        pass
+    return 1
 
 
 def _decode_other(path: str | Path, data: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    image = _decode(data, cv2.IMREAD_UNCHANGED)
     if image is None:
         decoder = f"OpenCV {cv2.__version__}"
         raise ImageError(f"{path}: not an image that {decoder} can decode, or truncated")
     if image.dtype != np.uint8:
         raise ImageError(f"{path}: {image.dtype} pixels; 8 bits a channel are needed")
-    if image.ndim == 3 and image.shape[2] == 4:
-        raise ImageError(f"{path}: 4 channels (RGBA); 3 (RGB) or 1 (grey) are needed")
-    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
+    if image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    if image.shape[2] == 4:
+        _say_alpha_is_dropped(path)
+    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def _say_alpha_is_dropped(path: str | Path) -> None:
+    global _alpha_is_said
+    if not _alpha_is_said:
+        logger.warning("%s has an alpha channel; it is dropped, of all images", path)
+    _alpha_is_said = True
+
+
+def _decode(data: bytes, flags: int) -> np.ndarray | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # such as a header of more pixels than OpenCV allows
+        return None
 
 
 def _decode_jpeg(path: str | Path, data: bytes) -> np.ndarray:
@@ -127,8 +149,7 @@ def _decode_jpeg(path: str | Path, data: bytes) -> np.ndarray:
             return jpeg.decode(np.empty((jpeg.height, jpeg.width, 3), np.uint8))
         except jpeg4py.JPEGRuntimeError as error:  # for example CMYK; OpenCV reads more kinds
             logger.debug("%s: jpeg4py gave up (%s), trying OpenCV", path, error)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    image = _decode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ImageError(f"{path}: broken JPEG")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -187,3 +208,6 @@ def is_image_name(name: str) -> bool:
 def by_number(name: str) -> list[int | str]:
     """Sorting key that compares numbers in a name by value: 9.jpg before 10.jpg."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
+
+
+_alpha_is_said = False  # in this process

@@ -1,18 +1,14 @@
 """Where data sets are: environment, local.py, or the default root, and which of them chose it.
 
-The look-up of lib/train/admin/environment.py and lib/test/evaluation/environment.py. Names of
-checkpoints are here too: who looks for one need not read it, and so imports no torch.
+The look-up of lib/train/admin/environment.py and lib/test/evaluation/environment.py.
 """
 
 import os
-import re
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-EPOCH_FILE = "AIATRACK_ep{:04d}.pth.tar"  # name by epoch; the released files have it too
-_EPOCH_FILE = re.compile(r"AIATRACK_ep(\d+)\.pth\.tar")
 
 
 class DataPath(NamedTuple):
@@ -43,14 +39,24 @@ def configured_path(setting: str, local: ModuleType) -> DataPath | None:
     Args:
         setting: lower-case name, such as "otb".
         local: the module local.py.
+
+    Raises:
+        ValueError: the one or the other is an empty text.
     """
     variable = f"AIATRACK_{setting.upper()}_DIR"
-    if value := os.environ.get(variable):
-        return DataPath(Path(value).expanduser(), f"{variable} in the environment")
-    if value := getattr(local, f"{setting}_dir", None):
-        name = local.__name__.replace(".", "/") + ".py"
-        return DataPath(Path(value).expanduser(), f"{setting}_dir in {name}")
-    return None
+    name = local.__name__.replace(".", "/") + ".py"
+    return _chosen(os.environ.get(variable), f"{variable} in the environment") or _chosen(
+        getattr(local, f"{setting}_dir", None), f"{setting}_dir in {name}"
+    )
+
+
+def _chosen(value: str | None, source: str) -> DataPath | None:
+    """The path of a setting, None where it is not set; ValueError: it is set to nothing."""
+    if value is None:
+        return None
+    if not str(value).strip():
+        raise ValueError(f"{source} is empty; give a folder, or leave it unset")
+    return DataPath(Path(value).expanduser(), source)
 
 
 def data_path(setting: str, folder: str, local: ModuleType) -> DataPath:
@@ -62,19 +68,8 @@ def data_path(setting: str, folder: str, local: ModuleType) -> DataPath:
     if configured := configured_path(setting, local):
         return configured
     variable = f"AIATRACK_{setting.upper()}_DIR"
-    if root := os.environ.get("AIATRACK_DATA"):
-        source = f"AIATRACK_DATA in the environment; or set {variable}"
-        return DataPath(Path(root).expanduser() / folder, source)
+    source = f"AIATRACK_DATA in the environment; or set {variable}"
+    if root := _chosen(os.environ.get("AIATRACK_DATA"), source):
+        return root._replace(path=root.path / folder)
     source = f"the default root ./data; or set AIATRACK_DATA or {variable}"
     return DataPath(PROJECT_ROOT / "data" / folder, source)
-
-
-def epoch_of(path: Path) -> int:
-    """Epoch of a checkpoint that EPOCH_FILE names."""
-    return int(path.name.removeprefix("AIATRACK_ep").partition(".")[0])
-
-
-def checkpoints_newest_first(folder: str | Path) -> list[Path]:
-    """List the checkpoints of a folder that EPOCH_FILE names, the highest epoch first."""
-    files = [path for path in Path(folder).glob("*.pth.tar") if _EPOCH_FILE.fullmatch(path.name)]
-    return sorted(files, key=epoch_of, reverse=True)

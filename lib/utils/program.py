@@ -3,20 +3,68 @@
 import argparse
 import atexit
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lib.utils.messages import list_problems
 
 USERS_ERRORS = (ImportError, OSError, ValueError, RuntimeError)
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+MAX_PROBLEMS = 20  # in a message
+MAX_VALUE, MAX_PROBLEM = 160, 1000  # characters of a value, and of a problem
 
 
 def make_parser(doc: str | None) -> argparse.ArgumentParser:
     """Make a parser whose --help shows a program's docstring, line by line as it is written."""
-    return argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    return refuse_empty(
+        _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     )
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes boxes and points as people write them: with a minus in front, with spaces."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        given = list(sys.argv[1:] if args is None else args)
+        for action in self._actions:
+            if count := COUNTS.get(action.type):
+                for option in action.option_strings:
+                    given = _join_numbers(given, option, count)
+        return super().parse_known_args(given, namespace)
+
+
+def _join_numbers(given: list[str], option: str, count: int) -> list[str]:
+    """Make `--init -20 -20 60,60` one word, `--init=-20,-20,60,60`: up to `count` numbers."""
+    joined, rest = [], given[::-1]
+    while rest:
+        word = rest.pop()
+        numbers: list[str] = []
+        while word == option and rest and len(numbers) < count:
+            if not re.fullmatch(NUMBERS, rest[-1].strip()):
+                break
+            numbers += [part for part in re.split(r"[\s,]+", rest.pop()) if part]
+        joined.append(f"{option}={','.join(numbers)}" if numbers else word)
+    return joined
+
+
+def refuse_empty(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Let a parser refuse "" for a path, which would be the working directory, and for a text.
+
+    What may be empty is of `type=str`.
+    """
+
+    def not_empty(text: str) -> str:
+        if not text.strip():
+            raise argparse.ArgumentTypeError("is empty (a variable that is not set?)")
+        return text
+
+    parser.register("type", None, not_empty)
+    parser.register("type", Path, lambda text: Path(not_empty(text)))
+    return parser
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
@@ -58,15 +106,20 @@ def _numbers(text: str, count: int, expected: str) -> list[float]:
     return values
 
 
+COUNTS: dict[Any, int] = {parse_box: 4, parse_point: 2}
+NUMBERS = r"[-+]?\.?\d[-+.\deE]*([\s,]+[-+]?\.?\d[-+.\deE]*)*,?"
+
+
 def run_program(main: Callable[[], int]) -> NoReturn:
     """Run a program and exit with the status it returns; 1 on an error, 130 on Ctrl-C.
 
     Errors of other types are bugs, and keep their traceback.
     """
+    os.environ.pop("MPLBACKEND", None)  # as a notebook sets it; figures are files and need none
     try:
         _leave(main())
     except USERS_ERRORS as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {list_problems(str(error).splitlines())}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

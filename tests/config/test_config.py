@@ -1,6 +1,7 @@
 """Guards recipes: defaults, published files, and every refusal with the key's full path."""
 
 import logging
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +106,8 @@ REFUSED = [
     ("MODEL.HIDDEN_DIM", True, ["whole number", "True"]),
     ("MODEL.HIDDEN_DIM", None, ["whole number", "None"]),
     ("MODEL.AIA.USE_AIA", 1, ["True or False", "1"]),
-    ("TRAIN.LR", "fast", ["a number", "'fast'"]),
-    ("TRAIN.LR", True, ["a number", "True"]),
+    ("TRAIN.LR", "fast", ["a finite number", "'fast'"]),
+    ("TRAIN.LR", True, ["a finite number", "True"]),
     ("TRAIN.FREEZE_LAYERS", "conv1", ["a list", "'conv1'"]),
     ("MODEL.HIDDEN_DIM", 250, ["divisible by MODEL.TRANSFORMER.NHEADS (4)", "250"]),
     ("MODEL.HIDDEN_DIM", 252, ["divisible by 8", "252"]),
@@ -127,6 +128,24 @@ REFUSED = [
     ("TEST.HYPER.OTB", [100, 3], ["capacity, ensemble, threshold", "[100, 3]"]),
     ("TEST.HYPER.MINE", [1, 3, 0.7], ["at least 2", "[1, 3, 0.7]"]),
     ("TEST.HYPER.OTB", 5, ["must be a list, such as [100, 3, 0.7]", "5"]),
+    ("TEST.HYPER.OTB", [100, 3, float("inf")], ["capacity, ensemble, threshold", "inf"]),
+    ("TEST.HYPER.OTB", [float("inf"), 3, 0.7], ["capacity, ensemble, threshold", "inf"]),
+    ("TEST.HYPER", {"items": [100, 3, 0.7]}, ["name in upper case", "items"]),
+    ("TEST.HYPER", {1: [100, 3, 0.7]}, ["name in upper case", "1"]),
+    ("TRAIN.LR", float("nan"), ["a finite number", "nan"]),
+    ("TRAIN.LR", "inf", ["a finite number", "inf"]),
+    ("TRAIN.LR", 10**400, ["a finite number", "..."]),
+    ("TRAIN.EPOCH", 2**31, ["at most 2147483647", "2147483648"]),
+    ("DATA.MEAN", [0.5, 0.5, float("inf")], ["3 numbers", "inf"]),
+    ("DATA.TRAIN.DATASETS_RATIO", [1, 1, 1, float("nan")], ["one number of 0 or more", "nan"]),
+    ("DATA.TRAIN.DATASETS_NAME", ["LASOT", "LASTO"], ["a list of LASOT, GOT10K_vottrain", "LASTO"]),
+    ("DATA.VAL.DATASETS_NAME", [["LASOT"]], ["a list of LASOT"]),
+    ("MODEL.BACKBONE.TYPE", "resnet5", ["a timm model, such as", "resnet50", "'resnet5'"]),
+    ("MODEL.BACKBONE.TYPE", "", ["a timm model, such as resnet18"]),
+    ("TRAIN.FREEZE_LAYERS", ["layer9"], ["modules of resnet50: conv1", "['layer9']"]),
+    ("TRAIN.FREEZE_LAYERS", [1], ["a list of names", "[1]"]),
+    ("DATA.TEMPLATE", {"A" * 9000: 1}, ["unknown key", " ..."]),
+    ("MODEL.HEAD_TYPE", "x" * 10**6, ["'CORNER'", "..."]),
 ]
 
 
@@ -136,6 +155,7 @@ def test_refused_with_key_value_and_what_is_allowed(key: str, value: object, say
         make_config(nested(key, value))
     for text in [key, *says]:
         assert text in str(caught.value)
+    assert len(str(caught.value)) < 600
 
 
 def test_file_errors_name_the_file(tmp_path: Path) -> None:
@@ -153,6 +173,56 @@ def test_file_errors_name_the_file(tmp_path: Path) -> None:
         load_config("basline")
     with pytest.raises(FileNotFoundError, match=r"no recipe at .*none\.yaml"):
         load_config(tmp_path / "none.yaml")
+
+
+LAUGHS = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefgh")
+)
+STRANGE = {  # of 323 bytes and of 58 MB once expanded, and other texts that no recipe holds
+    LAUGHS: "has more than 10000 values, its anchors expanded",
+    "TRAIN: &a {LR: *a}": r"TRAIN.LR is a part of itself",
+    "TRAIN: &a [[*a]]": r"TRAIN\[0\]\[0\] is a part of itself",
+    "TRAIN: " + "[" * 20 + "]" * 20: "nested more than 12 levels deep",
+    "[" * 5000: "nested too deeply",
+    "TRAIN: {LR: 1.0, EPOCH: 2, LR: 2.0}": "LR is given twice in TRAIN, lines 1 and 1",
+    "TRAIN: {LR: 1.0}\nTRAIN: {EPOCH: 2}": "TRAIN is given twice in the top level, lines 1 and 2",
+    "TEST: {HYPER: {ON: [9, 2, 0.5]}}": r"in TEST.HYPER, line 1: a key must be text; given: ON",
+    "TEST: {HYPER: {? [a] : 1}}": "a key must be text; given: a sequence",
+    "1: 2": "in the top level, line 1: a key must be text; given: 1",
+    "TRAIN: {LR: !!int x}": "not valid YAML",
+    "TRAIN: {LR: 2020-13-45}": "not valid YAML",
+    "TRAIN: {LR: !!python/object/apply:os.abort []}": "not valid YAML: could not determine",
+    "TRAIN: {LR: 1}\n---\nTRAIN: {}": "not valid YAML: expected a single document",
+    "A: \0": "not valid YAML",
+}
+
+
+@pytest.mark.parametrize("text", STRANGE, ids=range(len(STRANGE)))
+def test_strange_files_are_told_in_one_short_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "strange.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=STRANGE[text]) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message
+    assert len(message) < len(str(path)) + 200
+
+
+def test_large_and_binary_files_are_no_recipes(tmp_path: Path) -> None:
+    path = tmp_path / "large.yaml"
+    path.write_text("#" * (2**20 + 1))
+    with pytest.raises(ConfigError, match="1048577 bytes; a recipe has 1048576 at most"):
+        load_config(path)
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load_config(path)
+
+
+def test_anchors_and_merged_sections_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "anchors.YAML"
+    path.write_text("DATA:\n  TEMPLATE: &j {CENTER_JITTER: 1}\n  SEARCH: {<<: *j, SCALE_JITTER: 2}")
+    search = load_config(path).DATA.SEARCH
+    assert (search.CENTER_JITTER, search.SCALE_JITTER) == (1, 2)
 
 
 def test_numbers_that_yaml_reads_otherwise() -> None:
@@ -174,6 +244,10 @@ BAD_HYPER = [
     (9, 2, float("nan")),
     (9, 2, "0.7"),
     (9, True, 0),
+    (2**31, 1, 0),
+    (float("inf"), 1, 0),
+    (9, 10**400, 0),
+    (9, 1, 10**400),
 ]
 
 

@@ -26,6 +26,7 @@ def write(folder: Path, text: str) -> Path:
         pytest.param("1, 2,\t3, 4\n5.5, -6, 7, 8.25\n", id="comma and blank"),
         pytest.param("1,2,3,4\n5.5 -6 7 8.25\n", id="separator changes"),
         pytest.param("1,2,3,4\r\n5.5,-6,7,8.25\r\n", id="carriage return"),
+        pytest.param("1,2,3,4\r5.5,-6,7,8.25\r", id="carriage return alone"),
         pytest.param("1,2,3,4\n5.5,-6,7,8.25", id="no newline at the end"),
         pytest.param("1,2,3,4\n55e-1,-6,.7e1,8.25", id="exponents"),
         pytest.param("1,2,3,4\n5.5,-6,7,8.25\n\n \n", id="blank lines at the end"),

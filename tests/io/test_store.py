@@ -1,6 +1,7 @@
 """Guards stores: a folder and its packed copy read the same; what is missing or broken is named."""
 
 import multiprocessing
+import os
 from pathlib import Path
 
 import cv2
@@ -68,8 +69,6 @@ def test_what_is_missing_is_named(kind: str, request: pytest.FixtureRequest) -> 
         store.read_bytes("nothing.txt")
     with pytest.raises(FileNotFoundError, match="nowhere"):
         store.names("nowhere")
-    with pytest.raises(FileNotFoundError, match=r"nothing\.txt"):
-        store.stamp(["list.txt", "nothing.txt"])
     with pytest.raises(ValueError, match=r"ü\.txt: not a text file"):
         store.read_text("é/ü.txt")
     with pytest.raises(ImageError, match=r"three\.txt: the file is empty"):
@@ -82,6 +81,9 @@ def test_stamp_follows_the_files(folder: Path) -> None:
     assert store.stamp(["list.txt"]) == before
     (folder / "list.txt").write_text("a\nb\nc\n")
     assert store.stamp(["list.txt"]) != before
+    missing = store.stamp(["new.txt"])
+    (folder / "new.txt").write_text("")
+    assert store.stamp(["new.txt"]) != missing  # one that appears counts as well
 
 
 def test_stamp_of_a_packed_file_follows_the_file(folder: Path, packed: Path) -> None:
@@ -89,6 +91,41 @@ def test_stamp_of_a_packed_file_follows_the_file(folder: Path, packed: Path) -> 
     (folder / "more.txt").write_bytes(bytes(20_000))
     pack_lmdb(folder, packed, progress=lambda size: None)
     assert LmdbStore(packed).stamp(["list.txt"]) != before
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.2, 0.5, 0.99])
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_a_file_cut_short_is_refused(packed: Path, share: float, in_folder: bool) -> None:
+    """Reading beyond its end would be a bus error, which ends the process."""
+    cut = packed.with_name("cut.lmdb")
+    if in_folder:
+        cut.mkdir()
+    content = packed.read_bytes()
+    (cut / "data.mdb" if in_folder else cut).write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(OSError, match=r"cut\.lmdb: (the LMDB file is cut short|not an LMDB file)"):
+        LmdbStore(cut).read_text("list.txt")
+
+
+def test_another_file_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "set.lmdb").write_bytes(b"PK\x03\x04" * 5000)
+    with pytest.raises(OSError, match=r"set\.lmdb: not an LMDB file, or a damaged one"):
+        open_store(tmp_path / "set.lmdb").names("")
+
+
+def test_pipes_and_what_systems_leave_are_no_data(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("__MACOSX/a/._list.txt", "a/@eaDir/x.jpg", "Thumbs.db", "lost+found/1"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"1")
+    os.mkfifo(folder / "pipe.txt")
+    target = folder.with_suffix(".lmdb")
+    assert pack_lmdb(folder, target, progress=lambda size: None) == 8
+    assert f"{folder / 'pipe.txt'} is no regular file and is left out" in caplog.text
+    assert set(FolderStore(folder).names("")) - set(LmdbStore(target).names("")) == {"pipe.txt"}
+    with pytest.raises(OSError, match=r"pipe\.txt: not a regular file"):
+        FolderStore(folder).read_bytes("pipe.txt")
 
 
 def _read_in_child(store: Store, results: multiprocessing.Queue) -> None:

@@ -1,19 +1,34 @@
-"""Guards frames of a video by number: the same in any order, whatever seeking does."""
+"""Guards frames of a video by number: the same in any order, whatever seeking does.
+
+With PyAV and without it.
+"""
 
 import logging
 import os
 import pickle
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from made_videos import number_of, numbered_frame, write_numbered
+from made_videos import (
+    copy_packets,
+    number_of,
+    numbered_frame,
+    turn,
+    uninstall_pyav,
+    write_numbered,
+    write_timed,
+)
 
-from lib.io import video_file
+from lib.io.video import with_opencv
+from lib.io.video.codecs import VideoError
+from lib.io.video.decoding import open_decoder
+from lib.io.video.end import missing_end
+from lib.io.video.with_pyav import load_pyav
 from lib.io.video_file import (
-    VideoError,
     VideoFile,
     is_video_name,
     read_frame,
@@ -31,11 +46,21 @@ def clip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return write_numbered(tmp_path_factory.mktemp("clip") / name, COUNT, codec, rate=29.97)
 
 
+@pytest.fixture(params=["PyAV", "OpenCV"], autouse=True)
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """What reads videos in a test."""
+    if request.param == "OpenCV":
+        uninstall_pyav(monkeypatch)
+    yield request.param
+    load_pyav.cache_clear()
+
+
 def in_order(path: Path) -> list[np.ndarray]:
-    """All frames as OpenCV gives them one after another, RGB."""
-    capture, frames = cv2.VideoCapture(str(path)), []
-    while (read := capture.read())[0]:
-        frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+    """All frames one after another, RGB."""
+    frames = []
+    with open_decoder(path) as decoder:
+        while decoder.grab() is not None:
+            frames.append(decoder.image())
     return frames
 
 
@@ -82,7 +107,8 @@ def test_seeking_that_lands_elsewhere_does_no_harm(
 ) -> None:
     clip = write_numbered(tmp_path / "clip.mp4", COUNT)
     astray = Astray(off)
-    monkeypatch.setattr(video_file.cv2, "VideoCapture", astray)
+    uninstall_pyav(monkeypatch)
+    monkeypatch.setattr(with_opencv.cv2, "VideoCapture", astray)
     with closing(VideoFile(clip)) as video:
         assert [number_of(video.read(i)) for i in (140, 50, 100, 5)] == [140, 50, 100, 5]
     assert astray.seeks > 2
@@ -93,7 +119,8 @@ def test_times_that_repeat_are_said_and_read_from_the_start(
 ) -> None:
     clip = write_numbered(tmp_path / "clip.mp4", COUNT)
     monkeypatch.setattr(Astray, "get", lambda self, what: 0.0, raising=False)
-    monkeypatch.setattr(video_file.cv2, "VideoCapture", Astray(0))
+    uninstall_pyav(monkeypatch)
+    monkeypatch.setattr(with_opencv.cv2, "VideoCapture", Astray(0))
     with closing(VideoFile(clip)) as video:
         assert [number_of(video.read(i)) for i in (140, 50)] == [140, 50]
     assert "the times of its frames do not increase" in caplog.text
@@ -133,7 +160,7 @@ def test_frames_of_folders_and_videos_are_read_alike(tmp_path: Path) -> None:
     clip = write_numbered(tmp_path / "clip.mp4", 3)
     frames = video_frames(clip)
     assert [number_of(read_frame(frame)) for frame in frames] == [0, 1, 2]
-    assert frames[0].video._capture is None  # the last one closes it
+    assert frames[0].video._decoder is None  # the last one closes it
     assert str(frames[1]) == f"{clip}, frame 1"
     cv2.imwrite(str(tmp_path / "one.png"), numbered_frame(9))
     assert np.array_equal(read_frame(tmp_path / "one.png"), read_rgb(tmp_path / "one.png"))
@@ -141,7 +168,7 @@ def test_frames_of_folders_and_videos_are_read_alike(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
-    with pytest.raises(VideoError, match=r"text\.mp4: not a video that OpenCV .* can read"):
+    with pytest.raises(VideoError, match=r"text\.mp4: not a video that .* can read"):
         VideoFile(tmp_path / "text.mp4").read(0)
     with pytest.raises(FileNotFoundError, match=r"none\.mp4"):
         VideoFile(tmp_path / "none.mp4").read(0)
@@ -153,3 +180,143 @@ def test_refusals(tmp_path: Path) -> None:
 def test_names_of_videos() -> None:
     assert is_video_name("A.MP4") and is_video_name("b.x.webm")
     assert not is_video_name("a.txt") and not is_video_name(".a.mp4") and not is_video_name("mp4")
+
+
+def varying(number: int) -> int:
+    """Milliseconds of a frame: 100 frames a second, then 5."""
+    return 10 * number if number < 30 else 300 + 200 * (number - 30)
+
+
+def dropping(number: int) -> int:
+    return 40 * (number + number // 3)
+
+
+WHOLE = {  # name: what to write it with, frames that a player shows
+    "vfr.mkv": ({"milliseconds": varying}, 60),
+    "vfr.webm": ({"codec": "libvpx", "milliseconds": varying}, 60),
+    "dropped.avi": ({"codec": "mpeg4", "milliseconds": dropping}, 60),
+    "long_sound.mkv": ({"sound": 9.0}, 60),
+    "fragments.mp4": ({"movflags": "frag_keyframe+empty_moov"}, 60),
+    "packets.ts": ({}, 60),
+    "trimmed.mp4": ({}, 37),  # from 0.9 s: frame 23
+    "negative.mp4": ({}, 47),  # from -0.5 s: frame 13
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_files_that_announce_other_lengths(tmp_path: Path, name: str, reader: str) -> None:
+    options, count = WHOLE[name]
+    path = write_timed(tmp_path / name, **options)
+    if name == "trimmed.mp4":
+        path = copy_packets(path, tmp_path / f"new_{name}", start=0.9)
+    if name == "negative.mp4":
+        path = copy_packets(path, tmp_path / f"new_{name}", offset=-0.5)
+    frames = in_order(path)
+    assert [number_of(frame) for frame in frames] == list(range(60 - count, 60))
+    assert not missing_end(path)
+    times = VideoFile(path)._times
+    milliseconds = [options.get("milliseconds", lambda n: 40 * n)(n) for n in range(60)]
+    if (name, reader) != ("dropped.avi", "OpenCV"):  # there OpenCV counts frames
+        expected = np.diff(milliseconds[60 - count :]) / 1000
+        np.testing.assert_allclose(np.diff(times), expected, atol=0.0011)
+    with closing(VideoFile(path)) as video:
+        for index in np.random.default_rng(1).integers(0, count, 20).tolist():
+            assert np.array_equal(video.read(index), frames[index]), index
+
+
+OPEN = ["open-gop=1:keyint=24:bframes=3", "intra-refresh=1:keyint=30"]
+
+
+@pytest.mark.parametrize("parameters", OPEN)
+def test_key_frames_that_do_not_close_what_is_before_them(
+    tmp_path: Path, reader: str, parameters: str
+) -> None:
+    if reader == "OpenCV":
+        pytest.skip("OpenCV gives frames whose references it has jumped over")
+    path = write_timed(tmp_path / "a.mkv", COUNT, encoder={"x264-params": parameters})
+    expected = in_order(path)
+    with closing(VideoFile(path)) as video:
+        for index in np.random.default_rng(2).integers(0, COUNT, 30).tolist():
+            assert np.array_equal(video.read(index), expected[index]), index
+
+
+DAMAGED = ["front.mp4", "fragments.mp4", "cut.mkv", "cut.webm", "cut.avi", "cut.ts"]
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("share", [0.7, 0.83])
+def test_files_that_were_cut_off(
+    tmp_path: Path, name: str, share: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = {"front.mp4": "faststart", "fragments.mp4": "frag_keyframe+empty_moov"}
+    options = {"movflags": flags[name]} if name in flags else {}
+    codec = {"cut.webm": "libvpx", "cut.avi": "mpeg4"}.get(name, "libx264")
+    whole = write_timed(tmp_path / name, codec=codec, **options).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(len(whole) * share) | 1])  # within a packet of .ts
+    assert 0 < VideoFile(tmp_path / name).count <= 60
+    assert "frames can be read; the file was cut off" in caplog.text or (
+        "frames can be read; a part of it is damaged or missing" in caplog.text
+    )
+
+
+def test_damage_in_the_middle_is_skipped_and_told(tmp_path: Path, reader: str) -> None:
+    path = write_timed(tmp_path / "a.mkv")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 400] = bytes(400)
+    path.write_bytes(content)
+    with open_decoder(path) as decoder:
+        count = sum(1 for _ in iter(decoder.grab, None))
+        assert 10 < count < 60
+        assert bool(decoder.problem) == (reader == "PyAV")
+
+
+TURNS = {  # (a, b, c, d) of the display matrix: what is then seen
+    (1, 0, 0, 1): lambda image: image,
+    (0, 1, -1, 0): lambda image: np.rot90(image, -1),
+    (-1, 0, 0, -1): lambda image: np.rot90(image, 2),
+    (0, -1, 1, 0): lambda image: np.rot90(image),
+    (-1, 0, 0, 1): lambda image: image[:, ::-1],
+    (1, 0, 0, -1): lambda image: image[::-1],
+    (0, 1, 1, 0): lambda image: image.swapaxes(0, 1),
+}
+
+
+@pytest.mark.parametrize("matrix", TURNS)
+def test_frames_are_turned_as_the_file_says(
+    tmp_path: Path, reader: str, matrix: tuple[int, int, int, int]
+) -> None:
+    path = write_timed(tmp_path / "a.mp4", 3)
+    upright = in_order(path)
+    turn(path, *matrix)
+    if reader == "OpenCV" and matrix[0] * matrix[3] - matrix[1] * matrix[2] < 0:
+        pytest.skip("OpenCV does not mirror")
+    for found, stored in zip(in_order(path), upright, strict=True):
+        assert np.array_equal(found, TURNS[matrix](stored))
+
+
+def test_names_that_look_like_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("12:30:15.mp4", "file:a.mp4", "a%03d.mp4", "-i.mp4"):
+        write_timed(tmp_path / "a.mp4", 3).rename(name)
+        assert VideoFile(Path(name)).count == 3, name
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    """A pipe would wait for ever, and a list of files is none."""
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (tmp_path / "pipe.mp4", Path("/dev/zero"), tmp_path):
+        with pytest.raises(OSError, match=r"not a regular file|Is a directory"):
+            open_decoder(path)
+    playlist = tmp_path / "list.mp4"
+    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n")
+    with pytest.raises(VideoError, match=r"list\.mp4"):
+        VideoFile(playlist).read(0)
+
+
+def test_pyav_that_is_missing_is_told_once(
+    tmp_path: Path, reader: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = write_numbered(tmp_path / "clip.mp4", 3)
+    for _ in range(2):
+        VideoFile(clip).read(1)
+    assert caplog.text.count("OpenCV reads and writes videos") == (reader == "OpenCV")

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import AiATrack, Encoded, target_cells
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded, covered_shares, target_cells
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.initialization import init_transformer
 from lib.models.aiatrack.references import KeyValue, References, concat_references
+from lib.utils.box_ops import xyxy_to_xywh
 from tests.conftest import TINY
 
 SIZE, GRID = 64, 4
@@ -105,7 +106,7 @@ def test_cached_is_uncached(tiny_model: AiATrack) -> None:
         [tiny_model.memorize(f, b) for f, b in zip(frames, boxes, strict=True)]
     )
     tokens = torch.cat([f.tokens for f in frames], 1)
-    target = torch.cat([target_cells(b, GRID) for b in boxes], 1)[..., None]
+    target = torch.cat([target_cells(b, torch.arange(GRID)) for b in boxes], 1)[..., None]
     embedding = torch.where(
         target, tiny_model.foreground_embed.weight, tiny_model.background_embed.weight
     )
@@ -181,12 +182,74 @@ CELLS = [
 
 @pytest.mark.parametrize(("name", "box", "covered"), CELLS, ids=[c[0] for c in CELLS])
 def test_target_cells(name: str, box: list, covered: tuple) -> None:
-    got = target_cells(torch.tensor([box]) / 16, 16).view(16, 16)
+    got = target_cells(torch.tensor([box]) / 16, torch.arange(16)).view(16, 16)
     expected = torch.zeros(16, 16, dtype=torch.bool)
     for row in covered[1]:
         for column in covered[0]:
             expected[row, column] = True
     assert torch.equal(got, expected)
+
+
+SHARES = [
+    # name, x, y, w, h in cells, {(row, column): share} on a 4 x 4 grid
+    ("whole cells", [1, 2, 2, 1], {(2, 1): 1, (2, 2): 1}),
+    ("between cells", [0.5, 1, 1, 1], {(1, 0): 0.5, (1, 1): 0.5}),
+    ("within a cell", [2.25, 3.5, 0.5, 0.25], {(3, 2): 0.125}),
+    ("over the edge", [-1, 3.5, 1.5, 2], {(3, 0): 0.25}),
+    ("inverted is empty", [3, 3, -2, 1], {}),
+]
+
+
+@pytest.mark.parametrize(("name", "box", "shares"), SHARES, ids=[c[0] for c in SHARES])
+def test_covered_shares(name: str, box: list, shares: dict) -> None:
+    expected = torch.zeros(4, 4)
+    for cell, share in shares.items():
+        expected[cell] = share
+    got = covered_shares(torch.tensor([box]) / 4, torch.arange(4)).view(4, 4)
+    assert torch.allclose(got, expected, atol=1e-6)
+
+
+@torch.no_grad()
+def test_shares_mark_by_the_same_embeddings() -> None:
+    """A half-covered cell is half target, half background; whole cells are as when rounded."""
+    torch.manual_seed(0)
+    rounded = build_aiatrack(make_config(TINY)).eval()
+    recipe = {**TINY, "MODEL": {**TINY["MODEL"], "TARGET_CELLS": "coverage"}}
+    shared = build_aiatrack(make_config(recipe)).eval()
+    shared.load_state_dict(rounded.state_dict())
+    frame = Encoded(torch.randn(1, 16, 32), torch.randn(1, 16, 16))
+    whole, half, none = (torch.tensor([[0.0, 0, w, 1]]) for w in (0.5, 0.375, 0.25))
+    expected = rounded.memorize(frame, whole).short
+    assert torch.equal(shared.memorize(frame, whole).short.value, expected.value)
+    first, middle, last = (shared.memorize(frame, box).short.value for box in (whole, half, none))
+    assert torch.allclose(middle, (first + last) / 2, atol=1e-5)
+    assert not torch.allclose(first, last, atol=1e-2)
+
+
+@torch.no_grad()
+def test_recent_references_may_be_marked_elsewhere(tiny_model: AiATrack) -> None:
+    """Where the first reference stays; marks at the boxes themselves change nothing."""
+    x = random_inputs(2)
+    boxes = torch.cat([x["reference_boxes"], x["proposals"][:, :1]], 1)
+    x["search_box"] = x["proposals"][:, 0]
+    plain = tiny_model(**x)
+    same = tiny_model(**x, recent_boxes=boxes)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(plain, same, strict=True))
+    marks = boxes.clone()
+    marks[:, 1] = torch.tensor([0.6, 0.6, 0.3, 0.3])  # the second reference's
+    moved = tiny_model(**x, recent_boxes=marks)
+    shift = (plain.box_xyxy - moved.box_xyxy).abs().amax(1)
+    # The search frames see it as a recent one, the first references as their first one.
+    assert (shift[:2] > 1e-6).all() and (shift[2:] < 1e-6).all()
+
+
+@torch.no_grad()
+def test_the_own_box_is_scored_last(tiny_model: AiATrack) -> None:
+    x = random_inputs(2)
+    plain, scored = tiny_model(**x), tiny_model(**x, score_own=True)
+    assert torch.allclose(scored.iou[:, :-1], plain.iou, atol=1e-6)
+    own = x | {"proposals": xyxy_to_xywh(plain.box_xyxy)[:, None]}
+    assert torch.allclose(scored.iou[:, -1:], tiny_model(**own).iou, atol=1e-5)
 
 
 @torch.no_grad()
@@ -312,6 +375,7 @@ def test_backbones_that_cannot_be_used(name: str, message: str) -> None:
 
 
 def test_frozen_layer_that_is_not_there() -> None:
-    cfg = make_config({**TINY, "TRAIN": {"FREEZE_LAYERS": ["layer9"]}})
+    cfg = make_config(TINY)
+    cfg.TRAIN.FREEZE_LAYERS = ["layer9"]
     with pytest.raises(ValueError, match=r"TRAIN.FREEZE_LAYERS: .* no module 'layer9'; it has"):
         build_aiatrack(cfg)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from lib.checkpoint.files import CheckpointError, save_checkpoint
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import describe_recipe, load_weights, released_contents
-from lib.utils.checkpoint import CheckpointError, save_checkpoint
 from tests.conftest import TINY
 
 
@@ -24,7 +24,7 @@ def test_saved_keys_are_those_the_reference_reads(tiny_checkpoint: Path) -> None
     contents = torch.load(tiny_checkpoint, weights_only=True)
     assert list(contents) == [
         *("epoch", "actor_type", "net_type", "net", "net_info", "constructor"),
-        *("optimizer", "stats", "settings"),
+        *("optimizer", "stats", "settings", "digest"),
     ]
     assert contents["net_type"] == "AIATRACK" and contents["actor_type"] == "AIATRACKActor"
 

@@ -10,7 +10,15 @@ from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.effects import CameraEffects
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
-from lib.synthetic.render import ClipPlan, Layer, annotate, draw_frame, measure_target, render
+from lib.synthetic.render import (
+    ClipPlan,
+    Layer,
+    annotate,
+    draw_frame,
+    measure_target,
+    premultiplied,
+    render,
+)
 from lib.synthetic.textures import Cutout
 
 SMALL = ClipOptions(length=12, height=96, width=128, object_size=(0.1, 0.4))
@@ -19,7 +27,7 @@ SMALL = ClipOptions(length=12, height=96, width=128, object_size=(0.1, 0.4))
 def rectangle(width: int, height: int, *matrices: list) -> Layer:
     """Return a white, fully opaque layer on its way."""
     rgb, alpha = np.full((height, width, 3), 255, np.uint8), np.full((height, width), 255, np.uint8)
-    return Layer.of(Cutout(rgb, alpha), np.array(matrices, np.float64))
+    return Layer(premultiplied(Cutout(rgb, alpha)), np.array(matrices, np.float64))
 
 
 def at(x: float, y: float, scale: float = 1) -> list:
@@ -199,3 +207,62 @@ def test_light_and_noise():
     grey = replace(plan, background=np.full((80, 100, 3), 128, np.uint8))
     dark = replace(grey, effects=replace(grey.effects, gamma=2.0))
     assert draw_frame(dark, 0)[0, 0].tolist() == [64, 64, 64]  # (128 / 255) ** 2 * 255
+
+
+def test_a_bent_object_is_measured_as_it_is_drawn():
+    """A grid that moves everything by a fifth of the width to the right, and out of the picture."""
+    target = rectangle(20, 20, at(10, 10))
+    still = np.zeros((1, 4, 4, 2), np.float32)
+    assert np.array_equal(replace(target, grid=still).look(0), target.patch)
+    bent = replace(target, grid=still + np.float32([-0.2, 0]))
+    plan = plan_of(bent)
+    assert extent(draw_frame(plan, 0)) == [14, 10, 16, 20]
+    assert measure_target(plan, 0)[0].tolist() == [14, 10, 16, 20]
+
+
+def test_colours_turn_into_others_within_the_same_outline():
+    white = rectangle(20, 20, at(10, 10), at(10, 10))
+    black = white.patch.copy()
+    black[..., :3] = 0
+    painted = replace(white, repaint=(black, np.array([0.5, 0.0])))
+    assert painted.look(0)[..., :3].mean() == pytest.approx(127.5, abs=1)
+    assert np.array_equal(painted.look(0)[..., 3], white.patch[..., 3])
+    assert np.array_equal(painted.look(1), white.patch)
+
+
+def test_what_changes_much_is_still_where_its_box_says():
+    """All stronger effects at once: what differs from a clip without target is in its box."""
+    options = replace(SMALL, spin=1.0, bend=1.0, repaint=1.0, scale_change=4.5, region=0.0)
+    options = replace(options, relight=0.0, motion_blur=0.0, occluders=(0, 0), distractors=(0, 0))
+    for seed in range(5):
+        plan = plan_clip(np.random.default_rng(seed), ProceduralTextures(), options)
+        assert plan.target.grid is not None and plan.target.repaint is not None
+        empty = replace(plan, draw_target=False)
+        for t in (0, 6, 11):
+            changed = np.any(draw_frame(plan, t) != draw_frame(empty, t), 2).astype(np.uint8)
+            x, y, w, h = plan_box = measure_target(plan, t)[0]
+            if not plan_box.any():
+                continue
+            bx, by, bw, bh = cv2.boundingRect(changed)
+            assert np.abs(np.array([bx - x, by - y, bx + bw - x - w, by + bh - y - h])).max() <= 3
+
+
+def test_a_shadow_is_dark_and_moves_with_its_target():
+    options = replace(SMALL, shadow=1.0, region=0.0, distractors=(0, 0), occluders=(0, 0))
+    options = replace(options, relight=0.0, grey=0.0)
+    plan = plan_clip(np.random.default_rng(1), ProceduralTextures(), options)
+    (shadow,) = plan.distractors
+    lit = replace(plan, distractors=())
+    for t in (0, 11):
+        difference = draw_frame(plan, t).astype(int) - draw_frame(lit, t)
+        assert difference.min() < -20 and difference.max() <= 1
+    assert not np.allclose(shadow.matrices[0], shadow.matrices[11])
+
+
+def test_compressed_frames():
+    options = replace(SMALL, compress=1.0)
+    plan = plan_clip(np.random.default_rng(1), ProceduralTextures(), options)
+    assert plan.effects.quality in range(10, 60)
+    whole = replace(plan, effects=replace(plan.effects, quality=None))
+    difference = np.abs(draw_frame(plan, 0).astype(int) - draw_frame(whole, 0))
+    assert 1 < difference.mean() < 20

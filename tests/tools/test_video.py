@@ -4,7 +4,10 @@ import functools
 import gc
 import http.server
 import json
+import os
+import resource
 import signal
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -13,13 +16,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from made_videos import number_of, write_timed
 
-from lib.io.video_file import VideoError
+from lib.io.video.codecs import VideoError
+from lib.io.video.writer import VideoWriter
 from lib.test.tracker import Output
 from lib.tools.video import screen as screen_module
-from lib.tools.video.follow import RecordWriter, Targets, draw_states, follow
-from lib.tools.video.pictures import VideoWriter
-from lib.tools.video.screen import Screen
+from lib.tools.video.follow import RecordWriter, Targets, follow
+from lib.tools.video.painter import Painter, State
+from lib.tools.video.screen import NoScreenError, Screen
 from lib.tools.video.sources import Frame, VideoBrokenOffError, open_source
 from lib.utils.stopping import StopRequest
 
@@ -109,7 +114,7 @@ def test_truncated_video(tmp_path: Path) -> None:
     """What is there comes first, then the error with both numbers."""
     frames = []
     path = cut(make_video(tmp_path / "red.avi", 40), 0.5)
-    message = r"cut.avi: (\d+) frames could be read, 40 were announced"
+    message = r"cut.avi: (\d+) frames could be read; the file was cut off: it has \d+ bytes of"
     with pytest.raises(VideoBrokenOffError, match=message), open_source(str(path)) as source:
         frames.extend(source)
     assert 3 < len(frames) < 30
@@ -126,6 +131,45 @@ def test_image_broken_in_the_middle(images: Path) -> None:
         list(open_source(str(images)))
 
 
+@pytest.mark.parametrize("name", ["0001", "0", "dev/video0", "rtsp:"])
+def test_what_exists_goes_before_cameras_and_streams(
+    images: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(images.parent)
+    Path(name).parent.mkdir(exist_ok=True)
+    images.rename(name)
+    with open_source(name) as source:
+        assert source.length == 12 and len(source.files) == 12
+
+
+def test_a_pipe_among_images(images: Path) -> None:
+    """It would be waited for, for ever."""
+    (images / "f5.png").unlink()
+    os.mkfifo(images / "f5.png")
+    with pytest.raises(VideoBrokenOffError, match=r"4 of 12 .*f5.png: not a regular file"):
+        list(open_source(str(images)))
+
+
+def test_damage_in_a_video_is_told_after_its_last_frame(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "a.mp4", movflags="faststart")
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"mdat") + 1500
+    content[begin : begin + 100] = bytes(100)
+    path.write_bytes(content)
+    frames = []
+    with pytest.raises(VideoBrokenOffError, match=r"a\.mp4: \d+ frames could be read; FFmpeg"):
+        with open_source(str(path)) as source:
+            frames.extend(source)
+    assert len(frames) > 30 and number_of(frames[-1].image) == 59
+
+
+def test_times_of_a_rate_that_is_given(tmp_path: Path) -> None:
+    path = write_timed(tmp_path / "a.mkv", 5, milliseconds=lambda number: 40 * number**2)
+    for rate, expected in ((None, [0, 0.04, 0.16, 0.36, 0.64]), (10, [0, 0.1, 0.2, 0.3, 0.4])):
+        with open_source(str(path), rate) as source:
+            assert [frame.seconds for frame in source] == pytest.approx(expected, abs=0.001)
+
+
 class FakeCamera:
     """Gives three BGR frames of red, then none."""
 
@@ -138,9 +182,12 @@ class FakeCamera:
     def get(self, _: int) -> float:
         return 0.0
 
-    def read(self) -> tuple[bool, np.ndarray | None]:
+    def grab(self) -> bool:
         self.left -= 1
-        return (True, plain(RED)[..., ::-1].copy()) if self.left >= 0 else (False, None)
+        return self.left >= 0
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
+        return True, plain(RED)[..., ::-1].copy()
 
     def release(self) -> None:
         """Nothing is open."""
@@ -161,11 +208,19 @@ REFUSED = [
     ("none.mp4", FileNotFoundError, "no video 'none.mp4'"),
     ("97", VideoError, "camera 97: there is no such camera"),
     ("rtsp://127.0.0.1:9/x", VideoError, "rtsp://127.0.0.1:9/x: the stream does not answer"),
-    ("{tmp}/text.mp4", VideoError, "text.mp4: not a video that OpenCV"),
-    ("{tmp}/cut.mp4", VideoError, "cut.mp4: not a video that OpenCV.*truncated"),
+    ("{tmp}/text.mp4", VideoError, "text.mp4: not a video that FFmpeg"),
+    ("{tmp}/cut.mp4", VideoError, "cut.mp4: not a video that FFmpeg.*truncated"),
     ("{tmp}/empty", FileNotFoundError, "empty: no image there"),
     ("{tmp}/*.jpg", FileNotFoundError, r"\*.jpg: no image there"),
     ("{tmp}/one.png", VideoError, "one.png is one image"),
+    ("{tmp}/pipe.mp4", VideoError, "pipe.mp4 is neither a regular file nor a folder"),
+    ("/dev/zero", VideoError, "/dev/zero is neither a regular file nor a folder"),
+    ("/dev/video97", VideoError, "camera 97: there is no such camera"),
+    ("99999999999999999999", VideoError, "camera 99999999999999999999: cameras have the numbers"),
+    ("²", FileNotFoundError, "no video '²'"),
+    ("", FileNotFoundError, "the name of the video is empty"),
+    (" ", FileNotFoundError, "the name of the video is empty"),
+    ("-5", FileNotFoundError, "no video '-5'"),
 ]
 
 
@@ -173,6 +228,7 @@ REFUSED = [
 def test_refused_sources(tmp_path: Path, source: str, error: type, message: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
+    os.mkfifo(tmp_path / "pipe.mp4")
     cv2.imwrite(str(tmp_path / "one.png"), plain(RED))
     cut(make_video(tmp_path / "red.mp4", codec="mp4v"), 0.5)
     with pytest.raises(error, match=message):
@@ -208,17 +264,18 @@ def test_writer_falls_back_to_a_codec_that_it_has(
 ) -> None:
     with VideoWriter(tmp_path / "a.mp4", codec="XXXX") as writer:
         writer.write(plain(GREEN))
-    assert "no codec XXXX in this OpenCV: using mp4v" in caplog.text
-    assert writer.codec == "mp4v" and count_frames(tmp_path / "a.mp4") == 1
+    assert "no codec XXXX here: using avc1" in caplog.text
+    assert writer.codec == "avc1" and count_frames(tmp_path / "a.mp4") == 1
 
 
 def test_writer_notices_a_file_that_is_not_whole(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / "a.mp4")
     writer.write(plain(RED))
     writer.count = 9  # as if the disk had swallowed eight
-    with pytest.raises(OSError, match=r"a.mp4: the video could not be written whole"):
+    with pytest.raises(OSError, match=r"whole \(is the disk full\?; 1 of 9 frames are kept"):
         writer.close()
-    assert not list(tmp_path.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+    assert count_frames(tmp_path / "a.mp4") == 1
 
 
 def test_writer_refusals(tmp_path: Path) -> None:
@@ -334,6 +391,41 @@ def test_bad_box_names_its_target_and_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+DOUBTS = [  # a box in an image of 320 x 240
+    ((0.1, 0.2, 0.3, 0.4), "fractions"),
+    ((0, 0, 1, 1), "fractions"),
+    ((200, 150, 260, 230), "x1,y1,x2,y2"),
+    ((10, 150, 260, 230), "x1,y1,x2,y2"),
+    ((200, 150, 60, 80), ""),
+    ((300, 200, 60, 80), ""),  # hangs over the edge
+    ((0, 0, 320, 240), ""),
+]
+
+
+@pytest.mark.parametrize(("box", "word"), DOUBTS)
+def test_boxes_that_look_like_something_else(
+    box: tuple[float, ...], word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Targets(FakeTracker(), 0.3).start(plain(RED, 240, 320), [box])
+    assert bool(caplog.text) == bool(word) and word in caplog.text
+
+
+def test_a_full_disk_keeps_the_records(tmp_path: Path) -> None:
+    """Whole lines remain, of every frame up to then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError, match=r"cannot write .*a\.jsonl"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+            with RecordWriter(tmp_path / "a.jsonl") as records:
+                for frame in frames(20):
+                    records.write(frame, [State(1, [1.0, 2.0, 3.0, 4.0], 0.5, False)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == list(range(len(lines)))
+    assert 5 < len(lines) < 20 and [p.name for p in tmp_path.iterdir()] == ["a.jsonl"]
+
+
 def test_memory_does_not_grow(tmp_path: Path) -> None:
     """Of all frames read, no more than two are alive at a time."""
     alive: list[weakref.ref] = []
@@ -353,13 +445,40 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
     assert len(alive) == 60 and most <= 2
 
 
+ORANGE = [230, 159, 0]
+
+
 def test_drawing_says_lost(tmp_path: Path) -> None:
-    targets = Targets(FakeTracker(), lost_below=0.45)
+    """Whole lines, then dashes, in the target's own colour."""
     image = plain((44, 0, 0), 100, 100)
-    targets.start(image, [[30, 40, 20, 20]])
-    assert draw_states(image, targets.states)[40, 40].tolist() == [64, 255, 64]  # upper edge
-    assert draw_states(image, targets.track(image))[40, 40].tolist() == [255, 48, 48]
+    for lost in (False, True):
+        drawn = Painter().draw(image, 7, [State(1, [30, 40, 40, 40], None, lost)])
+        edge = (drawn[80, 30:71] == ORANGE).all(1)  # the lower one
+        assert edge[0] and edge[-1] and edge.all() == (not lost)
+        assert 0.3 < edge.mean() < 0.8 or not lost
+        assert (drawn[90:, :8] == 0).all(2).any()  # the plate of the frame's number
     assert (image == plain((44, 0, 0), 100, 100)).all()
+
+
+def test_trails_are_as_long_as_asked() -> None:
+    image, lengths = plain((44, 0, 0), 100, 200), []
+    for trail in (0, 5):
+        painter = Painter(trail)
+        for x in range(10):
+            drawn = painter.draw(image, x, [State(2, [10.0 * x, 40, 40, 40], 0.5, False)])
+        lengths.append(int((drawn[60, 50:89] != image[60, 50:89]).any(1).sum()))
+    assert lengths[0] == 0 and lengths[1] in range(17, 22)  # to the left edge of the box, at 90
+
+
+FAR = [[1e308, 5, 1e308, 5], [-1e9, -1e9, 3e9, 3e9], [90, 90, 50, 50], [0, 0, 1, 1], [3, 3, 0, 0]]
+
+
+@pytest.mark.parametrize("box", FAR)
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (240, 320), (1080, 1920)])
+def test_any_box_can_be_drawn(box: list[float], size: tuple[int, int]) -> None:
+    image = plain(RED, *size)
+    drawn = Painter(3).draw(image, 10**6, [State(12, box, 0.5, True)])
+    assert drawn.shape == image.shape and ((drawn != image).any() or size == (1, 1))
 
 
 @pytest.fixture
@@ -367,6 +486,7 @@ def window(monkeypatch: pytest.MonkeyPatch) -> dict:
     """OpenCV's windows, replaced: what is shown, and what the user does next."""
     state = {"shown": [], "key": -1, "visible": 1.0, "boxes": []}
     monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(screen_module, "_window_opens", lambda: True)
     fake = screen_module.cv2
     monkeypatch.setattr(fake, "imshow", lambda _, image: state["shown"].append(image))
     monkeypatch.setattr(fake, "waitKey", lambda _: state["key"])
@@ -399,3 +519,12 @@ def test_screen_shows_results_until_a_key_ends_it(window: dict) -> None:
         window["key"] = ord(key)
         with pytest.raises(KeyboardInterrupt):
             screen.show_result(plain(RED), [3, 4, 2, 2], 0.5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="screens are named so on Linux")
+def test_a_screen_that_no_server_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV would abort this process."""
+    monkeypatch.setenv("DISPLAY", ":97")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(NoScreenError, match=r"no window can be opened .*DISPLAY=:97"):
+        Screen()

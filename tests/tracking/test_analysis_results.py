@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -58,11 +61,64 @@ def test_nothing_to_score_fails_even_if_missing_is_allowed(lasot, tmp_path):
     assert out.returncode == 1 and "nothing to score on lasot" in out.stderr
 
 
-def test_truncated_result_is_named(lasot, tmp_path):
+def test_truncated_result_is_named_and_the_others_are_scored(lasot, tmp_path):
     made_up.write(tmp_path / "run" / "airplane-1.txt", "1,2,3,4\n")
-    out = analyse(*lasot, "--no-plots", "--allow-missing")
-    assert out.returncode == 1 and out.stdout == ""
-    assert "airplane-1.txt: airplane-1: the result has 1 boxes, the annotation 3" in out.stderr
+    for options, status in (([], 1), (["--allow-missing"], 0)):
+        out = analyse(*lasot, "--no-plots", *options)
+        assert out.returncode == status and "LaSOT, 1 of 280 sequences" in out.stdout
+        assert "airplane-1.txt: airplane-1: the result has 1 boxes, the annotation 3" in out.stderr
+
+
+def test_messages_stay_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = made_up.LASOT_NAMES[:30]
+    made_up.lasot_toolkit(tmp_path / "data", names)
+    for name in names:
+        made_up.write(tmp_path / "run" / f"{name}.txt", f"{'x' * 10**5}\n" * 3)
+    folders = ("--annotations", tmp_path / "data", "--results", tmp_path / "run")
+    out = analyse("--dataset", "lasot", *folders, "--no-plots")
+    assert out.returncode == 1 and len(out.stderr) < 30_000
+    (path,) = tmp_path.glob("aiatrack-problems-*.txt")
+    assert f"... and 10 more; all are in {path}" in out.stderr
+    assert len(path.read_text().splitlines()) == 30
+
+
+def test_plots_need_no_backend(lasot, tmp_path):
+    """As it is inherited from a notebook, in a process without this one's Matplotlib."""
+    program = ROOT / "tracking" / "analysis_results.py"
+    environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    more = ["--allow-missing", "--plots", tmp_path / "plots", "--html", tmp_path / "page.html"]
+    command = [sys.executable, program, *lasot, *more]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "plots").rglob("*.png"))) == 3
+
+
+def test_scoring_needs_no_torch(lasot):
+    program = ROOT / "tracking" / "analysis_results.py"
+    code = "import sys, runpy; sys.modules.update(torch=None, torchvision=None, timm=None); "
+    code += f"sys.argv[0] = {str(program)!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", code, *lasot, "--no-plots", "--allow-missing"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "LaSOT, 2 of 280" in done.stdout, done.stderr
+
+
+def test_a_recipe_given_as_a_file_names_its_folder(tmp_path):
+    made_up.lasot_toolkit(tmp_path / "data", NAMES)
+    made_up.results(tmp_path / "all" / "aiatrack" / "lr0.0001" / "lasot", NAMES)
+    folders = ("--annotations", tmp_path / "data", "--results", tmp_path / "all")
+    for param in ("lr0.0001", "elsewhere/lr0.0001.yaml"):
+        out = analyse(
+            "--dataset",
+            "lasot",
+            "--param",
+            param,
+            *folders,
+            "--no-plots",
+            "--allow-missing",
+            "--json",
+        )
+        assert out.returncode == 0 and json.loads(out.stdout)[0]["tracker"] == "aiatrack lr0.0001"
 
 
 def test_formats_and_plots(lasot, tmp_path):
@@ -101,6 +157,14 @@ def test_own_layout_with_several_recipes_and_names(tmp_path):
     out = analyse(*arguments)
     assert out.returncode == 0, out.stderr
     assert "Ours -> Theirs on lasot, AUC (lasot):" in out.stdout and "2 worse" in out.stdout
+    assert "95% interval of the difference (paired bootstrap over sequences)" in out.stdout
+    rows = json.loads(analyse(*arguments, "--per-attribute", "--json").stdout)
+    first, second, *groups = rows
+    assert "differences" not in first and second["compared_with"] == "Ours"
+    found = second["differences"]["AUC"]
+    assert found["difference"] == pytest.approx(second["AUC"] - first["AUC"])
+    assert found["low"] <= found["high"] < 0 and found["within_chance"]  # two sequences are few
+    assert [("differences" in row) for row in groups] == [False, True]
     # the same from the settings of the project
     settings = {"AIATRACK_DATA": tmp_path / "sets", "AIATRACK_RESULTS_DIR": tmp_path / "all"}
     again = analyse(*arguments[:8], *arguments[12:], **settings)

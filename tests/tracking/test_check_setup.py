@@ -11,8 +11,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from seeded import seeded_frame
 
+from lib.checkpoint.files import save_checkpoint, save_weights
+from lib.config.aiatrack.config import load_config
+from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import released_contents
 from lib.test.evaluation.environment import FOLDERS
 from lib.test.evaluation.layouts import read_names
@@ -21,7 +25,6 @@ from lib.tools.setup import machine, self_test
 from lib.tools.setup.data import check_test_set
 from lib.tools.setup.self_test import DATA, run_self_test, track_clip
 from lib.tools.setup.weights import check_checkpoint, check_checkpoints
-from lib.utils.checkpoint import save_checkpoint
 
 PROGRAM = Path(__file__).resolve().parents[2] / "tracking" / "check_setup.py"
 CPU = torch.device("cpu")
@@ -207,6 +210,37 @@ def test_training_set(run: Callable, tmp_path: Path) -> None:
     assert status == 0 and "WARN  OWN_VIDEO" in page
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ('{"images": [7], "annotations": [null]}', "no objects in"),
+        ('{"images": [{"id": [1]}], "annotations": [{}]}', "images[0].id: [1]"),
+        ('{"images": {"id": 1}, "annotations": []}', "no list 'images'"),
+        ("[" * 100_000, "not JSON"),
+        ("\xff", "not JSON"),
+    ],
+)
+def test_annotations_that_are_broken(
+    run: Callable, tmp_path: Path, content: str, text: str
+) -> None:
+    folder = tmp_path / "data" / "own_images"
+    (folder / "images").mkdir(parents=True)
+    (folder / "annotations.json").write_text(content)
+    status, page = run("--no-self-test", "--need", "OWN_IMAGES")
+    assert status == 1 and "FAIL  OWN_IMAGES" in page and text in page
+    assert "annotations.json" in page and "notes" in page.splitlines()[-1]
+
+
+def test_an_empty_setting_is_a_finding(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIATRACK_OTB_DIR", "")
+    monkeypatch.setenv("AIATRACK_LASOT_DIR", " ")
+    status, page = run("--no-self-test")
+    assert status == 1
+    for setting in ("OTB", "LASOT"):
+        assert f"AIATRACK_{setting}_DIR in the environment is empty" in page
+    assert page.count("is empty; give a folder") == 3  # LaSOT: to test and to train
+
+
 def test_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Weights in their place that fit, that do not, in a folder without recipe, and cut short."""
     root = tmp_path / "project"
@@ -230,11 +264,42 @@ def test_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
 
 def test_weights_that_fit(seeded_checkpoint: Path, seeded_model, tmp_path: Path) -> None:
     finding = check_checkpoint(seeded_checkpoint)
-    assert finding.level == "ok" and finding.text.endswith("--param baseline or baseline_got")
+    assert finding.level == "ok" and "--param baseline or baseline_got; its digest" in finding.text
     folder = tmp_path / "checkpoints" / "train" / "aiatrack" / "baseline"
     save_checkpoint(folder / "AIATRACK_ep0500.pth.tar", released_contents(seeded_model, 500))
     found = {f.subject: f for f in check_checkpoints(root=tmp_path)}
-    assert found["baseline"].level == "ok" and found["baseline"].text.endswith("fits")
+    assert found["baseline"].level == "ok" and found["baseline"].text.endswith(
+        "fits; its digest agrees"
+    )
+
+
+def test_shipped_weights_are_compared_with_their_digest(tmp_path: Path) -> None:
+    """20 flipped bits, which leave every number finite and cost most of the accuracy."""
+    path = tmp_path / "experiments" / "aiatrack" / "demo.safetensors"
+    state = build_aiatrack(load_config("demo")).state_dict()
+    save_weights(path, {name: value.half() for name, value in state.items()})
+    demo = {f.subject: f for f in check_checkpoints(root=tmp_path)}["demo"]
+    assert demo.level == "ok" and demo.text == f"{path} fits; its digest agrees"
+
+    rng, whole = np.random.default_rng(0), path.read_bytes()
+    data = np.frombuffer(whole, np.uint8).copy()
+    data[rng.integers(len(data) // 2, len(data), 20)] ^= 1
+    path.write_bytes(data.tobytes())
+    demo = {f.subject: f for f in check_checkpoints(root=tmp_path)}["demo"]
+    assert demo.level == "FAIL" and "its digest is of other contents" in demo.text
+    assert demo.fix == f"git checkout -- {path}"
+
+    save_file(load_file(path), path)
+    demo = {f.subject: f for f in check_checkpoints(root=tmp_path)}["demo"]
+    assert demo.level == "WARN" and demo.text.endswith("unverified: no digest in it")
+
+
+def test_a_folder_in_the_place_of_weights_is_told(tmp_path: Path) -> None:
+    """Nothing else is taken in its place."""
+    place = tmp_path / "checkpoints" / "train" / "aiatrack" / "demo" / "AIATRACK_ep0016.pth.tar"
+    place.mkdir(parents=True)
+    demo = {f.subject: f for f in check_checkpoints({"demo"}, tmp_path)}["demo"]
+    assert demo.level == "FAIL" and f"{place}: Is a directory" in demo.text
 
 
 def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

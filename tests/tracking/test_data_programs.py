@@ -19,5 +19,8 @@ def test_make_lmdb_packs_and_does_not_replace_unasked(tmp_path: Path) -> None:
     assert again.returncode == 2 and "give --overwrite to replace it" in again.stderr
     assert packed.stat().st_mtime_ns == before
     assert run_program("make_lmdb.py", tmp_path / "set", "--overwrite").returncode == 0
+    for arguments in ([""], [tmp_path / "set", "--output", ""]):
+        empty = run_program("make_lmdb.py", *arguments)
+        assert empty.returncode == 2 and "is empty (a variable that is not set?)" in empty.stderr
     absent = run_program("make_lmdb.py", tmp_path / "absent")
     assert absent.returncode == 2 and "no folder" in absent.stderr

@@ -1,10 +1,12 @@
 """Guards the demo: the weights in the repository follow targets that they have not seen."""
 
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from lib.synthetic.plan import VERSION
 from lib.tools.video.pictures import write_contact_sheet, write_video
 from tests.programs import runner
 
@@ -23,9 +25,27 @@ def test_demo_of_any_weights(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path:
     video = cv2.VideoCapture(str(out / "demo.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 16
     assert cv2.imread(str(out / "contact_sheet.png")).shape[1] == 6 * 244
-    assert (out / "success_otb.png").is_file()
-    results = out / "results" / "photographs_val_seed2026_2x8" / "aiatrack" / "tiny" / "demo"
+    assert (out / "success_otb_strict.png").is_file()
+    name = f"photographs_val_v{VERSION}_seed2026_2x8"
+    results = out / "results" / name / "aiatrack" / "tiny" / "demo"
     assert len((results / "clip_02.txt").read_text().splitlines()) == 8
+
+
+def test_clips_that_were_cut_short_are_written(
+    tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    """Stopped within the second of three clips, and started again."""
+    base = ["--param", str(tiny_recipe), "--checkpoint", str(tiny_checkpoint), "--frames", "4"]
+    options = [*base, "--clips", "3", "--out", str(tmp_path)]
+    assert run(*options).returncode == 0
+    (clips,) = (tmp_path / "clips").glob("*/val")
+    whole = {path: path.read_bytes() for path in clips.rglob("*") if path.is_file()}
+    shutil.rmtree(clips / "clip_03")
+    (clips / "clip_02" / "groundtruth.txt").unlink()
+    (clips / "list.txt").write_text("clip_01\n")
+    done = run(*options, "--overwrite")
+    assert done.returncode == 0 and "clip_03" in done.stdout
+    assert whole == {path: path.read_bytes() for path in clips.rglob("*") if path.is_file()}
 
 
 def test_demo_weights_follow_what_they_have_not_seen(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_demo_from_frames_to_tables(program, network: tuple, data: Path, tmp_pat
         "--compare", "--json", tmp_path / "figures.json", "--per-sequence",
         "--plots", tmp_path / "plots",
     )  # fmt: skip
-    assert "aiatrack tiny -> aiatrack perfect on demo, AUC (otb):" in table
+    assert "aiatrack tiny -> aiatrack perfect on demo, AUC (otb_strict):" in table
     rows = json.loads((tmp_path / "figures.json").read_text())
     overall = {row["tracker"]: row for row in rows if row["group"] == "all"}
     # IoU 1 is above 20 of the 21 thresholds.

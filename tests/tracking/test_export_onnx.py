@@ -12,6 +12,7 @@ import torch
 from programs import run_program, runner
 from seeded import seeded_box, seeded_frame
 
+from lib.checkpoint.files import save_checkpoint
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.onnx import contract
@@ -21,7 +22,6 @@ from lib.models.aiatrack.onnx.session import OnnxError, OnnxNetwork, choose_prov
 from lib.models.aiatrack.weights import released_contents
 from lib.test.tracker.load import load_tracker
 from lib.test.tracker.onnx_tracker import OnnxTracker
-from lib.utils.checkpoint import save_checkpoint
 from lib.utils.image import read_rgb
 from tests.conftest import TINY
 

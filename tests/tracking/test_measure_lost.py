@@ -35,6 +35,8 @@ def test_best_threshold(options: list) -> None:
 def test_refusals(options: list, tmp_path: Path) -> None:
     status, _, errors = measure(*options[:-1], "other")
     assert status == 1 and "no results of own in" in errors and "other" in errors
+    status, out, errors = measure(*options[:-1], "mine.yaml")  # the recipe's file
+    assert status == 0 and out.startswith("3 frames"), errors
     for path in (tmp_path / "all").rglob("walk_score.txt"):
         path.unlink()
     status, _, errors = measure(*options)

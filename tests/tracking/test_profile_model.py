@@ -78,6 +78,6 @@ def test_data(tiny_recipe: Path, tmp_path: Path) -> None:
     report = json.loads(out.read_text())
     assert report["total"] == pytest.approx(sum(report[part] for part in parts))
     assert report["samples"] == 3 and 3 <= report["images"] <= 9 and report["bytes"] > 0
-    status, text, errors = run(*options, "--opening", "24")
+    status, text, errors = run(*options, "--overwrite", "--opening", "24")
     assert status == 0, errors
     assert "24 sequences, 11280 boxes" in text and "second opening" in text

@@ -182,6 +182,16 @@ def test_missing_sequences(run) -> None:
     assert run("--allow-missing")[0] == 0
 
 
+def test_a_share_of_the_sequences_is_said(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a launcher's settings are left in the shell."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    status, out, err = run("--seq", SEQUENCES)
+    assert status == 0 and "1 sequences tracked" in out
+    assert "2 are left to other processes (RANK and WORLD_SIZE in the environment)" in out
+    assert "this is process 1 of 8" in err and "it does 1 of 3 sequences" in err
+
+
 REFUSED = [
     (["--seq", "Dear"], r"no sequence 'Dear' among its 100"),
     (["--hyper", "1,2"], "--hyper must be capacity,ensemble,threshold"),

@@ -7,7 +7,7 @@ import pytest
 from programs import Run, runner
 from seeded import seeded_box, seeded_frame
 
-from lib.tools.video.pictures import VideoWriter
+from lib.io.video.writer import VideoWriter
 
 INIT = ",".join(map(str, seeded_box(0)))
 

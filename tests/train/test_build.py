@@ -1,15 +1,18 @@
 """Guards a training's parts: optimizer, rates, and the weights that it starts from."""
 
+import shutil
+
 import pytest
 import timm
 import torch
 
+from lib.checkpoint.files import CheckpointError
 from lib.config.aiatrack.config import make_config
 from lib.train import backbone_weights
 from lib.train.backbone_weights import BackboneWeightsError, load_backbone_weights
 from lib.train.build import build_network
 from lib.train.optimizer import build_optimizer, learning_rates
-from lib.utils.checkpoint import CheckpointError
+from lib.train.run_training import check_space
 from tests.train.tiny import TINY
 
 
@@ -32,6 +35,27 @@ def tiny_config(**train):
 def pretrained_config():
     backbone = {"TYPE": "test_resnet", "PRETRAINED": True}
     return make_config({**TINY, "MODEL": {**TINY["MODEL"], "BACKBONE": backbone}})
+
+
+def test_too_little_room_for_a_checkpoint_is_told(tmp_path, monkeypatch):
+    model = build_network(tiny_config())
+    check_space(tmp_path, model)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 8, 2**20))
+    with pytest.raises(OSError, match=r"1\.0 MiB are free, and a checkpoint takes \d+\.\d; make"):
+        check_space(tmp_path, model)
+
+
+def test_a_server_of_unknown_name_is_not_asked(monkeypatch):
+    """The hub's client would try five times, for most of a minute."""
+    monkeypatch.setattr(backbone_weights, "getproxies", dict)
+    monkeypatch.setattr(backbone_weights.constants, "ENDPOINT", "https://no-such-host.invalid")
+    monkeypatch.setattr(backbone_weights.constants, "HF_HUB_OFFLINE", False)
+    with backbone_weights._no_vain_retries():
+        assert backbone_weights.constants.HF_HUB_OFFLINE
+    assert not backbone_weights.constants.HF_HUB_OFFLINE
+    monkeypatch.setattr(backbone_weights.constants, "ENDPOINT", "http://localhost:9")
+    with backbone_weights._no_vain_retries():
+        assert not backbone_weights.constants.HF_HUB_OFFLINE
 
 
 def test_groups_cover_what_is_trained_each_at_its_rate():

@@ -26,8 +26,8 @@ TINY = {
         "PRINT_INTERVAL": 2,
     },
     "DATA": {
-        "TRAIN": {"DATASETS_NAME": ["TINY"], "DATASETS_RATIO": [1], "SAMPLE_PER_EPOCH": 8},
-        "VAL": {"DATASETS_NAME": ["TINY"], "DATASETS_RATIO": [1], "SAMPLE_PER_EPOCH": 4},
+        "TRAIN": {"DATASETS_NAME": ["DEMO"], "DATASETS_RATIO": [1], "SAMPLE_PER_EPOCH": 8},
+        "VAL": {"DATASETS_NAME": ["DEMO"], "DATASETS_RATIO": [1], "SAMPLE_PER_EPOCH": 4},
         "SEARCH": {"SIZE": 64},
     },
     "TEST": {"SEARCH_SIZE": 64},
@@ -49,6 +49,7 @@ class Rectangles:
             scales=torch.full((3,), 1 / 255),
             masks=torch.zeros(3, 64, 64, dtype=torch.bool),
             boxes=boxes,
+            recent_boxes=boxes,
             proposals=boxes[2] + torch.from_numpy(noise).float(),
             proposal_iou=torch.from_numpy(generator.uniform(-1, 1, 16)).float(),
             source="rectangle",

@@ -68,6 +68,9 @@ def test_mask_is_the_resized_two_dimensional_mask(seed: int) -> None:
     ("box", "message"),
     [
         ([10, 10, 0, 5], "too small"),
+        *(([30, 40, side, side], "cannot be meant") for side in (1e6, 1e20, 1e200, 1e308)),
+        ([1e308, 0, 1e308, 1e-300], "cannot be meant"),
+        ([1e300, 0, 5, 5], "cannot be meant"),
         ([10, 10, np.nan, 5], "4 finite numbers"),
         ([10, 10, -4, 5], "w, h >= 0"),
         ([10, 10, 4], "4 finite numbers"),

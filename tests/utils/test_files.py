@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lib.utils.files import TemporaryOutput, atomic_path, atomic_write_text, locked_folder
+from lib.utils.files import (
+    TemporaryOutput,
+    atomic_path,
+    atomic_write_text,
+    check_outputs,
+    locked_folder,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -75,3 +81,34 @@ def test_a_locked_folder_keeps_others_out_until_the_block_ends(tmp_path: Path) -
             other.wait(1.5)
         assert not (folder / "in").exists()
     assert other.wait(60) == 0 and (folder / "in").exists()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A file with other names: two links, a folder that is one, a detour."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.mp4").write_text("source")
+    (tmp_path / "soft.mp4").symlink_to("in/a.mp4")
+    os.link(tmp_path / "in" / "a.mp4", tmp_path / "hard.mp4")
+    (tmp_path / "folder").symlink_to("in")
+    return tmp_path / "in" / "a.mp4"
+
+
+ALIASES = ["in/a.mp4", "soft.mp4", "hard.mp4", "folder/a.mp4", "in/../in/a.mp4"]
+READ = [*((name, "a.mp4") for name in ALIASES), ("in/a.mp4", "."), ("folder/a.mp4", ".")]
+
+
+@pytest.mark.parametrize(("name", "given"), READ)
+def test_no_output_is_an_input(tmp_path: Path, source: Path, name: str, given: str) -> None:
+    with pytest.raises(ValueError, match=r"is read here .*; give the output another name"):
+        check_outputs([tmp_path / name], [source.parent / given], overwrite=True)
+
+
+def test_outputs_that_exist_need_leave(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for name in ("in/a.mp4", "dangling"):
+        with pytest.raises(FileExistsError, match=r"exists; give --overwrite to replace it"):
+            check_outputs([tmp_path / "new", tmp_path / name])
+        check_outputs([tmp_path / "new", tmp_path / name], [tmp_path / "none"], overwrite=True)
+    with pytest.raises(ValueError, match="two outputs"):
+        check_outputs([tmp_path / "new", tmp_path / "in" / ".." / "new"])

@@ -1,6 +1,9 @@
 """Guards reading images: what is accepted and refused by both decoders; names and their order."""
 
 import ctypes.util
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -81,7 +84,6 @@ def test_thumbnail_end_marker_does_not_hide_a_truncation(tmp_path: Path) -> None
 
 BAD_FILES = [
     ("sixteen.png", (PICTURE[..., 0].astype(np.uint16) * 256), "uint16 pixels; 8 bits"),
-    ("alpha.png", np.dstack([PICTURE, PICTURE[..., 0]]), r"4 channels \(RGBA\)"),
 ]
 
 
@@ -91,6 +93,55 @@ def test_other_pixels_are_refused(
 ) -> None:
     with pytest.raises(ImageError, match=rf"{name}: {message}"):
         read_rgb(write(tmp_path / name, pixels))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
+def test_alpha_is_dropped_and_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    monkeypatch.setattr(image_module, "_alpha_is_said", False)
+    path = write(tmp_path / name, np.dstack([PICTURE, PICTURE[..., 0]]))
+    got = [read_rgb(path) for _ in range(3)]
+    assert np.abs(got[2].astype(int) - PICTURE).mean() < 3
+    assert [r.getMessage() for r in caplog.records] == [
+        f"{path} has an alpha channel; it is dropped, of all images"
+    ]
+
+
+def claiming(kind: str, side: int) -> bytes:
+    """A small file whose header says that it has side x side pixels."""
+    data = cv2.imencode(kind, PICTURE)[1].tobytes()
+    height, width = PICTURE.shape[:2]
+    sizes = {".png": (">II", (width, height)), ".bmp": ("<ii", (width, height))}
+    layout, size = sizes.get(kind, (">HH", (height, width)))
+    stored = struct.pack(layout, *size)
+    assert data.count(stored) >= 1
+    changed = data.replace(stored, struct.pack(layout, side, side), 1)
+    if kind == ".png":  # the checksum of its header
+        changed = changed[:29] + struct.pack(">I", zlib.crc32(changed[12:29])) + changed[33:]
+    return changed
+
+
+@pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp"])
+def test_size_is_judged_before_memory_is_taken(tmp_path: Path, decoder: str, kind: str) -> None:
+    path = tmp_path / f"bomb{kind}"
+    path.write_bytes(claiming(kind, 60_000))
+    with pytest.raises(ImageError, match=rf"bomb\{kind}: Image size \(3600000000 pixels\) exceeds"):
+        read_rgb(path)
+
+
+def test_pixels_that_opencv_refuses(tmp_path: Path) -> None:
+    """A kind that Pillow does not know: OpenCV's own limit."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 60000 +X 60000\n" + bytes(99))
+    with pytest.raises(ImageError, match=r"a\.png: not an image that OpenCV"):
+        read_rgb(path)
+
+
+def test_a_pipe_is_no_image(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(OSError, match=r"a\.jpg: not a regular file, but a pipe"):
+        read_rgb(tmp_path / "a.jpg")
 
 
 def test_missing_empty_and_foreign_files_are_refused(tmp_path: Path) -> None:

@@ -28,6 +28,19 @@ def test_order_of_settings(local: ModuleType, monkeypatch: pytest.MonkeyPatch) -
     assert data_path("otb", "OTB100", local).path == Path("/now")
 
 
+@pytest.mark.parametrize("value", ["", "  "])
+@pytest.mark.parametrize("setting", ["AIATRACK_OTB_DIR", "AIATRACK_DATA", "otb_dir"])
+def test_an_empty_path_is_refused(
+    local: ModuleType, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+) -> None:
+    if setting == "otb_dir":
+        local.otb_dir = value
+    else:
+        monkeypatch.setenv(setting, value)
+    with pytest.raises(ValueError, match=rf"^{setting} in .* is empty; give a folder, or leave"):
+        data_path("otb", "OTB100", local)
+
+
 @pytest.mark.parametrize("setting", ["AIATRACK_OTB_DIR", "AIATRACK_DATA", "otb_dir", None])
 def test_error_names_the_setting(
     local: ModuleType, monkeypatch: pytest.MonkeyPatch, setting: str | None

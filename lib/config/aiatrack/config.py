@@ -15,6 +15,9 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
+from lib.config.aiatrack.names import DATASETS, are_layers, is_backbone, is_dataset
+from lib.config.aiatrack.recipe_file import ConfigError, read_recipe
+from lib.utils.messages import one_line, shorten
 from lib.utils.paths import PROJECT_ROOT
 
 logger = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ CHOICES: dict[str, tuple] = {
     "MODEL.HEAD_TYPE": ("CORNER",),
     "MODEL.POSITION_EMBEDDING": ("sine",),
     "MODEL.PREDICT_MASK": (False,),
+    "MODEL.TARGET_CELLS": ("rounded", "coverage"),
     "MODEL.BACKBONE.OUTPUT_LAYERS": (["layer3"],),
     "MODEL.BACKBONE.DILATION": (False,),
     "MODEL.TRANSFORMER.DEC_LAYERS": (1,),
@@ -54,19 +58,17 @@ TRAIN.WEIGHT_DECAY TRAIN.NUM_WORKER TRAIN.LR_DROP_EPOCH TRAIN.BACKBONE_MULTIPLIE
 TRAIN.SCHEDULER.WARMUP_EPOCHS TRAIN.GIOU_WEIGHT TRAIN.L1_WEIGHT TRAIN.IOU_WEIGHT TRAIN.CORNER_WEIGHT
 DATA.SEARCH.CENTER_JITTER DATA.SEARCH.SCALE_JITTER
 DATA.TEMPLATE.CENTER_JITTER DATA.TEMPLATE.SCALE_JITTER
+DATA.RECENT.CENTER_JITTER DATA.RECENT.SCALE_JITTER
 """.split()
 
+LARGEST = 2**31 - 1  # of whole numbers
 TYPE_NAMES = {
-    float: "a number",
-    int: "a whole number",
+    float: "a finite number",
+    int: f"a whole number of at most {LARGEST}",
     bool: "True or False",
     str: "a string",
     list: "a list",
 }
-
-
-class ConfigError(ValueError):
-    """A recipe that cannot be used: names the key, its value and what is allowed."""
 
 
 def load_config(config: str | Path = "baseline") -> EasyDict:
@@ -84,13 +86,7 @@ def load_config(config: str | Path = "baseline") -> EasyDict:
         ConfigError: a syntax error, an unknown key, a wrong type or an impossible value.
     """
     path = find_recipe(config)
-    try:
-        values = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        kind = type(values).__name__
-        raise ConfigError(f"{path}: a recipe is a mapping of sections, not a {kind}")
+    values = read_recipe(path)
     try:
         return make_config(values)
     except ConfigError as error:
@@ -106,7 +102,7 @@ def make_config(values: dict[str, Any] | None = None) -> EasyDict:
     flat = flatten(cfg)
     for key, allowed, ok in _requirements(cfg, flat):
         if not ok:
-            raise ConfigError(f"{key} must be {allowed}; given: {flat[key]!r}")
+            raise ConfigError(f"{key} must be {allowed}; given: {shorten(flat[key])}")
     for name, hyper in cfg.TEST.HYPER.items():
         check_hyper(hyper, f"TEST.HYPER.{name}")
     return cfg
@@ -115,7 +111,7 @@ def make_config(values: dict[str, Any] | None = None) -> EasyDict:
 def recipe_name(config: str | Path) -> str:
     """Name of a recipe given by name or path; it names the folders of weights and results."""
     path = Path(config)
-    return path.stem if path.suffix in SUFFIXES else path.name
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def recipe_names() -> list[str]:
@@ -142,7 +138,7 @@ def _defaults() -> dict:
 
 def find_recipe(config: str | Path) -> Path:
     """File of a recipe given by name or path; raises FileNotFoundError."""
-    by_path = Path(config).suffix in SUFFIXES
+    by_path = Path(config).suffix.lower() in SUFFIXES
     path = Path(config) if by_path else EXPERIMENTS / f"{config}.yaml"
     if by_path and not path.is_file():
         raise FileNotFoundError(f"no recipe at {path}")
@@ -166,7 +162,11 @@ def _merge(default: dict, values: dict, prefix: str = "") -> dict:
         if key not in default:
             if prefix != "TEST.HYPER.":  # which has any benchmark's name
                 section = prefix.rstrip(".") or "the top level"
-                raise ConfigError(f"unknown key {path}; {section} has: {', '.join(default)}")
+                keys = ", ".join(default)
+                raise ConfigError(f"unknown key {one_line(path)}; {section} has: {keys}")
+            if not isinstance(key, str) or not key or key != key.upper():
+                text = "a benchmark's name in upper case"
+                raise ConfigError(f"TEST.HYPER: a key must be {text}; given: {shorten(key)}")
             merged[key] = value
         elif not isinstance(default[key], dict):
             merged[key] = _convert(path, value, default[key])
@@ -174,7 +174,7 @@ def _merge(default: dict, values: dict, prefix: str = "") -> dict:
             merged[key] = _merge(default[key], value, f"{path}.")
         else:
             keys = ", ".join(default[key])
-            raise ConfigError(f"{path} is a section with keys {keys}, not {value!r}")
+            raise ConfigError(f"{path} is a section with keys {keys}, not {shorten(value)}")
     return merged
 
 
@@ -183,14 +183,15 @@ def _convert(path: str, value: Any, default: Any) -> Any:
 
     Whole numbers may stand for floats, and so may '1e-4', which is a string to YAML.
     """
-    if type(value) is type(default):
-        return list(value) if isinstance(value, list) else value
     is_bool = isinstance(value, bool)
     if isinstance(default, float) and isinstance(value, int | float | str) and not is_bool:
-        with contextlib.suppress(ValueError):
-            return float(value)
+        with contextlib.suppress(ValueError, OverflowError):
+            if math.isfinite(number := float(value)):
+                return number
+    elif type(value) is type(default) and (type(value) is not int or abs(value) <= LARGEST):
+        return list(value) if isinstance(value, list) else value
     expected = TYPE_NAMES[type(default)]
-    raise ConfigError(f"{path} must be {expected}, such as {default!r}; given: {value!r}")
+    raise ConfigError(f"{path} must be {expected}, such as {default!r}; given: {shorten(value)}")
 
 
 def _requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
@@ -202,7 +203,7 @@ def _requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, st
     for key in NOT_NEGATIVE:
         yield key, "0 or more", flat[key] >= 0
     yield "MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", 0 <= cfg.MODEL.TRANSFORMER.DROPOUT < 1
-    for key in ("DATA.CROP_FLIP", "TEST.LOST_BELOW"):
+    for key in ("DATA.CROP_FLIP", "DATA.ABSENT", "TEST.LOST_BELOW"):
         yield key, "in [0, 1]", 0 <= flat[key] <= 1
     yield from _dimensions(cfg)
     yield from _lists(cfg, flat)
@@ -232,10 +233,12 @@ def _lists(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool
     for key in ("DATA.MEAN", "DATA.STD"):
         yield key, "3 numbers, R, G, B", len(flat[key]) == 3 and all(map(_is_number, flat[key]))
     yield "DATA.STD", "above 0", min(cfg.DATA.STD) > 0
-    are_names = all(isinstance(name, str) for name in cfg.TRAIN.FREEZE_LAYERS)
-    yield "TRAIN.FREEZE_LAYERS", "a list of names", are_names
+    yield "MODEL.BACKBONE.TYPE", *is_backbone(cfg.MODEL.BACKBONE.TYPE)
+    yield "TRAIN.FREEZE_LAYERS", *are_layers(cfg.MODEL.BACKBONE.TYPE, cfg.TRAIN.FREEZE_LAYERS)
     yield "DATA.TRAIN.DATASETS_NAME", "one data set or more", bool(cfg.DATA.TRAIN.DATASETS_NAME)
     for part in ("TRAIN", "VAL"):
+        key, allowed = f"DATA.{part}.DATASETS_NAME", f"a list of {', '.join(DATASETS)}"
+        yield key, allowed, all(map(is_dataset, flat[key]))
         ratios, count = cfg.DATA[part].DATASETS_RATIO, len(cfg.DATA[part].DATASETS_NAME)
         names = f"DATA.{part}.DATASETS_NAME ({count})"
         allowed = f"one number of 0 or more per entry of {names}, not all 0"
@@ -245,7 +248,11 @@ def _lists(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether a value is a finite number."""
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def check_hyper(hyper: Any, source: str) -> tuple[int, int, float]:
@@ -256,15 +263,15 @@ def check_hyper(hyper: Any, source: str) -> tuple[int, int, float]:
     """
     message = (
         f"{source} must be [capacity, ensemble, threshold]: whole numbers of at least 2 and 1, "
-        f"and a number on the IoU head's own scale (2 * IoU - 1); given: {hyper!r}"
+        f"and a number on the IoU head's own scale (2 * IoU - 1); given: {shorten(hyper)}"
     )
     try:
         capacity, ensemble, threshold = hyper
     except (TypeError, ValueError):
         raise ConfigError(message) from None
-    if any(isinstance(v, bool) or not isinstance(v, Real) for v in (capacity, ensemble, threshold)):
+    if not all(map(_is_number, (capacity, ensemble, threshold))):
         raise ConfigError(message)
     are_whole = capacity == int(capacity) and ensemble == int(ensemble)
-    if not are_whole or capacity < 2 or ensemble < 1 or math.isnan(threshold):
+    if not are_whole or not 2 <= capacity <= LARGEST or not 1 <= ensemble <= LARGEST:
         raise ConfigError(message)
     return int(capacity), int(ensemble), float(threshold)

@@ -19,6 +19,7 @@ from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.references import KeyValue, References, concat_references
 from lib.models.aiatrack.transformer import LayerOptions, Transformer
+from lib.utils.box_ops import xyxy_to_xywh
 
 
 class Encoded(NamedTuple):
@@ -32,7 +33,7 @@ class Prediction(NamedTuple):
     """What training compares with the annotations."""
 
     box_xyxy: Tensor  # (B, 4) in fractions of the crop; (B*(1+R), 4) where every frame is sought
-    iou: Tensor  # (B, P) on the scale of 2 * IoU - 1
+    iou: Tensor  # (B, P) on the scale of 2 * IoU - 1; (B, P+1) where the own box is scored too
     corner_scores: Tensor  # (B, 2, H, W) or (B*(1+R), ...) float32 logits, cell i at i / W
 
 
@@ -46,11 +47,15 @@ class AiATrack(nn.Module):
         options: LayerOptions,
         mean: tuple[float, float, float],
         std: tuple[float, float, float],
+        *,
+        coverage: bool = False,
     ) -> None:
         """Put the parts together, in the order of the reference's optimizer.
 
         Args:
             mean, std: per RGB channel, of images in [0, 1].
+            coverage: mark cells of a reference by the share of each that its box covers, instead of
+                rounding the box to whole cells.
         """
         super().__init__()
         self.transformer = Transformer(encoder_layers, options)
@@ -63,6 +68,8 @@ class AiATrack(nn.Module):
         self.iou_head = IoUHead(options.dim)
         self.positions = PositionEncodings(options.dim, options.match_dim)
         self.grid = round(options.tokens**0.5)  # H
+        self.cells = nn.Buffer(torch.arange(self.grid), persistent=False)
+        self._mark = covered_shares if coverage else target_cells
         self.mean = nn.Buffer(torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.std = nn.Buffer(torch.tensor(std).view(3, 1, 1), persistent=False)
         # What makes a normalised value of 0..255 at once: value * scale + shift.
@@ -103,9 +110,9 @@ class AiATrack(nn.Module):
         Args:
             long_term: False leaves out what only the first frame of a video needs.
         """
-        target = target_cells(box_xywh_crop, self.grid)[..., None]  # (B, N, 1)
+        share = self._mark(box_xywh_crop, self.cells)[..., None]  # (B, N, 1)
         foreground, background = self.foreground_embed.weight, self.background_embed.weight
-        embedding = torch.where(target, foreground, background)  # (B, N, C)
+        embedding = torch.lerp(background, foreground, share.to(foreground.dtype))  # (B, N, C)
         long, short = self.transformer.decoder.project(
             encoded.tokens, encoded.tokens + embedding, long_term=long_term
         )
@@ -125,6 +132,8 @@ class AiATrack(nn.Module):
         reference_boxes: Tensor,
         proposals: Tensor,
         search_box: Tensor | None = None,
+        recent_boxes: Tensor | None = None,
+        score_own: bool = False,
     ) -> Prediction:
         """One training step's forward: backbone and encoder run once on all B * (1 + R) crops.
 
@@ -136,6 +145,10 @@ class AiATrack(nn.Module):
             proposals: (B, P, 4) xywh, boxes to score.
             search_box: (B, 4) xywh. If given, every frame is sought in turn by the others: 1+R
                 times as many boxes to learn from, of frames that are encoded anyway.
+            recent_boxes: (B, 1+R, 4) xywh of references and search frame, in temporal order: where
+                a frame is marked as a recent reference, if not at its box. A tracker's memory has
+                its own errors.
+            score_own: score the predicted box of the search frame too, after the proposals.
         """
         batch, count = reference_boxes.shape[:2]
         # Encode all frames, the search frames in front.
@@ -146,7 +159,11 @@ class AiATrack(nn.Module):
         boxes = [] if search_box is None else [search_box]
         boxes += reference_boxes.unbind(1)
         skipped = len(images) - batch * len(boxes)
-        memory = self.memorize(Encoded(*(x[skipped:] for x in encoded)), torch.cat(boxes))
+        known = Encoded(*(x[skipped:] for x in encoded))
+        memory = self.memorize(known, torch.cat(boxes))
+        if recent_boxes is not None:
+            marks = recent_boxes.roll(1, 1).transpose(0, 1).flatten(0, 1)[skipped:]
+            memory = memory._replace(short=self.memorize(known, marks, long_term=False).short)
         # Decode what is sought: the next frame is its first reference, those after it the recent.
         rows = batch if search_box is None else len(images)
         start = batch - skipped
@@ -156,10 +173,13 @@ class AiATrack(nn.Module):
         # Read off boxes, and score proposals in the search frames.
         scores = self.box_head.score_maps(features)
         box_xyxy = self.box_head.expected_box(scores)
+        if score_own:
+            own = xyxy_to_xywh(box_xyxy[:batch].detach())[:, None]  # (B, 1, 4)
+            proposals = torch.cat([proposals, own.to(proposals.dtype)], 1)
         return Prediction(box_xyxy, self.iou_head(features[:batch], proposals), scores)
 
 
-def target_cells(box_xywh_crop: Tensor, grid: int) -> Tensor:
+def target_cells(box_xywh_crop: Tensor, cells: Tensor) -> Tensor:
     """Mark the cells that a box covers; the others are background.
 
     x, y, w, h in cells are each rounded on their own (half to even), so the far edge is round(x) +
@@ -167,16 +187,31 @@ def target_cells(box_xywh_crop: Tensor, grid: int) -> Tensor:
 
     Args:
         box_xywh_crop: (B, 4), fractions of the crop.
-        grid: cells along each side.
+        cells: (H,) 0, 1, ..., H - 1, numbers of the cells along each side.
 
     Returns:
-        (B, grid*grid) bool, row-major.
+        (B, H*H) bool, row-major.
     """
-    rounded = (box_xywh_crop.float() * grid).round()[..., None]  # (B, 4, 1)
+    rounded = (box_xywh_crop.float() * len(cells)).round()[..., None]  # (B, 4, 1)
     start, size = rounded.split(2, 1)  # (B, 2, 1): along x, along y
-    cells = torch.arange(grid, device=start.device)
     columns, rows = ((cells >= start) & (cells < start + size)).unbind(1)  # (B, grid) each
     return (rows[:, :, None] & columns[:, None, :]).flatten(1)
+
+
+def covered_shares(box_xywh_crop: Tensor, cells: Tensor) -> Tensor:
+    """The share of each cell that a box covers; rounded cells lie up to half a cell beside it.
+
+    Args:
+        box_xywh_crop: (B, 4), fractions of the crop; a box of negative size covers nothing.
+        cells: as of `target_cells`.
+
+    Returns:
+        (B, H*H) float32 in [0, 1], row-major.
+    """
+    start, size = (box_xywh_crop.float() * len(cells))[..., None].split(2, 1)  # (B, 2, 1) each
+    shares = torch.minimum(start + size, cells + 1) - torch.maximum(start, cells)  # (B, 2, H)
+    across, down = shares.clamp(0, 1).unbind(1)
+    return (down[:, :, None] * across[:, None, :]).flatten(1)
 
 
 def _rows_from(references: References, start: int, count: int) -> References:

@@ -33,7 +33,9 @@ def build_aiatrack(cfg: EasyDict, *, pretrained_backbone: bool = False) -> AiATr
         aia_cross=aia.USE_AIA and aia.WHERE != "self",
     )
     mean, std = tuple(cfg.DATA.MEAN), tuple(cfg.DATA.STD)
-    model = AiATrack(backbone, cfg.MODEL.TRANSFORMER.ENC_LAYERS, options, mean, std)
+    coverage = cfg.MODEL.TARGET_CELLS == "coverage"
+    layers = cfg.MODEL.TRANSFORMER.ENC_LAYERS
+    model = AiATrack(backbone, layers, options, mean, std, coverage=coverage)
     init_transformer(model.transformer)
     init_iou_head(model.iou_head)
     return model

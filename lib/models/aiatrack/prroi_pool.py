@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.utils.paths import PROJECT_ROOT
@@ -96,8 +97,8 @@ def _bin_weights(start: Tensor, end: Tensor, bins: int, cells: int) -> Tensor:
     edges = torch.addcmul(start[..., None], (end - start)[..., None], fractions)  # (..., bins + 1)
     cell = torch.arange(cells, dtype=start.dtype, device=start.device)
     offset = edges[..., None] - cell  # (..., bins + 1, cells)
-    # The tent over [low, high], both clamped to [-1, 1]: high - low - (high |high| - low |low|) / 2,
-    # the difference of products as half a sum of products of differences and sums.
+    # A tent's area from low to high, clamped: high - low - (high |high| - low |low|) / 2, where the
+    # last difference is half a sum of products of differences and sums.
     clamped = offset.clamp(-1, 1)
     height = clamped.abs()  # whose gradient is 0 at the middle, where the halves meet
     rise, total = _difference(clamped), clamped[..., 1:, :] + clamped[..., :-1, :]
@@ -106,8 +107,7 @@ def _bin_weights(start: Tensor, end: Tensor, bins: int, cells: int) -> Tensor:
     area = torch.sub(rise, products, alpha=0.25)
     # The division is made safe before it happens, so that masked boxes get zero gradients, not NaN.
     width = _difference(offset)
-    valid = width > 0
-    return torch.where(valid, area / torch.where(valid, width, 1.0), 0.0)
+    return (area / F.threshold(width, 0, 1)).masked_fill_(width <= 0, 0)
 
 
 def _difference(edges: Tensor) -> Tensor:

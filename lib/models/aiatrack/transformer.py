@@ -66,7 +66,7 @@ class EncoderLayer(_Layer):
     def forward(self, x: Tensor, pos: Tensor, inner_pos: Tensor) -> Tensor:
         """(B, N, C) tokens, (B, N, C) and (B, N, D) encodings -> (B, N, C)."""
         placed = x + pos
-        attended = self.self_attn(placed, self.self_attn.project(placed, x), inner_pos)
+        attended = self.self_attn.attend_itself(placed, x, inner_pos)
         return self._feed_forward(self.norm1(x + self.dropout(attended)))
 
 

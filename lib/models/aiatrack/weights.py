@@ -1,6 +1,6 @@
 """Match weights with a network, or say what does not fit and which recipe would.
 
-Source: docs/method.md, section 6. lib/utils/checkpoint.py reads files, build.py makes networks.
+Source: docs/method.md, section 6. lib/checkpoint/files.py reads files, build.py makes networks.
 """
 
 import re
@@ -9,28 +9,36 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lib.utils.checkpoint import CheckpointError, read_weights
+from lib.checkpoint.files import CheckpointError, read_verified
 
 MAX_NAMES = 4  # in an error
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
+def load_weights(model: nn.Module, path: str | Path) -> bool:
     """Load a file's weights into the network, all of them or none.
+
+    Returns:
+        Whether a digest in the file vouches for them.
 
     Raises:
         FileNotFoundError: no such file.
         CheckpointError: unreadable, or missing, extra or mis-shaped entries; the message names the
             first of them and the recipe the file would fit.
     """
-    state = read_weights(path)
-    problems = _differences(model.state_dict(), state)
-    if problems:
+    state, verified = read_verified(path)
+    check_fit(model, state, path)
+    model.load_state_dict(state)
+    return verified
+
+
+def check_fit(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
+    """Refuse weights of another network; see `load_weights`."""
+    if problems := _differences(model.state_dict(), state):
         fits = ", ".join(f"{key} {value}" for key, value in describe_recipe(state).items())
         raise CheckpointError(
             f"{path}: does not fit this network: {'; '.join(problems)}. "
             f"The file would fit {fits or 'no AiATrack recipe'}."
         )
-    model.load_state_dict(state)
 
 
 def released_contents(model: nn.Module, epoch: int) -> dict[str, Any]:

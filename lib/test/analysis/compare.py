@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
+from lib.test.analysis.bootstrap import CONFIDENCE, Interval, paired_intervals
 from lib.test.analysis.extract_results import Evaluation, common_sequences, figures
+from lib.test.analysis.tables import group_members
 
 
 class Change(NamedTuple):
@@ -19,17 +23,24 @@ class Change(NamedTuple):
         return self.after - self.before
 
 
+class Difference(NamedTuple):
+    """A figure of two runs, in percent, over the same sequences."""
+
+    group: str  # "all" or an attribute
+    sequences: int
+    figure: str
+    before: float
+    after: float
+    interval: Interval  # of `after - before`, points
+
+
 def compare_runs(before: Evaluation, after: Evaluation, figure: str = "AUC") -> list[Change]:
     """Change of one figure on every sequence that both runs have, the greatest gain first.
 
     Raises:
         ValueError: two data sets or protocols, or the protocol does not define the figure.
     """
-    if (before.dataset, before.protocol) != (after.dataset, after.protocol):
-        raise ValueError(
-            f"cannot compare {before.run} on {before.dataset} ({before.protocol}) "
-            f"with {after.run} on {after.dataset} ({after.protocol})"
-        )
+    _check_pair(before, after)
     changes = []
     for name in common_sequences([before, after]):
         old, new = figures([before.scores[name]]), figures([after.scores[name]])
@@ -39,8 +50,36 @@ def compare_runs(before: Evaluation, after: Evaluation, figure: str = "AUC") -> 
     return sorted(changes, key=lambda change: (-change.difference, change.sequence))
 
 
-def runs_text(before: Evaluation, after: Evaluation, figure: str = "AUC") -> str:
-    """Which sequences got better and which got worse, by how much."""
+def differences(before: Evaluation, after: Evaluation, *, groups: bool = True) -> list[Difference]:
+    """Every figure over all sequences that both runs have, then over each attribute.
+
+    Args:
+        groups: attributes are wanted.
+
+    Raises:
+        ValueError: two data sets or protocols.
+    """
+    _check_pair(before, after)
+    pair = [before, after]
+    members = {"all": common_sequences(pair)} | (group_members(pair) if groups else {})
+    found = []
+    for group, names in members.items():
+        per_run = [[figures([run.scores[name]]) for name in names] for run in pair]
+        defined = list(per_run[0][0]) if names else []
+        old, new = (np.array([[row[f] for f in defined] for row in rows]) for rows in per_run)
+        intervals = paired_intervals(new - old) if defined else []
+        means = zip(defined, old.mean(axis=0), new.mean(axis=0), intervals, strict=True)
+        found += [Difference(group, len(names), f, float(a), float(b), i) for f, a, b, i in means]
+    return found
+
+
+def runs_text(
+    before: Evaluation, after: Evaluation, figure: str = "AUC", *, groups: bool = False
+) -> str:
+    """By how much a run is better, whether that is more than chance, and on which sequences.
+
+    With `groups`, the same for each attribute. Raises as `compare_runs`.
+    """
     changes = compare_runs(before, after, figure)
     better = [change for change in changes if change.difference > 0]
     worse = [change for change in reversed(changes) if change.difference < 0]
@@ -49,13 +88,28 @@ def runs_text(before: Evaluation, after: Evaluation, figure: str = "AUC") -> str
     lines = [
         f"{before.run} -> {after.run} on {before.dataset}, {figure} ({before.protocol}): "
         f"{mean:+.2f} over {len(changes)} sequences; "
-        f"{len(better)} better, {len(worse)} worse, {equal} equal"
+        f"{len(better)} better, {len(worse)} worse, {equal} equal",
+        f"  {CONFIDENCE:.0%} interval of the difference (paired bootstrap over sequences):",
     ]
+    for item in differences(before, after, groups=groups):
+        if item.figure == figure:
+            lines.append(f"    {item.group:<24} {_change(item.before, item.after)} {item.interval}")
     for heading, part in (("better", better), ("worse", worse)):
         lines += [f"  {heading}:"] if part else []
-        for name, old, new in part:
-            lines.append(f"    {name:<24} {old:7.2f} -> {new:6.2f} ({new - old:+.2f})")
+        lines += [f"    {name:<24} {_change(old, new)}" for name, old, new in part]
     return "\n".join(lines)
+
+
+def _change(before: float, after: float) -> str:
+    return f"{before:7.2f} -> {after:6.2f} ({after - before:+.2f})"
+
+
+def _check_pair(before: Evaluation, after: Evaluation) -> None:
+    if (before.dataset, before.protocol) != (after.dataset, after.protocol):
+        raise ValueError(
+            f"cannot compare {before.run} on {before.dataset} ({before.protocol}) "
+            f"with {after.run} on {after.dataset} ({after.protocol})"
+        )
 
 
 def protocols_text(evaluations: Sequence[Evaluation]) -> str:

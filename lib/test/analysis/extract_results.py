@@ -14,9 +14,10 @@ from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import SequenceScore, score
 from lib.test.evaluation.data import Truth
 from lib.test.evaluation.layouts import TestSet
-from lib.test.evaluation.results import box_file, find_results
+from lib.test.evaluation.results import box_file, find_results, verified
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")
+WRONG = "files that cannot be used"  # the kind of what is missing though it is there
 
 
 class Run(NamedTuple):
@@ -36,11 +37,7 @@ class Evaluation(NamedTuple):
     scores: dict[str, SequenceScore]  # in the data set's order
     truths: Mapping[str, Truth]  # of all sequences that any run has
     boxes_xywh: Mapping[str, np.ndarray]  # (m, 4) as predicted, in pixels of the image
-    missing: dict[str, str]  # why a sequence could not be scored
-
-
-class ScoringError(ValueError):
-    """Result or annotation files that cannot be scored; one line for each."""
+    missing: dict[str, str]  # why a sequence could not be scored: a kind, ": ", and what is wrong
 
 
 def extract(
@@ -48,33 +45,27 @@ def extract(
 ) -> list[Evaluation]:
     """Score every run on a data set under every protocol; runs first, then protocols.
 
-    Raises:
-        ScoringError: files that exist but are wrong (unreadable, too short); names each.
+    A sequence whose annotation or result cannot be used is missing, and the others are scored.
     """
-    problems: list[str] = []
-    dataset = annotations.dataset
     # Truths are read once for all runs, boxes once for all protocols.
     files = [_result_files(run, annotations) for run in runs]
     names = [name for name in annotations.names if any(name in paths for _, paths in files)]
-    truths, unannotated = _read_truths(annotations, names, problems)
+    truths, unusable = _read_truths(annotations, names)
     evaluations = []
     for run, (folder, paths) in zip(runs, files, strict=True):
         missing = {name: "no result" for name in annotations.names if name not in paths}
-        missing |= {name: why for name, why in unannotated.items() if name in paths}
+        missing |= {name: why for name, why in unusable.items() if name in paths}
         boxes = {}
         for name in (name for name in truths if name in paths):
-            with _noted(problems):
-                boxes[name] = load_boxes(paths[name])
+            with _noted(missing, name):
+                boxes[name] = load_boxes(verified(paths[name], name))
         for protocol in protocols:
-            scores = {}
+            scores, unscored = {}, dict(missing)
             for name, prediction in boxes.items():
-                with _noted(problems, f"{paths[name]}: "):
+                with _noted(unscored, name, f"{paths[name]}: "):
                     scores[name] = score(protocol, prediction, truths[name])
-            evaluations.append(
-                Evaluation(run.name, dataset, protocol, folder, scores, truths, boxes, missing)
-            )
-    if problems:
-        raise ScoringError("\n".join(dict.fromkeys(problems)))
+            labels = (run.name, annotations.dataset, protocol, folder)
+            evaluations.append(Evaluation(*labels, scores, truths, boxes, unscored))
     return evaluations
 
 
@@ -107,28 +98,29 @@ def _result_files(run: Run, annotations: TestSet) -> tuple[Path | None, dict[str
         folder = find_results(base, annotations.dataset, annotations.names)
         if folder is not None:
             paths = {name: box_file(folder, name) for name in annotations.names}
-            return folder, {name: path for name, path in paths.items() if path.is_file()}
+            return folder, {name: path for name, path in paths.items() if path.exists()}
     return None, {}
 
 
 def _read_truths(
-    annotations: TestSet, names: Sequence[str], problems: list[str]
+    annotations: TestSet, names: Sequence[str]
 ) -> tuple[dict[str, Truth], dict[str, str]]:
-    """Annotations by sequence, and why others are missing; what is wrong goes to `problems`."""
-    truths, unannotated = {}, {}
+    """Annotations by sequence, and why others are missing."""
+    truths: dict[str, Truth] = {}
+    unusable: dict[str, str] = {}
     for name in names:
-        try:
-            with _noted(problems):
+        with _noted(unusable, name):
+            try:
                 truths[name] = annotations.truth(name)
-        except FileNotFoundError as error:
-            unannotated[name] = f"no annotation: {error.filename}"
-    return truths, unannotated
+            except FileNotFoundError as error:
+                unusable[name] = f"no annotation: {error.filename}"
+    return truths, unusable
 
 
 @contextmanager
-def _noted(problems: list[str], prefix: str = "") -> Iterator[None]:
-    """Add a ValueError of the block to the problems, and go on."""
+def _noted(missing: dict[str, str], name: str, prefix: str = "") -> Iterator[None]:
+    """Note that a sequence is missing where the block cannot read or score it, and go on."""
     try:
         yield
-    except ValueError as error:
-        problems.append(f"{prefix}{error}")
+    except (OSError, ValueError) as error:
+        missing[name] = f"{WRONG}: {prefix}{error}"

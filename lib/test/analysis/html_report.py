@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
-import numpy as np
 
 from lib.test.analysis import tables
-from lib.test.analysis.compare import Change, compare_runs
+from lib.test.analysis.compare import Change, Difference, compare_runs, differences
 from lib.test.analysis.extract_results import Evaluation, common_sequences
 from lib.test.analysis.frame_strips import MAX_PICTURES, Strip, StripMaker, worst_sequences
 from lib.test.analysis.plot_results import Plot, RankedCurve, defined_plots, rank_curves
@@ -47,7 +46,8 @@ class Comparison(NamedTuple):
     after: str
     changes: list[Change]  # the largest first, gain or loss
     largest: float  # points; at least 1, for the bars
-    mean: float  # points
+    overall: Difference
+    groups: list[Difference]  # of attributes
 
 
 class Part(NamedTuple):
@@ -127,6 +127,6 @@ def _chart(plot: Plot, evaluations: Sequence[Evaluation]) -> Chart:
 def _comparison(before: Evaluation, after: Evaluation, figure: str) -> Comparison:
     changes = compare_runs(before, after, figure)
     changes.sort(key=lambda change: (-abs(change.difference), change.sequence))
-    differences = [change.difference for change in changes]
-    largest = max(1.0, abs(differences[0]))
-    return Comparison(before.run, after.run, changes, largest, float(np.mean(differences)))
+    overall, *groups = [d for d in differences(before, after) if d.figure == figure]
+    largest = max(1.0, abs(changes[0].difference))
+    return Comparison(before.run, after.run, changes, largest, overall, groups)

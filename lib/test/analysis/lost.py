@@ -15,7 +15,7 @@ from lib.io.load_text import load_boxes, load_column
 from lib.test.analysis.metrics import intersection_over_union
 from lib.test.evaluation.data import Truth
 from lib.test.evaluation.layouts import TestSet
-from lib.test.evaluation.results import box_file, score_file
+from lib.test.evaluation.results import box_file, score_file, verified
 from lib.utils.box_ops import has_area
 
 LOST_OVERLAP = 0.1
@@ -59,21 +59,29 @@ def label_frames(truth: Truth, boxes_xywh: np.ndarray, scores: np.ndarray) -> Fr
     return Frames(scores[counts], (hidden | missed)[counts])
 
 
-def read_frames(annotations: TestSet, folder: Path) -> Frames:
+def read_frames(annotations: TestSet, folder: Path) -> tuple[Frames, list[str]]:
     """Label the frames of all sequences of a test set that have results in a folder.
 
+    Returns the frames, and what is wrong with sequences that are left out: no scores, as official
+    results have none, a changed file, or see `label_frames`.
+
     Raises:
-        FileNotFoundError: none has; or one has boxes but no scores, as official results have.
-        ValueError: see `label_frames`.
+        FileNotFoundError: none has a result. ValueError: none can be used; says why.
     """
     names = [name for name in annotations.names if box_file(folder, name).is_file()]
     if not names:
         raise FileNotFoundError(f"{folder}: no result of any sequence of {annotations.dataset}")
-    sequences = []
+    sequences, problems = [], []
     for name in names:
-        boxes, scores = load_boxes(box_file(folder, name)), load_column(score_file(folder, name))
-        sequences.append(label_frames(annotations.truth(name), boxes, scores))
-    return Frames(*map(np.concatenate, zip(*sequences, strict=True)))
+        try:
+            boxes = load_boxes(verified(box_file(folder, name), name))
+            scores = load_column(verified(score_file(folder, name), name))
+            sequences.append(label_frames(annotations.truth(name), boxes, scores))
+        except (OSError, ValueError) as error:
+            problems.append(str(error))
+    if not sequences:
+        raise ValueError("\n".join(problems))
+    return Frames(*map(np.concatenate, zip(*sequences, strict=True))), problems
 
 
 def evaluate_thresholds(frames: Frames, values: Iterable[float] = THRESHOLDS) -> list[Threshold]:

@@ -13,7 +13,11 @@ SUCCESS_THRESHOLDS = np.arange(21) / 20
 PRECISION_THRESHOLDS = np.arange(51, dtype=np.float64)
 NORMALISED_THRESHOLDS = np.arange(51) / 100
 
+# Predictions may be at or near infinity, and an annotated size 0: such frames are no hits.
+quiet = np.errstate(divide="ignore", over="ignore", invalid="ignore")
 
+
+@quiet
 def intersection_over_union(a_xywh: np.ndarray, b_xywh: np.ndarray) -> np.ndarray:
     """Continuous IoU of paired boxes (n, 4); a negative size counts as 0.
 
@@ -33,6 +37,7 @@ def centre(box_xywh: np.ndarray) -> np.ndarray:
     return box_xywh[:, :2] + (box_xywh[:, 2:] - 1) / 2
 
 
+@quiet
 def centre_errors(
     prediction_xywh: np.ndarray, truth_xywh: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -42,8 +47,7 @@ def centre_errors(
     frames that lie exactly on a threshold fall to the other side otherwise.
     """
     predicted, annotated, size = centre(prediction_xywh), centre(truth_xywh), truth_xywh[:, 2:]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a size of 0 is an invalid frame
-        return _length(predicted - annotated), _length(predicted / size - annotated / size)
+    return _length(predicted - annotated), _length(predicted / size - annotated / size)
 
 
 def share_above(values: np.ndarray, thresholds: np.ndarray, frames: int) -> np.ndarray:
@@ -59,6 +63,7 @@ def share_within(values: np.ndarray, thresholds: np.ndarray, frames: int) -> np.
     return np.searchsorted(numbers, thresholds, side="right") / frames
 
 
+@quiet
 def clip_to_image(box_xywh: np.ndarray, width: int, height: int) -> np.ndarray:
     """The part (n, 4) of each box (n, 4) inside an image of width x height pixels; may be empty."""
     limits = np.array([width, height], dtype=np.float64)

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from lib.test.analysis import metrics
-from lib.test.evaluation.data import Truth
+from lib.test.evaluation.data import LARGEST, Truth
 
 LASOT_LIKE = ("lasot", "lasot_ext")
 MISS = [[-1], [np.inf], [np.inf]]  # as `_compare` gives; outside every threshold
 DEFAULT_PROTOCOL = {"lasot": "lasot", "lasot_ext": "lasot", "got10k_val": "got10k"}
+DEFAULT_PROTOCOL |= dict.fromkeys(("own", "demo"), "otb_strict")  # no published quirks to keep
 
 
 class SequenceScore(NamedTuple):
@@ -54,7 +55,7 @@ def score(protocol: str, prediction_xywh: np.ndarray, truth: Truth) -> SequenceS
 
 
 def default_protocol(dataset: str) -> str:
-    """The protocol that the paper's figures for this data set were made with."""
+    """The protocol of a data set's published figures; without any, the one without quirks."""
     return DEFAULT_PROTOCOL.get(dataset, "otb")
 
 
@@ -149,11 +150,15 @@ def _prepare(
     boxes[:m] = carry_forward(predicted, bad)
     boxes[0] = truth_xywh[0]
     carried, nan_rows = int(bad[1:].sum()), int(np.isnan(boxes[1:]).any(axis=1).sum())
+    huge = int((np.abs(predicted[1:]) > LARGEST).any(axis=1).sum())
+    negative = int((predicted[1:, 2:] < 0).any(axis=1).sum())
     notes = {
         f"{m} boxes for {n} frames: padded with empty boxes": m < n,
         f"{m} boxes for {n} frames: the rest is cut off": m > n,
         f"{carried} boxes without a size are replaced by the box before": carried,
         f"{nan_rows} boxes hold NaN and count as misses": nan_rows,
+        f"{huge} boxes hold infinity or more than {LARGEST:g} pixels": huge,
+        f"{negative} boxes have a negative size": negative,
     }
     return boxes, tuple(note for note, applies in notes.items() if applies)
 

@@ -1,18 +1,20 @@
 """One data set's evaluation as a user reads it: what was scored, what is missing, what differs.
 
-`tracking/analysis_results.py` prints it. Missing data is part of a report, wrong data raises.
+`tracking/analysis_results.py` prints it. Missing and wrong files are part of a report.
 """
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lib.test.analysis import tables
-from lib.test.analysis.compare import protocols_text, runs_text
-from lib.test.analysis.extract_results import Evaluation, Run, common_sequences, extract
+from lib.test.analysis.compare import differences, protocols_text, runs_text
+from lib.test.analysis.extract_results import WRONG, Evaluation, Run, common_sequences, extract
 from lib.test.analysis.protocols import default_protocol
 from lib.test.evaluation.datasets import open_annotations
 from lib.test.evaluation.environment import FOLDERS, dataset_path
+from lib.utils.messages import list_problems
 
 
 class Report(NamedTuple):
@@ -38,7 +40,7 @@ def make_report(
 
     Raises:
         FileNotFoundError: the annotation's folder is not there.
-        ValueError: unknown data set or protocol; two runs of one name; files that cannot be scored.
+        ValueError: unknown data set or protocol; two runs of one name.
     """
     names = [run.name for run in runs]
     if len(set(names)) != len(names):
@@ -74,21 +76,29 @@ def select_rows(
     return [rows for make in makers if (rows := make(report.evaluations))]
 
 
+def is_complete(report: Report) -> bool:
+    """True if every run was scored on every sequence under every protocol."""
+    return not any(item.missing for item in report.evaluations)
+
+
 def missing_text(report: Report) -> str:
     """Which sequences of which run could not be scored, and why; empty if none."""
     blocks = []
-    for evaluation in report.of_protocol(report.protocols[0]):
+    for evaluation in report.evaluations:
         total = len(evaluation.scores) + len(evaluation.missing)
         kinds: dict[str, list[str]] = {}
         for name, reason in evaluation.missing.items():
             kinds.setdefault(reason.partition(": ")[0], []).append(name)
         for kind, names in kinds.items():
-            example = evaluation.missing[names[0]].partition(": ")[2] or evaluation.folder
+            reasons = [evaluation.missing[name].partition(": ")[2] for name in names]
+            example = evaluation.folder if kind == WRONG else reasons[0] or evaluation.folder
             blocks.append(
                 f"{evaluation.run} on {report.dataset}: {kind} for {len(names)} of {total} "
                 f"sequences{f' ({example})' if example else ''}: {', '.join(names)}"
             )
-    return "\n".join(blocks)
+            if kind == WRONG:
+                blocks.append(textwrap.indent(list_problems(reasons), "  "))
+    return "\n".join(dict.fromkeys(blocks))  # protocols mostly miss the same
 
 
 def notes_text(report: Report) -> str:
@@ -98,7 +108,7 @@ def notes_text(report: Report) -> str:
         for name, score in item.scores.items():
             place = f"{item.run} on {report.dataset}, {name} ({item.protocol})"
             lines += [f"{place}: {note}" for note in score.notes]
-    return "\n".join(lines)
+    return list_problems(lines)
 
 
 def differences_text(report: Report) -> str:
@@ -109,10 +119,25 @@ def differences_text(report: Report) -> str:
     return "\n".join(text for items in runs.values() if (text := protocols_text(items)))
 
 
-def comparison_text(report: Report, figure: str) -> str:
+def comparison_text(report: Report, figure: str, *, groups: bool = False) -> str:
     """Every later run against the first, under each protocol; empty for one run."""
-    blocks = []
-    for protocol in report.protocols:
-        first, *others = report.of_protocol(protocol)
-        blocks += [runs_text(first, other, figure) for other in others]
-    return "\n".join(blocks)
+    pairs = _pairs(report)
+    return "\n".join(runs_text(first, other, figure, groups=groups) for first, other in pairs)
+
+
+def comparison_records(report: Report) -> dict[tuple[str, ...], dict[str, Any]]:
+    """What JSON says of differences from the first run, by data set, run, protocol and group."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for first, other in _pairs(report):
+        for item in differences(first, other):
+            key = (report.dataset, other.run, other.protocol, item.group)
+            entry = found.setdefault(key, {"compared_with": first.run, "differences": {}})
+            value = {"difference": item.after - item.before, **item.interval._asdict()}
+            entry["differences"][item.figure] = value
+    return found
+
+
+def _pairs(report: Report) -> list[tuple[Evaluation, Evaluation]]:
+    """The first run with each later one, under each protocol."""
+    runs = [report.of_protocol(protocol) for protocol in report.protocols]
+    return [(first, other) for first, *others in runs for other in others]

@@ -53,12 +53,17 @@ def sequence_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
 
 def group_rows(evaluations: Sequence[Evaluation]) -> list[Row]:
     """One row for each attribute (or class), run and protocol; attributes in alphabetic order."""
+    groups = group_members(evaluations).items()
+    return [_row(item, group, names) for group, names in groups for item in evaluations]
+
+
+def group_members(evaluations: Sequence[Evaluation]) -> dict[str, list[str]]:
+    """Sequences of each attribute (or class) that every run was scored on, in alphabetic order."""
     members: dict[str, list[str]] = {}
     for name in common_sequences(evaluations):
         for group in evaluations[0].truths[name].groups:
             members.setdefault(group, []).append(name)
-    groups = sorted(members.items())
-    return [_row(item, group, names) for group, names in groups for item in evaluations]
+    return dict(sorted(members.items()))
 
 
 def records(rows: Iterable[Row]) -> list[dict[str, object]]:

@@ -6,6 +6,8 @@ import numpy as np
 
 from lib.io.video_file import Frame
 
+LARGEST = 1e6  # pixels, of a number of a result; no image is near it
+
 
 class Sequence(NamedTuple):
     """Frames in order and at least the first box."""

@@ -6,7 +6,6 @@ Source: docs/method.md, section 7. The tables in sequences/ say what belongs to 
 import configparser
 import csv
 import logging
-import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lib.io.listing import list_folder, read_text, split_lines
 from lib.io.load_text import load_boxes, load_column
 from lib.io.own_data import check_boxes, own_boxes, own_frames, own_sequences
 from lib.io.store import FolderStore
@@ -29,7 +29,7 @@ TABLES = Path(__file__).parent / "sequences"
 
 def read_names(table: str) -> tuple[str, ...]:
     """Names in a table of one name per line, such as `lasot_test.txt`."""
-    return tuple((TABLES / table).read_text(encoding="utf-8").split())
+    return tuple(split_lines(read_text(TABLES / table)))
 
 
 def read_rows(table: str) -> dict[str, dict[str, str]]:
@@ -174,17 +174,19 @@ class GOT10k(TestSet):
 
     def __init__(self, dataset: str, root: Path) -> None:
         folder = root / ("test" if dataset == "got10k_test" else "val")
-        names = (folder / "list.txt").read_text(encoding="utf-8").split()
-        super().__init__(dataset, folder, names)
+        super().__init__(dataset, folder, split_lines(read_text(folder / "list.txt")))
 
     def extras(self, name: str, count: int) -> dict[str, Any]:
         """From `cover.label` (0: the target is not to be seen) and `meta_info.ini`."""
         path = self.root / name / "meta_info.ini"
-        parser = configparser.ConfigParser(interpolation=None)
-        parser.read_string(path.read_text(encoding="utf-8"))
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        try:
+            parser.read_string(read_text(path))
+        except configparser.Error as error:
+            raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
         meta = dict(parser["METAINFO"]) if parser.has_section("METAINFO") else {}
         size = tuple(map(int, re.findall(r"\d+", meta.get("resolution", ""))))
-        if len(size) != 2:
+        if len(size) != 2 or 0 in size:
             raise ValueError(f"{path}: no 'resolution: (width, height)'")
         visible = load_column(path.with_name("cover.label")) > 0
         groups = (f"class: {meta['root_class']}",) if "root_class" in meta else ()
@@ -199,8 +201,9 @@ class TrackingNet(TestSet):
     unscorable = "TrackingNet is scored by its server; see lib/test/utils/transform_trackingnet.py"
 
     def __init__(self, dataset: str, root: Path) -> None:
-        files = (root / "TEST" / "anno").glob("*.txt")
-        super().__init__(dataset, root, sorted(path.stem for path in files))
+        folder = root / "TEST" / "anno"
+        files = list_folder(folder) if folder.is_dir() else []
+        super().__init__(dataset, root, (name[:-4] for name in files if name.endswith(".txt")))
 
 
 class OwnData(TestSet):
@@ -251,7 +254,7 @@ def _category(name: str) -> str:
 def _entries(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder of frames {folder}")
-    return os.listdir(folder)
+    return list_folder(folder)
 
 
 def _attributes(path: Path, table: str) -> tuple[str, ...]:
@@ -259,7 +262,7 @@ def _attributes(path: Path, table: str) -> tuple[str, ...]:
     names_file = TABLES / f"{table}_attributes.txt"
     if not (path.is_file() and names_file.is_file()):
         return ()
-    names = names_file.read_text(encoding="utf-8").splitlines()
+    names = split_lines(read_text(names_file))
     flags = load_column(path)
     if len(flags) != len(names):
         raise ValueError(f"{path}: {len(flags)} attributes, expected {len(names)}")

@@ -4,6 +4,7 @@ Any launcher that sets RANK and WORLD_SIZE in the environment shares the sequenc
 """
 
 import datetime
+import logging
 import os
 from collections.abc import Sequence
 from typing import TypeVar
@@ -13,18 +14,31 @@ from lib.test.tracker.options import TrackerOptions
 
 Item = TypeVar("Item")
 
+logger = logging.getLogger(__name__)
+
 TIMEOUT = datetime.timedelta(days=30)  # a process may be done long before the others
 
 
 def my_share(items: Sequence[Item]) -> Sequence[Item]:
-    """Return what this process does of `items`; ValueError where RANK or WORLD_SIZE is wrong."""
+    """Return what this process does of `items`, and say so where that is not all.
+
+    Raises:
+        ValueError: RANK or WORLD_SIZE in the environment is wrong.
+    """
     rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
     if not (rank.isdecimal() and size.isdecimal()) or int(rank) >= int(size):
         raise ValueError(
             "RANK and WORLD_SIZE in the environment must be whole numbers with "
-            f"0 <= RANK < WORLD_SIZE; given: {rank!r} and {size!r}"
+            f"0 <= RANK < WORLD_SIZE; given: {rank!r} and {size!r}; without a launcher, unset both"
         )
-    return items[int(rank) :: int(size)]
+    share = items[int(rank) :: int(size)]
+    if len(share) < len(items):
+        logger.warning(
+            "this is process %s of %s, says the environment (RANK, WORLD_SIZE): it does %d of %d "
+            "sequences, others must do the rest; without a launcher, unset both",
+            *(rank, size, len(share), len(items)),
+        )
+    return share
 
 
 def worker_device(options: TrackerOptions, index: int, workers: int = 1) -> str:

@@ -4,6 +4,7 @@ The next frame of each sequence is read in a thread while the network works, so 
 are in memory at a time.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
@@ -12,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from lib.io.box_doubts import doubt_boxes
 from lib.io.video_file import read_frame
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import SequenceResult
 from lib.test.tracker import BatchTracker, Output
 from lib.utils.device import usable_cores
+
+logger = logging.getLogger(__name__)
 
 
 class SequenceRun:
@@ -46,6 +50,8 @@ class SequenceRun:
     def start(self) -> np.ndarray:
         """Initialize the tracker on the first frame, and return that."""
         image = self._take_frame()
+        if doubt := doubt_boxes(self.sequence.boxes_xywh, image.shape[1], image.shape[0]):
+            logger.warning("%s: %s", self.sequence.name, doubt)
         start = time.perf_counter()
         self.tracker.initialize(image, self.sequence.init_box)
         self.add(Output(self.sequence.init_box, 1.0), time.perf_counter() - start)

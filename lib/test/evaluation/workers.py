@@ -3,8 +3,10 @@
 A worker that dies is replaced. The sequences it was tracking are tried once more, each on its own,
 so that one that kills its worker takes no other with it.
 
-A worker is sent sequences, and None where there are no more for it. It sends pairs: a sequence's
-name and how many of its frames are tracked, or how it ended; then it is sent the next one.
+A worker says when it is ready, and is then sent sequences, and None where there are no more for it.
+Sent earlier, a long sequence would fill the pipe, and all other workers would wait for this one. It
+sends pairs: a sequence's name and how many of its frames are tracked, or how it ended; then it is
+sent the next one.
 """
 
 import contextlib
@@ -29,6 +31,8 @@ from lib.test.tracker.load import make_tracker
 from lib.utils.device import usable_cores
 
 logger = logging.getLogger(__name__)
+
+READY = ("", 0)  # what a worker sends first
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,11 @@ class Pool:
         process.start()
         theirs.close()
         worker = self._busy[ours] = Worker(process, ours, device, batch)
-        for _ in range(batch):
-            self._send_next(worker)
+        for _ in range(batch):  # set aside: if it dies before it is ready, these are tried again
+            self._choose_next(worker)
 
-    def _send_next(self, worker: Worker) -> None:
+    def _choose_next(self, worker: Worker) -> Sequence | None:
+        """Choose a sequence for a worker, if any is left for it."""
         sequence = None
         if worker.batch == 1 and self._retries:
             sequence = self._retries.popleft()
@@ -88,6 +93,9 @@ class Pool:
             sequence = self._queue.popleft()
         if sequence is not None:
             worker.tracking[sequence.name] = sequence
+        return sequence
+
+    def _send(self, worker: Worker, sequence: Sequence | None) -> None:
         with contextlib.suppress(OSError):  # a worker that has died is noticed in _receive
             worker.pipe.send(sequence)
 
@@ -97,11 +105,16 @@ class Pool:
         except (EOFError, OSError):
             self._on_death(worker)
             return
+        if (name, message) == READY:
+            chosen = [*worker.tracking.values(), *[None] * worker.batch][: worker.batch]
+            for sequence in chosen:
+                self._send(worker, sequence)
+            return
         if isinstance(message, int):
             self.progress.advance(worker.tracking[name], message)
             return
         self.progress.finish(worker.tracking.pop(name), message)
-        self._send_next(worker)
+        self._send(worker, self._choose_next(worker))
         if not worker.tracking:
             self._retire(worker)
 
@@ -149,6 +162,7 @@ def _work(job: Job, pipe: Connection, workers: int) -> None:
         tracker = make_tracker(job.options)
     except Exception:
         reason = traceback.format_exc()
+        pipe.send(READY)
         for sequence in sequences:
             pipe.send((sequence.name, reason))
         return
@@ -156,6 +170,7 @@ def _work(job: Job, pipe: Connection, workers: int) -> None:
     def send(sequence: Sequence, message: int | Outcome) -> None:
         pipe.send((sequence.name, message))
 
+    pipe.send(READY)
     for sequence, outcome in track_and_save(tracker, sequences, job, send):
         send(sequence, outcome)
 

@@ -1,12 +1,14 @@
 """From a recipe and a benchmark's name to the tracker's settings. Source: docs/method.md, 3."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from easydict import EasyDict
 
+from lib.checkpoint.names import EPOCH_FILE, checkpoints_newest_first
 from lib.config.aiatrack.config import check_hyper
-from lib.utils.paths import EPOCH_FILE, PROJECT_ROOT, checkpoints_newest_first
+from lib.utils.paths import PROJECT_ROOT
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,12 @@ def find_checkpoint(cfg: EasyDict, config: str, root: Path = PROJECT_ROOT) -> Pa
     path = folder / EPOCH_FILE.format(cfg.TEST.EPOCH)
     shipped = root / "experiments" / "aiatrack" / f"{config}.safetensors"
     for candidate in (path, shipped):
-        if candidate.is_file():
+        if os.path.lexists(candidate):  # a folder or dangling link is refused when it is read
             return candidate
     existing = ", ".join(p.name for p in checkpoints_newest_first(folder)[:5]) or "no checkpoint"
     raise FileNotFoundError(
         f"no checkpoint {path}; that folder has {existing}. Unpack the released Trained_Models.zip "
         f"in {root}, train with `python tracking/train.py --config {config}`, or name a file with "
-        f"--checkpoint (TEST.EPOCH in the recipe chooses the epoch)."
+        f"--checkpoint (TEST.EPOCH in the recipe chooses the epoch). `--param demo` has "
+        f"weights here."
     )

@@ -15,6 +15,7 @@ from lib.config.aiatrack.config import load_config, recipe_name
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.fast.compiled import compile_network
+from lib.models.aiatrack.fast.cudnn import fuse_layers
 from lib.models.aiatrack.fast.factored import optimize_network
 from lib.models.aiatrack.fast.precision import cast_network, computes_bf16_natively
 from lib.models.aiatrack.fast.prepacked import prepack
@@ -70,6 +71,8 @@ def prepare_network(
         cast_network(model, {"bf16": torch.bfloat16, "fp16": torch.float16}[options.precision])
     if device.type == "cpu" and not options.compile:
         prepack(model, winograd=options.precision == "fp32")
+    elif device.type == "cuda" and not options.compile:
+        fuse_layers(model.to(device), device)
     if options.compile:
         tracker = AiATrackTracker(model, params, device)
         compile_network(model, device, partial(_track_once, tracker))

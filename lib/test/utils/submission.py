@@ -13,11 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.config.aiatrack.config import recipe_name
+from lib.io.listing import list_folder
 from lib.io.load_text import load_boxes, load_column
+from lib.test.evaluation.data import LARGEST
 from lib.test.evaluation.environment import dataset_path, results_root
-from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file
+from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file, verified
 from lib.test.utils.submission_check import GOT10K, Layout, SubmissionError, check
 from lib.utils.files import atomic_path
+from lib.utils.messages import list_problems
+from lib.utils.program import refuse_empty
 
 logger = logging.getLogger(__name__)
 ZIP_DATE = (2022, 1, 1, 0, 0, 0)  # fixed: the same results give the same bytes
@@ -35,10 +40,11 @@ def main(layout: Layout, arguments: Sequence[str] | None = None) -> int:
         if args.check:
             logger.info("%s is right: %d boxes", args.check, check(layout, args.check, frames))
         else:
-            run = (args.results or results_root()) / args.tracker_name / args.cfg_name
+            run = (args.results or results_root()) / args.tracker_name / recipe_name(args.cfg_name)
             logger.info("%s is written and checked", write_archive(layout, run, frames))
     except SubmissionError as error:
-        logger.error("error: %s:\n%s", args.check or "nothing is written", error)
+        problems = list_problems(str(error).splitlines())
+        logger.error("error: %s:\n%s", args.check or "nothing is written", problems)
         return 1
     except OSError as error:
         logger.error("error: %s", error)
@@ -81,7 +87,8 @@ def count_frames(layout: Layout, root: Path) -> dict[str, int]:
         FileNotFoundError: `root` lacks the folder of test images, or it is empty.
     """
     folder = root / layout.frames_folder
-    sequences = sorted(path for path in folder.glob("*/") if path.is_dir())
+    names = list_folder(folder) if folder.is_dir() else []
+    sequences = [folder / name for name in names if (folder / name).is_dir()]
     if not sequences:
         raise FileNotFoundError(f"no {layout.title} test images in {folder}")
     if len(sequences) != layout.sequences:
@@ -89,7 +96,9 @@ def count_frames(layout: Layout, root: Path) -> dict[str, int]:
             f"{folder} holds {len(sequences)} sequences, the {layout.title} test set has "
             f"{layout.sequences}: its server will refuse the archive"
         )
-    return {path.name: sum(1 for _ in path.glob("*.jpg")) for path in sequences}
+    return {
+        path.name: sum(name.endswith(".jpg") for name in list_folder(path)) for path in sequences
+    }
 
 
 def _parse(layout: Layout, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -97,7 +106,7 @@ def _parse(layout: Layout, arguments: Sequence[str] | None) -> argparse.Namespac
         description=f"Pack {layout.title} results into {layout.archive}, for its server. "
         "Everything is validated first; raw results are left as they are."
     )
-    add = parser.add_argument
+    add = refuse_empty(parser).add_argument
     add("--tracker_name", "--tracker", default="aiatrack", metavar="NAME")
     add("--cfg_name", "--param", default="baseline", metavar="NAME", help="recipe of the run")
     add("--results", type=Path, metavar="DIR", help="all results (default: test/tracking_results)")
@@ -121,7 +130,7 @@ def _official_names(layout: Layout, folder: Path) -> dict[str, None]:
     logger.warning(f"no {layout.title} test images found: only the official counts are checked")
     if layout is GOT10K:
         return {f"GOT-10k_Test_{n:06d}": None for n in range(1, layout.sequences + 1)}
-    names = sorted(path.stem for path in folder.glob("*.txt"))
+    names = [name[:-4] for name in list_folder(folder) if name.endswith(".txt")]
     return {name: None for name in names if not name.endswith(("_time", "_box", "_score"))}
 
 
@@ -132,18 +141,18 @@ def _read_members(
     problems: list[str] = []
     for name, length in frames.items():
         try:
-            boxes = _read_boxes(box_file(folder, name), length)
+            boxes = _read_boxes(verified(box_file(folder, name), name), length)
             # Cut toward zero like the published results.
             rows = [",".join(map(str, box)) for box in boxes.astype(np.int64).tolist()]
             members[layout.box_member.format(name=name)] = _to_lines(rows)
             if layout.time_member:
-                times = _read_times(time_file(folder, name), len(boxes))
+                times = _read_times(verified(time_file(folder, name), name), len(boxes))
                 rows = [f"{seconds:f}" for seconds in times]
                 members[layout.time_member.format(name=name)] = _to_lines(rows)
         except FileNotFoundError as error:
             problems.append(f"{name}: no file {error.filename}")
-        except ValueError as error:
-            problems.append(str(error))
+        except (OSError, ValueError) as error:
+            problems.append(f"{name}: {error}")
     if problems:
         raise SubmissionError("\n".join(problems))
     return members
@@ -157,6 +166,7 @@ def _read_boxes(path: Path, length: int | None) -> np.ndarray:
     if not len(boxes):
         raise ValueError(f"{path}: no boxes")
     _refuse_line(path, ~np.isfinite(boxes), "a number that is not finite")
+    _refuse_line(path, np.abs(boxes) > LARGEST, f"a number beyond {LARGEST:g} pixels")
     _refuse_line(path, boxes[:, 2:] < 0, "a negative size")
     return boxes
 

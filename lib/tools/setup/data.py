@@ -24,7 +24,10 @@ def check_test_set(dataset: str, *, needed: bool = False, full: bool = False) ->
         needed: what is not there, or not whole, is a failure.
         full: decode the first, middle and last frame of every sequence.
     """
-    place = dataset_path(dataset)
+    try:
+        place = dataset_path(dataset)
+    except ValueError as error:  # a path that is empty
+        return Finding(FAIL, dataset, str(error), _how_to_get(dataset))
     where = f"{place.path} (from {place.source.split(';')[0]})"
     absent = Finding(FAIL if needed else NOTE, dataset, f"not there: {where}", _how_to_get(dataset))
     if not place.path.is_dir():

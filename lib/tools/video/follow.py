@@ -1,10 +1,11 @@
 """Follow targets through a source of frames; write a video, and one record per target and frame.
 
-One pass of one network finds all targets of a frame. Neighbours: sources.py reads, pictures.py
-writes the video, screen.py shows and asks; tracking/video_demo.py puts them together.
+One pass of one network finds all targets of a frame. Neighbours: sources.py reads, painter.py
+draws, screen.py shows and asks; tracking/video_demo.py puts them together.
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,25 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.box_doubts import doubt_boxes
+from lib.io.video.writer import VideoWriter
 from lib.test.tracker import BatchTracker
-from lib.tools.video.pictures import VideoWriter
+from lib.tools.video.painter import Painter, State
 from lib.tools.video.screen import Screen
 from lib.tools.video.sources import Frame, VideoBrokenOffError
-from lib.utils.draw import draw_box
 from lib.utils.files import TemporaryOutput
 from lib.utils.stopping import StopRequest
 
-COLOURS = ((64, 255, 64), (255, 160, 32), (64, 160, 255), (255, 96, 255), (255, 255, 64))
-LOST_COLOUR = (255, 48, 48)
-
-
-class State(NamedTuple):
-    """A target in one frame."""
-
-    target: int  # from 1
-    box_xywh: list[float]  # image pixels
-    score: float | None  # predicted IoU in [0, 1]; None where the box was given
-    lost: bool
+logger = logging.getLogger(__name__)
 
 
 class Summary(NamedTuple):
@@ -66,6 +58,8 @@ class Targets:
         for i, box in enumerate(boxes):
             if box is None:
                 continue
+            if doubt := doubt_boxes(np.array(box), image.shape[1], image.shape[0]):
+                logger.warning("target %d: %s", i + 1, doubt)
             try:
                 self._trackers[i].initialize(image, box)
             except ValueError as error:
@@ -90,19 +84,21 @@ class RecordWriter:
     def __init__(self, path: Path) -> None:
         """Make the temporary file. Raises OSError if `path` cannot be written."""
         self._output = TemporaryOutput(path)
-        self._file = open(self._output.temporary, "w", buffering=1, encoding="utf-8")
-        self._count = 0
+        self._file = open(self._output.temporary, "wb", buffering=0)
+        self._length = 0  # bytes of whole lines
 
     def __enter__(self) -> "RecordWriter":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._file.truncate(self._length)
         self._file.close()
-        if self._count:
+        if self._length:
             self._output.keep()
         self._output.discard()
 
     def write(self, frame: Frame, states: Iterable[State]) -> None:
+        """Write a line for each target at once; OSError if the disk is full."""
         for state in states:
             record = {
                 "frame": frame.number,
@@ -112,8 +108,14 @@ class RecordWriter:
                 "score": None if state.score is None else round(state.score, 5),
                 "lost": state.lost,
             }
-            self._file.write(json.dumps(record) + "\n")
-            self._count += 1
+            line = f"{json.dumps(record)}\n".encode()
+            try:
+                written = self._file.write(line)
+            except OSError as error:
+                raise OSError(f"cannot write {self._output.path}: {error.strerror}") from error
+            if written != len(line):
+                raise OSError(f"cannot write {self._output.path}: is the disk full?")
+            self._length += len(line)
 
 
 def follow(
@@ -122,6 +124,7 @@ def follow(
     first_boxes: Callable[[np.ndarray], Sequence[Sequence[float]]],
     outputs: tuple[VideoWriter, RecordWriter],
     *,
+    painter: Painter | None = None,
     screen: Screen | None = None,
     stop: StopRequest | None = None,
 ) -> Summary:
@@ -130,14 +133,15 @@ def follow(
     Args:
         first_boxes: returns a box (x, y, w, h in pixels) per target, given the first frame.
         outputs: for the frames with boxes drawn, and their records.
+        painter: draws them; None: boxes alone.
         screen: shows every frame; "q" and "escape" end, "r" asks for boxes anew.
 
     Raises:
         ValueError: see `Targets.start`; a frame of another size than the first.
         VideoError: the source gives no frame at all.
     """
-    video, records = outputs
-    lost, ended_by, detail = Counter[int](), "end", ""
+    (video, records), painter = outputs, painter or Painter()
+    lost = Counter[int]()
     try:
         for frame in frames:
             # Find the targets, or start on the first frame.
@@ -146,32 +150,25 @@ def follow(
             else:
                 states = targets.start(frame.image, first_boxes(frame.image))
             # Show them; the user may correct their boxes.
-            drawn = draw_states(frame.image, states)
+            drawn = painter.draw(frame.image, frame.number, states)
             key = screen.show(drawn) if screen else ""
             if screen and key == "r":
                 states = targets.restart(frame.image, screen.draw_boxes(frame.image, len(states)))
-                drawn = draw_states(frame.image, states)
-            # Write them.
-            video.write(drawn)
+                drawn = painter.draw(frame.image, frame.number, states)
+            # Write them; the records first, which need less room.
             records.write(frame, states)
+            video.write(drawn, frame.seconds)
             lost.update(state.target for state in states if state.lost)
             # End where the user wants it.
-            if stop and stop.signal_number is not None:
-                ended_by = "signal"
-            elif key in ("q", "escape"):
-                ended_by = "key"
-            if ended_by != "end":
-                break
+            if ended_by := _end_asked_for(key, stop):
+                return Summary(video.count, dict(lost), ended_by)
     except VideoBrokenOffError as error:
-        ended_by, detail = "broken off", str(error)
-    return Summary(video.count, dict(lost), ended_by, detail)
+        return Summary(video.count, dict(lost), "broken off", str(error))
+    return Summary(video.count, dict(lost), "end")
 
 
-def draw_states(image: np.ndarray, states: Iterable[State]) -> np.ndarray:
-    """Draw targets' boxes (red where lost), numbers and scores on a copy of an RGB image."""
-    for state in states:
-        colour = LOST_COLOUR if state.lost else COLOURS[(state.target - 1) % len(COLOURS)]
-        score = "" if state.score is None else f": {state.score:.2f}"
-        label = f"{state.target}{score}{' lost' * state.lost}"
-        image = draw_box(image, state.box_xywh, label, colour)
-    return image
+def _end_asked_for(key: str, stop: StopRequest | None) -> str:
+    """How the user ends it, as `Summary.ended_by` has it; "" if not at all."""
+    if stop and stop.signal_number is not None:
+        return "signal"
+    return "key" if key in ("q", "escape") else ""

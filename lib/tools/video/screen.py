@@ -4,15 +4,19 @@ Shared by tracking/test.py --show, tracking/video_demo.py --show and boxes drawn
 """
 
 import os
+import subprocess
 import sys
 
 import cv2
 import numpy as np
 
-from lib.utils.draw import draw_box, write_text
+from lib.io.video.draw import draw_box, write_text
 
 TITLE = "AiATrack"
 ESCAPE = 27
+DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+PROBE = f"import cv2; cv2.namedWindow({TITLE!r}); cv2.destroyAllWindows()"
+PROBE_SECONDS = 30
 PROMPT = "draw a box with the mouse, Enter takes it, c: "
 
 
@@ -25,7 +29,7 @@ class Screen:
 
     def __init__(self) -> None:
         """Raise NoScreenError where no window can be opened; OpenCV would abort the process."""
-        has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+        has_screen = any(map(os.environ.get, DISPLAYS))
         if sys.platform.startswith("linux") and not has_screen:
             raise NoScreenError(
                 "showing frames needs a screen, and neither DISPLAY nor WAYLAND_DISPLAY is set; "
@@ -33,6 +37,9 @@ class Screen:
             )
         if "GUI:                           NONE" in cv2.getBuildInformation():
             raise NoScreenError("this OpenCV has no windows; install opencv-python, not -headless")
+        if sys.platform.startswith("linux") and not _window_opens():
+            displays = (f"{name}={os.environ.get(name, '')}" for name in DISPLAYS)
+            raise NoScreenError(f"no window can be opened on the screen of {', '.join(displays)}")
         self._is_open = False
 
     def close(self) -> None:
@@ -79,3 +86,14 @@ class Screen:
         box = cv2.selectROI(TITLE, bgr, showCrosshair=False, printNotice=False)
         self._is_open = True
         return [float(v) for v in box] if box[2] > 0 and box[3] > 0 else None
+
+
+def _window_opens() -> bool:
+    """Try a window in another process: where no server answers, the one that tries is aborted."""
+    command = [sys.executable, "-c", PROBE]
+    try:
+        return not subprocess.run(
+            command, capture_output=True, timeout=PROBE_SECONDS, check=False
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return False

@@ -9,22 +9,24 @@ One frame is held at a time, so memory does not grow with the video.
 
 import abc
 import glob
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from lib.io.video_file import NO_FRAME, NOT_A_VIDEO, VideoError, quiet_opencv
+from lib.io.video.codecs import VideoError
+from lib.io.video.decoding import open_decoder
+from lib.io.video.end import missing_end
+from lib.io.video.with_opencv import OpenCvDecoder
+from lib.io.video_file import NO_FRAME
 from lib.utils.image import IMAGE_SUFFIXES, ImageError, by_number, is_image_name, read_rgb
 
 DEFAULT_RATE = 25.0  # frames a second, where a source does not say
 MIN_RATE, MAX_RATE = 1.0, 1000.0  # frames a second; what a source says beyond them is not believed
-TIMEOUT_MS = 10_000  # to wait for a stream
-# Many containers hold a duration, from which OpenCV works out the frames: not exact to the frame.
-MAX_MISSING = 0.01  # share of the announced frames
+MAX_CAMERA = 999
 
 
 class VideoBrokenOffError(RuntimeError):
@@ -49,7 +51,8 @@ class FrameSource(abc.ABC):
     def __init__(self, name: str, rate: float, length: int | None) -> None:
         self.name = name  # for messages and file names
         self.rate = rate  # frames a second
-        self.length = length  # frames, if known
+        self.length = length  # frames; of a video an estimate; None: not known
+        self.files: list[Path] = []  # that are read
 
     @abc.abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
@@ -62,7 +65,8 @@ class FrameSource(abc.ABC):
 
 
 def open_source(source: str, rate: float | None = None) -> FrameSource:
-    """Open a camera ("0"), stream ("rtsp://..."), folder or pattern ("frames/*.jpg"), or a video.
+    """Open a video, folder or pattern of images ("frames/*.jpg"), stream ("rtsp://..."), or camera
+    ("0", "/dev/video0"). A file or folder that has the name of another kind goes first.
 
     Args:
         rate: frames a second; None takes what the source says.
@@ -72,17 +76,23 @@ def open_source(source: str, rate: float | None = None) -> FrameSource:
         VideoError: it cannot be opened.
     """
     path = Path(source).expanduser()
-    if source.isdigit():
-        return _Capture(f"camera {source}", int(source), rate, live=True)
-    if "://" in source:
-        return _Capture(source, source, rate, live=None)
+    if not source.strip():
+        raise FileNotFoundError("the name of the video is empty")
     if path.is_dir():
         inside = _images(path.iterdir()) or _images(path.glob("img/*"))  # data sets have img
         return _Images(source, inside, rate)
     if path.is_file():
         if is_image_name(path.name):
             raise VideoError(f"{source} is one image; name its folder, or a pattern such as *.jpg")
-        return _Capture(source, str(path), rate, live=False)
+        return _Video(source, path, rate)
+    if camera := re.fullmatch(r"(?:/dev/video)?([0-9]+)", source):
+        if (number := int(camera[1])) > MAX_CAMERA:
+            raise VideoError(f"camera {number}: cameras have the numbers 0 to {MAX_CAMERA}")
+        return _Video(f"camera {number}", number, rate)
+    if path.exists():
+        raise VideoError(f"{source} is neither a regular file nor a folder")
+    if "://" in source:
+        return _Video(source, source, rate)
     if glob.has_magic(source):
         return _Images(source, _images(map(Path, glob.glob(str(path)))), rate)
     raise FileNotFoundError(
@@ -98,10 +108,10 @@ class _Images(FrameSource):
         if not paths:
             raise FileNotFoundError(f"{name}: no image there ({', '.join(sorted(IMAGE_SUFFIXES))})")
         super().__init__(name, rate or DEFAULT_RATE, len(paths))
-        self._paths = sorted(paths, key=lambda path: by_number(path.name))
+        self.files = sorted(paths, key=lambda path: by_number(path.name))
 
     def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self._paths):
+        for index, path in enumerate(self.files):
             try:
                 image = read_rgb(path)
             except (ImageError, OSError) as error:
@@ -112,64 +122,43 @@ class _Images(FrameSource):
             yield Frame(index, index / self.rate, image)
 
 
-class _Capture(FrameSource):
-    """What OpenCV opens: a video file, a camera, a stream."""
+class _Video(FrameSource):
+    """A video file, a stream or a camera; one without a length has no end of its own."""
 
-    def __init__(self, name: str, target: str | int, rate: float | None, live: bool | None) -> None:
-        """Open it. live: it has no end of its own; None: so if it announces no length."""
-        self._capture = _open_capture(target)
-        if not self._capture.isOpened():
-            raise VideoError(f"{name}: {_why_not(target)}")
-        announced_rate = self._capture.get(cv2.CAP_PROP_FPS)
-        plausible = MIN_RATE <= announced_rate <= MAX_RATE
-        announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        length = announced if announced > 0 and not live else None
-        super().__init__(name, rate or (announced_rate if plausible else DEFAULT_RATE), length)
-        self._live = length is None if live is None else live
+    def __init__(self, name: str, place: Path | str | int, rate: float | None) -> None:
+        """place: a file, an address, or the number of a camera, which OpenCV opens."""
+        self._decoder = OpenCvDecoder(place) if isinstance(place, int) else open_decoder(place)
+        self._given_rate, said = rate, self._decoder.rate
+        likely = rate or (said if MIN_RATE <= said <= MAX_RATE else DEFAULT_RATE)
+        is_camera = isinstance(place, int)
+        super().__init__(name, likely, None if is_camera else self._decoder.length or None)
+        self.files = [place] if isinstance(place, Path) else []
+        self._live = not self.files and self.length is None
 
     def __exit__(self, *_: object) -> None:
-        self._capture.release()
+        self._decoder.close()
 
     def __iter__(self) -> Iterator[Frame]:
         index, begin = 0, 0.0
-        while (read := self._capture.read())[0]:
-            now = self._now(index)
+        while (now := self._decoder.grab()) is not None:
+            now = self._time(index, now)
             begin = begin if index else now
-            yield Frame(index, max(now - begin, 0.0), cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
+            yield Frame(index, max(now - begin, 0.0), self._decoder.image())
             index += 1
         # Raise if the end comes too early.
+        problem = "".join(map(missing_end, self.files)) or self._decoder.problem
         if not index:
-            raise VideoError(f"{self.name}: {NO_FRAME}")
+            raise VideoError(f"{self.name}: {problem or NO_FRAME}")
         if self._live:
             raise VideoBrokenOffError(f"{self.name}: no further frame after {index}")
-        if self.length is not None and self.length - index > max(1, MAX_MISSING * self.length):
-            text = f"{self.name}: {index} frames could be read, {self.length} were announced"
-            raise VideoBrokenOffError(text)
+        if problem:
+            raise VideoBrokenOffError(f"{self.name}: {index} frames could be read; {problem}")
 
-    def _now(self, index: int) -> float:
-        """Time of the frame just read, seconds: a clock's, the file's, or by the rate."""
+    def _time(self, index: int, now: float) -> float:
+        """Time of a frame, seconds: a clock's, by the rate that was asked for, or the file's."""
         if self._live:
             return time.monotonic()
-        position = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return position if position > 0 else index / self.rate
-
-
-def _open_capture(target: str | int) -> cv2.VideoCapture:
-    """Open with OpenCV; give up on a stream that does not answer."""
-    with quiet_opencv():
-        if isinstance(target, str) and "://" in target:
-            limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, TIMEOUT_MS]
-            limits += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, TIMEOUT_MS]
-            return cv2.VideoCapture(target, cv2.CAP_FFMPEG, limits)
-        return cv2.VideoCapture(target)
-
-
-def _why_not(target: str | int) -> str:
-    if isinstance(target, int):
-        return "there is no such camera, or another program has it"
-    if "://" in target:
-        return "the stream does not answer, or is none that OpenCV can read"
-    return NOT_A_VIDEO
+        return index / self._given_rate if self._given_rate else now
 
 
 def _images(paths: Iterable[Path]) -> list[Path]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 Result = TypeVar("Result")
 
+LAUNCHER = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # it sets them
 TIMEOUT = datetime.timedelta(minutes=30)  # one process indexes data sets while the others wait
 
 
@@ -41,21 +42,48 @@ def is_main() -> bool:
 def process_group(device: torch.device) -> Iterator[None]:
     """Join the group that the launcher's environment describes for as long as the block lasts.
 
-    NCCL on GPUs, gloo on CPUs; none without a launcher (no WORLD_SIZE in the environment).
+    NCCL on GPUs, gloo on CPUs; none for a process that trains alone.
+
+    Raises:
+        ValueError: see `launched`.
     """
-    launched = "WORLD_SIZE" in os.environ
-    if launched:
+    if launched():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     yield
     # Not after an error: the group's end would make the others fail too, perhaps before this
     # process has told the launcher what was the cause. The launcher ends them.
-    if launched:
+    if launched():
         dist.destroy_process_group()
 
 
+def launched() -> bool:
+    """Whether a launcher has started this process as one of several.
+
+    Raises:
+        ValueError: WORLD_SIZE says so, but what a launcher sets beside it is not there.
+    """
+    size = os.environ.get("WORLD_SIZE", "1")
+    if size == "1":
+        return False
+    numbers = [os.environ.get(name, "") for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK")]
+    missing = [name for name in LAUNCHER if name not in os.environ]
+    if missing or not all(map(str.isdecimal, numbers)) or not int(numbers[1]) < int(size):
+        lacks = f"lacks {', '.join(missing)}" if missing else f"has RANK {numbers[1]!r}"
+        raise ValueError(
+            f"WORLD_SIZE is {size!r} in the environment, which {lacks}; unset it to train in one "
+            f"process, or use --mode multiple"
+        )
+    return True
+
+
 def local_rank() -> int:
-    """This process's number on its machine, 0 alone."""
-    return int(os.environ.get("LOCAL_RANK", 0))
+    """This process's number on its machine, 0 alone; ValueError: see `launched`."""
+    return int(os.environ["LOCAL_RANK"]) if launched() else 0
+
+
+def processes_here() -> int:
+    """How many processes train on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if launched() else 1
 
 
 def mean(values: Tensor) -> Tensor:

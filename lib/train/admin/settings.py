@@ -5,7 +5,8 @@ from pathlib import Path
 
 from easydict import EasyDict
 
-from lib.config.aiatrack.config import load_config, recipe_name
+from lib.config.aiatrack.config import LARGEST, load_config, recipe_name
+from lib.utils.messages import shorten
 from lib.utils.paths import PROJECT_ROOT
 
 PRECISIONS = ("off", "bf16", "fp16")
@@ -13,7 +14,9 @@ DEVICES = ("auto", "cpu", "cuda")
 MINIMUMS = {
     **dict.fromkeys(("batch_size", "accumulate", "epochs", "until", "samples", "keep"), 1),
     "workers": 0,
+    "seed": 0,
 }
+LARGEST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Settings:
         """Raise ValueError, with the setting, its value and what is allowed, if one cannot work."""
         for name, minimum in MINIMUMS.items():
             value = getattr(self, name)
-            if value is not None and value < minimum:
-                raise ValueError(f"{name} must be at least {minimum}; given: {value}")
+            largest = LARGEST_SEED if name == "seed" else LARGEST
+            if value is not None and not minimum <= value <= largest:
+                limit = f"least {minimum}" if value < minimum else f"most {largest}"
+                raise ValueError(f"{name} must be at {limit}; given: {shorten(value)}")
         if self.init_from and self.continue_from:
             raise ValueError("init_from and continue_from are two starts; give one of them")
         for name, allowed in (("precision", PRECISIONS), ("device", DEVICES)):

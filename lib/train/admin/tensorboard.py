@@ -1,15 +1,17 @@
 """Curves and drawn batches for TensorBoard, written by the main process alone."""
 
+import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lib.io.video.draw import Colour, draw_box
 from lib.train.admin import distributed
 from lib.train.data.batch import Batch
 from lib.utils.box_ops import xyxy_to_xywh
-from lib.utils.draw import Colour, draw_box
 
 TRUE_COLOUR: Colour = (60, 220, 60)
 PREDICTED_COLOUR: Colour = (240, 60, 60)
@@ -21,11 +23,16 @@ class TensorboardWriter:
     """A SummaryWriter on the main process, nothing on the others."""
 
     def __init__(self, folder: Path) -> None:
-        self._writer = None
-        if distributed.is_main():
-            from torch.utils.tensorboard import SummaryWriter  # slow to import
+        self._folder = folder
 
-            self._writer = SummaryWriter(str(folder))
+    @functools.cached_property
+    def _writer(self) -> Any:
+        """Made for the first number, so that a run with nothing to do leaves no file."""
+        if not distributed.is_main():
+            return None
+        from torch.utils.tensorboard import SummaryWriter  # slow to import
+
+        return SummaryWriter(str(self._folder))
 
     def scalars(self, prefix: str, values: dict[str, float], step: int) -> None:
         """Write numbers under `prefix/name`."""
@@ -39,7 +46,7 @@ class TensorboardWriter:
             self._writer.add_image(name, draw_batch(batch, box_xyxy), step, dataformats="HWC")
 
     def close(self) -> None:
-        if self._writer is not None:
+        if "_writer" in vars(self) and self._writer is not None:
             self._writer.close()
 
 

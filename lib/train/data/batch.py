@@ -19,6 +19,7 @@ class CompactSample(NamedTuple):
     scales: Tensor  # (R + 1,) of the crops: what makes a byte a value in [0, 1]; brighter is cut
     masks: Tensor  # (R + 1, S, S) bool, True on padding
     boxes: Tensor  # (R + 1, 4) xywh, fractions of the crops, may reach outside [0, 1]
+    recent_boxes: Tensor  # (R + 1, 4) where the frames are marked as recent references
     proposals: Tensor  # (P, 4) xywh, fractions of the search crop
     proposal_iou: Tensor  # (P,) IoU with the search frame's box on the scale 2 * IoU - 1
     source: str  # "LASOT airplane-2 frames 3, 9, 17", for messages
@@ -35,6 +36,7 @@ class Batch(NamedTuple):
     references: Tensor  # (B, R, 3, S, S) in temporal order, as `search`
     reference_masks: Tensor  # (B, R, S, S) bool
     reference_boxes: Tensor  # (B, R, 4) xywh, fractions of their crops
+    recent_boxes: Tensor  # (B, R + 1, 4) xywh, of the references and the search frame, as marked
     proposals: Tensor  # (B, P, 4) xywh, fractions of the search crop
     proposal_iou: Tensor  # (B, P) IoU with search_box on the scale 2 * IoU - 1
     source: Sequence[str]
@@ -47,6 +49,7 @@ class CompactBatch(NamedTuple):
     scales: Tensor
     masks: Tensor
     boxes: Tensor
+    recent_boxes: Tensor
     proposals: Tensor
     proposal_iou: Tensor
     source: Sequence[str]
@@ -55,8 +58,8 @@ class CompactBatch(NamedTuple):
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
         """Move the tensors to `device` and unpack them there."""
-        crops, scales, masks, boxes, proposals, proposal_iou = (
-            tensor.to(device, non_blocking=non_blocking) for tensor in self[:6]
+        crops, scales, masks, boxes, recent_boxes, proposals, proposal_iou = (
+            tensor.to(device, non_blocking=non_blocking) for tensor in self[:7]
         )
         return Batch(
             search=_to_floats(crops[:, -1], scales[:, -1]),
@@ -65,6 +68,7 @@ class CompactBatch(NamedTuple):
             references=_to_floats(crops[:, :-1], scales[:, :-1]),
             reference_masks=masks[:, :-1],
             reference_boxes=boxes[:, :-1],
+            recent_boxes=recent_boxes,
             proposals=proposals,
             proposal_iou=proposal_iou,
             source=self.source,

@@ -12,7 +12,7 @@ from easydict import EasyDict
 
 from lib.config.aiatrack.config import STRIDE
 from lib.train.data.batch import CompactSample
-from lib.train.data.random_boxes import Jitter, draw_proposals, jitter_box
+from lib.train.data.random_boxes import Jitter, beside_box, draw_proposals, jitter_box
 from lib.train.data.transforms import (
     FLIP,
     FrameTransform,
@@ -24,6 +24,9 @@ from lib.train.data.transforms import (
     transform_crop,
 )
 from lib.utils.crop import Crop
+
+# In fractions of the crop; what is scored where the target is absent lies around it.
+CENTRED_BOX = np.array([0.32, 0.32, 0.36, 0.36])
 
 
 class UnusableSample(ValueError):
@@ -38,6 +41,8 @@ class SearchConfig(NamedTuple):
     template: Jitter  # of the first reference
     search: Jitter  # of the second reference and the search frame
     flip: float = FLIP  # chance that a crop is mirrored by itself
+    recent: Jitter = Jitter(0, 0)  # of where a frame is marked as a recent reference
+    absent: float = 0.0  # chance that the search window shows nothing of the target
 
 
 def read_search_config(cfg: EasyDict) -> SearchConfig:
@@ -48,6 +53,8 @@ def read_search_config(cfg: EasyDict) -> SearchConfig:
         Jitter(template.CENTER_JITTER, template.SCALE_JITTER),
         Jitter(search.CENTER_JITTER, search.SCALE_JITTER),
         cfg.DATA.CROP_FLIP,
+        Jitter(cfg.DATA.RECENT.CENTER_JITTER, cfg.DATA.RECENT.SCALE_JITTER),
+        cfg.DATA.ABSENT,
     )
 
 
@@ -68,18 +75,27 @@ def make_sample(
         UnusableSample: a window without a pixel, or with nothing but padding.
     """
     transform = draw_frame_transform(generator)
-    jitters = (config.template, config.search, config.search)
+    absent = config.absent > 0 and generator.random() < config.absent
+    jitters = (config.template, config.search, None if absent else config.search)
     crops = [
         _make_crop(frame, box, transform, config, jitter, generator)
         for frame, box, jitter in zip(frames, boxes_xywh_image, jitters, strict=True)
     ]
     images, scales, masks, boxes = map(np.stack, zip(*crops, strict=True))
-    proposals = draw_proposals(crops[-1].box_xywh, generator)
+    recent_boxes = boxes
+    if config.recent != (0, 0):
+        errors = [Jitter(*(u * r for r in config.recent)) for u in generator.random(len(boxes))]
+        pairs = zip(boxes, errors, strict=True)
+        recent_boxes = np.stack([jitter_box(box, error, generator) for box, error in pairs])
+    proposals = draw_proposals(CENTRED_BOX if absent else crops[-1].box_xywh, generator)
+    if absent:
+        proposals.iou[:] = 0
     return CompactSample(
         crops=torch.from_numpy(images),
         scales=torch.from_numpy(scales),
         masks=torch.from_numpy(masks),
         boxes=torch.from_numpy(boxes).float(),
+        recent_boxes=torch.from_numpy(recent_boxes).float(),
         proposals=torch.from_numpy(proposals.boxes_xywh).float(),
         proposal_iou=torch.from_numpy(2 * proposals.iou - 1).float(),
         source=source,
@@ -91,12 +107,17 @@ def _make_crop(
     box_xywh_image: np.ndarray,
     transform: FrameTransform,
     config: SearchConfig,
-    jitter: Jitter,
+    jitter: Jitter | None,
     generator: np.random.Generator,
 ) -> TransformedCrop:
+    """jitter: of the window; None lays it where nothing of the box is inside."""
     box = transform_box(box_xywh_image, frame.shape[1], transform)
+    if jitter is None:
+        near = beside_box(box, config.factor, generator)
+    else:
+        near = jitter_box(box, jitter, generator)
     try:
-        window = Crop.around(jitter_box(box, jitter, generator), config.factor, config.size)
+        window = Crop.around(near, config.factor, config.size)
     except ValueError as error:
         raise UnusableSample(str(error)) from None
     cropped = cut_transformed(window, frame, transform)

@@ -38,6 +38,16 @@ def jitter_box(box_xywh: np.ndarray, jitter: Jitter, generator: np.random.Genera
     return np.concatenate([centre - size / 2, size])
 
 
+def beside_box(box_xywh: np.ndarray, factor: float, generator: np.random.Generator) -> np.ndarray:
+    """Shift a box (4,) so far that a window of `factor` around it shows nothing of it before."""
+    half = np.sqrt(box_xywh[2:].prod()) * factor / 2
+    shift = half * generator.uniform(-1, 1, 2)
+    axis = int(generator.integers(2))
+    away = (half + box_xywh[2 + axis] / 2) * generator.uniform(1.05, 1.6)
+    shift[axis] = away if generator.random() < 0.5 else -away
+    return np.concatenate([box_xywh[:2] + shift, box_xywh[2:]])
+
+
 def draw_proposals(
     box_xywh: np.ndarray, generator: np.random.Generator, count: int = PROPOSALS
 ) -> Proposals:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from lib.config.aiatrack.names import ALIASES
 from lib.io.store import Store, open_store
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.procedural import ProceduralTextures
@@ -18,6 +19,7 @@ from lib.train.dataset.synthetic import HARD, IN_PLACE, SyntheticClips
 from lib.utils.paths import DataPath
 
 __all__ = [
+    "ALIASES",
     "DATASETS",
     "SYNTHETIC",
     "BaseDataset",
@@ -56,8 +58,18 @@ def _got10k(
     )
 
 
-def _coco(setting: str, annotations: str, images: str) -> Entry:
-    return Entry(setting, lambda name, store: CocoSeq(name, store, annotations, images))
+def _coco(setting: str, annotations: str, images: str, *, whole: bool) -> Entry:
+    return Entry(
+        setting, lambda name, store: CocoSeq(name, store, annotations, images, whole=whole)
+    )
+
+
+def _trackingnet(first: int, last: int) -> Entry:
+    """The training sets TRAIN_<first> to TRAIN_<last>."""
+    sets = range(first, last + 1)
+    return Entry(
+        "trackingnet", lambda name, store: TrackingNet(name, store, trackingnet_names(store, sets))
+    )
 
 
 DATASETS: dict[str, Entry] = {
@@ -69,16 +81,15 @@ DATASETS: dict[str, Entry] = {
     # Held out: the training sequences that GOT10K_vottrain leaves, and the official validation set.
     "GOT10K_votval": _got10k("train", "got10k_train_split", less="got10k_vot_train_split"),
     "GOT10K_val": _got10k("val"),
-    "COCO17": _coco("coco", "annotations/instances_train2017.json", "images/train2017"),
-    "TRACKINGNET": Entry(
-        "trackingnet",
-        lambda name, store: TrackingNet(name, store, trackingnet_names(store, range(12))),
-    ),
+    "COCO17": _coco("coco", "annotations/instances_train2017.json", "images/train2017", whole=True),
+    "TRACKINGNET": _trackingnet(0, 11),
     "OWN_VIDEO": Entry("own_video", OwnVideo),
-    "OWN_IMAGES": _coco("own_images", "annotations.json", "images"),
+    "OWN_IMAGES": _coco("own_images", "annotations.json", "images", whole=False),
     "DEMO": _got10k("train", setting="demo"),
     "DEMO_VAL": _got10k("val", setting="demo"),
 }
+# TRACKINGNET_0_3: of TrackingNet's twelve training sets, TRAIN_0 to TRAIN_3; likewise all others.
+PARTS = {f"TRACKINGNET_{a}_{b}": _trackingnet(a, b) for a in range(12) for b in range(a, 12)}
 SYNTHETIC: dict[str, SyntheticEntry] = {
     "SYNTHETIC": SyntheticEntry("train", seed=1),
     "SYNTHETIC_VAL": SyntheticEntry("val", seed=2),
@@ -87,31 +98,27 @@ SYNTHETIC: dict[str, SyntheticEntry] = {
     "SYNTHETIC_PROCEDURAL": SyntheticEntry("train", seed=3, procedural=True),
     "SYNTHETIC_PROCEDURAL_VAL": SyntheticEntry("val", seed=4, procedural=True),
 }
-# Other spellings: of the released recipes, of STARK's, and of earlier versions of this project.
-ALIASES = {
-    "GOT10K_vot_train": "GOT10K_vottrain",
-    "GOT10K_train": "GOT10K_train_full",
-    "GOT10K_vot_val": "GOT10K_votval",
-    "GOT10K_official_val": "GOT10K_val",
-    "COMPOSED": "SYNTHETIC",
-    "COMPOSED_VAL": "SYNTHETIC_VAL",
-    "COMPOSED_IN_PLACE": "SYNTHETIC_IN_PLACE",
-    "COMPOSED_PARTS": "SYNTHETIC_PARTS",
-    "COMPOSED_MADE_UP": "SYNTHETIC_PROCEDURAL",
-    "COMPOSED_MADE_UP_VAL": "SYNTHETIC_PROCEDURAL_VAL",
-}
-
 # Which path each name is read from; the missing ones need none.
 SETTINGS = {name: entry.setting for name, entry in DATASETS.items()} | {
     name: "photographs" for name, entry in SYNTHETIC.items() if not entry.procedural
 }
 
 
+def check_present(name: str, find: Callable[[str], DataPath]) -> None:
+    """Look for a data set's folder or file as `build_dataset` will; FileNotFoundError: none."""
+    name = ALIASES.get(name, name)
+    setting = SETTINGS.get("TRACKINGNET" if name in PARTS else name)
+    if setting not in (None, "demo") and not (root := find(setting)).path.exists():
+        raise FileNotFoundError(
+            f"{name}: nothing at {root.path} (from {root.source}). {root.hint()}"
+        )
+
+
 def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | SyntheticClips:
     """Open a data set by its name in a recipe. Missing demo data are made.
 
     Args:
-        name: a key of DATASETS, SYNTHETIC or ALIASES.
+        name: a key of DATASETS, PARTS, SYNTHETIC or ALIASES.
         find: gives the path for a setting, such as `lib.train.admin.environment.find_data`.
 
     Raises:
@@ -122,9 +129,9 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
     name = ALIASES.get(name, name)
     if name in SYNTHETIC:
         return _build_synthetic(name, find)
-    if name not in DATASETS:
+    entry = DATASETS.get(name) or PARTS.get(name)
+    if entry is None:
         raise ValueError(f"no data set {name!r}; there are: {', '.join([*DATASETS, *SYNTHETIC])}")
-    entry = DATASETS[name]
     root = find(entry.setting)
     if entry.setting == "demo":
         make_demo(root.path)
@@ -132,6 +139,8 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
         dataset = entry.open(name, open_store(root.path))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: {error} (from {root.source}). {root.hint()}") from error
+    except DatasetError as error:
+        raise DatasetError(f"{error}\n  (from {root.source})") from error
     logger.info("%s: %d sequences from %s", name, len(dataset), dataset.store.root)
     return dataset
 
@@ -148,5 +157,5 @@ def _build_synthetic(name: str, find: Callable[[str], DataPath]) -> SyntheticCli
         raise FileNotFoundError(
             f"{name}: {error} (from {root.source}). {root.hint()} SYNTHETIC_PROCEDURAL needs none."
         ) from error
-    logger.info("%s: clips of %d photographs in %s", name, len(textures.photographs), root.path)
+    logger.info("%s: clips of %d photographs in %s", name, len(textures.numbers), root.path)
     return SyntheticClips(name, textures, seed=entry.seed, options=entry.options)

@@ -6,6 +6,7 @@ so that text is parsed once. Data sets know boxes and their store, nothing of sa
 
 import abc
 import logging
+import textwrap
 from collections.abc import Collection, Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
@@ -13,10 +14,17 @@ import numpy as np
 
 from lib.io.array_cache import cached_arrays
 from lib.io.store import Store
+from lib.utils.messages import list_problems
 
 logger = logging.getLogger(__name__)
 
-INDEX_VERSION = 2  # of the cached file; raise it when the meaning of the arrays changes
+MAX_LISTED = 5  # problems in a message
+INDEX_VERSION = 3  # of the cached file; raise it when the meaning of the arrays changes
+
+
+def listed(problems: list[str]) -> str:
+    """The first problems for a message, one a line, and a file that has all if they are more."""
+    return textwrap.indent(f"\n{list_problems(problems, MAX_LISTED)}", "  ")
 
 
 class DatasetError(ValueError):
@@ -42,20 +50,25 @@ class BaseDataset(abc.ABC):
     def __init__(self, name: str, store: Store) -> None:
         """Open the index, or build and cache it.
 
+        An index that something was left out of is not cached: `notes` say so at every start, until
+        the data are mended.
+
         Args:
             name: as in a recipe's DATASETS_NAME; messages and the cache carry it.
 
         Raises:
-            FileNotFoundError: a file is missing.
+            FileNotFoundError: a file of the whole set is missing.
             DatasetError: sequences without frames, or with annotations of another length.
         """
         self.name = name
         self.store = store
+        self.notes: list[str] = []  # what is left out of the set, and why
         stamp = f"{INDEX_VERSION} {store.stamp(self._annotation_files())}"
         fields = SequenceIndex._fields
-        self._index = SequenceIndex(
-            **cached_arrays(store.root, name, stamp, fields, self._parse_annotations)
-        )
+        build, whole = self._parse_annotations, lambda: not self.notes
+        self._index = SequenceIndex(**cached_arrays(store.root, name, stamp, fields, build, whole))
+        for note in self.notes:
+            logger.warning("%s: %s", name, note)
         self.lengths = np.diff(self._index.first)  # (n,) frames of each sequence
         visible_before = np.concatenate([[0], np.cumsum(self._index.visible)])
         self.visible_counts = np.diff(visible_before[self._index.first])  # (n,) visible ones

@@ -13,12 +13,11 @@ import numpy as np
 
 from lib.io.load_text import load_column
 from lib.io.store import Store
-from lib.train.dataset.base_dataset import BaseDataset, DatasetError, SequenceIndex
+from lib.train.dataset.base_dataset import BaseDataset, DatasetError, SequenceIndex, listed
 from lib.utils.image import is_image_name
 
 logger = logging.getLogger(__name__)
 
-MAX_LISTED = 5  # problems in an error
 REPORT_EVERY = 2000  # sequences
 
 
@@ -37,6 +36,7 @@ class BaseVideoDataset(BaseDataset):
         "is the data set extracted to the end? A sequence is left out by taking its line from the "
         "table in lib/train/data_specs, or its annotation from TrackingNet's anno folder"
     )
+    whole: ClassVar[bool] = True  # one broken sequence is an error; else, it is left out
 
     def __init__(self, name: str, store: Store, sequences: Sequence[str]) -> None:
         """See `BaseDataset`; `sequences` are names in the set's own order."""
@@ -82,35 +82,43 @@ class BaseVideoDataset(BaseDataset):
         return (path for name in self._sequences for path in self._text_files(name))
 
     def _build_index(self) -> SequenceIndex:
-        """Read every sequence; all broken ones are named in one error."""
-        annotations, paths, problems = list[Annotation](), list[bytes](), list[str]()
+        """Read every sequence; all broken ones are named at once."""
+        annotations, paths, problems = dict[str, Annotation](), list[bytes](), list[str]()
         for number, sequence in enumerate(self._sequences, 1):
             try:
                 annotation = self._read_annotation(sequence)
                 frames = self._find_frames(sequence, len(annotation.boxes_xywh))
-            except (ValueError, FileNotFoundError) as error:
+            except (ValueError, OSError) as error:
                 problems.append(f"{sequence}: {error}")
                 continue
-            annotations.append(annotation)
+            annotations[sequence] = annotation
             paths += [path.encode() for path in frames]
             if number % REPORT_EVERY == 0:
                 logger.info("%s: %d of %d sequences", self.name, number, len(self._sequences))
-        if problems:
-            more = len(problems) - MAX_LISTED
-            lines = problems[:MAX_LISTED] + ([f"... and {more} more"] if more > 0 else [])
-            raise DatasetError(
-                f"{self.name}: {len(problems)} of {len(self._sequences)} sequences cannot be used "
-                f"({self.advice}):\n  " + "\n  ".join(lines)
-            )
-        lengths = [len(annotation.visible) for annotation in annotations]
+        self._report(problems, stop=self.whole or not annotations)
+        with np.errstate(over="ignore"):  # a box of 1e300 is infinite then, and cannot be used
+            boxes = np.concatenate([a.boxes_xywh for a in annotations.values()]).astype(np.float32)
+        visible = np.concatenate([annotation.visible for annotation in annotations.values()])
+        lengths = [len(annotation.visible) for annotation in annotations.values()]
         return SequenceIndex(
-            names=np.array(self._sequences),
+            names=np.array(list(annotations)),
             first=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            boxes_xywh=np.concatenate([a.boxes_xywh for a in annotations]).astype(np.float32),
-            visible=np.concatenate([a.visible for a in annotations]),
+            boxes_xywh=boxes,
+            visible=visible & ~np.isinf(boxes).any(1),
             paths=np.array(paths, np.bytes_),
             sizes=np.zeros((0, 2), np.int32),
         )
+
+    def _report(self, problems: list[str], *, stop: bool) -> None:
+        """Say which sequences cannot be used: in a DatasetError, or in a note."""
+        if problems:
+            text = (
+                f"{len(problems)} of {len(self._sequences)} sequences cannot be used "
+                f"({self.advice}):{listed(problems)}"
+            )
+            if stop:
+                raise DatasetError(f"{self.name}: {text}")
+            self.notes.append(text)
 
     def _load_flags(self, path: str, length: int) -> np.ndarray:
         """Load one number per frame, (length,) float64; ValueError if there are more or fewer."""

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from lib.io.listing import read_text, split_lines
 from lib.io.store import Store
 from lib.train.dataset.base_dataset import DatasetError
 
@@ -19,7 +20,7 @@ def read_split(table: str) -> list[str]:
         existing = ", ".join(sorted(p.stem for p in SPECS.glob("*.txt"))) or "none"
         text = f"no split table {path}; it is part of the repository (there are: {existing})"
         raise FileNotFoundError(text)
-    return path.read_text(encoding="utf-8").split()
+    return split_lines(read_text(path))
 
 
 def got10k_names(
@@ -34,7 +35,7 @@ def got10k_names(
     Raises:
         DatasetError: the list is shorter than the table needs.
     """
-    names = store.read_text(f"{folder}/list.txt").split()
+    names = split_lines(store.read_text(f"{folder}/list.txt"))
     if table is None:
         return names
     left_out = set(read_split(less)) if less else set()
@@ -48,10 +49,18 @@ def got10k_names(
 
 
 def trackingnet_names(store: Store, sets: range) -> list[str]:
-    """Name the sequences of TrackingNet's numbered training sets: "TRAIN_0/<id>"."""
-    return [
-        f"TRAIN_{number}/{name[: -len('.txt')]}"
-        for number in sets
-        for name in store.names(f"TRAIN_{number}/anno")
-        if name.endswith(".txt")
-    ]
+    """Name the sequences of TrackingNet's numbered training sets: "TRAIN_0/<id>".
+
+    Raises:
+        FileNotFoundError: one of the sets is missing; says how to train on a part.
+    """
+    names = []
+    for number in sets:
+        try:
+            files = store.names(f"TRAIN_{number}/anno")
+        except FileNotFoundError as error:
+            part = "for a part of them, put TRACKINGNET_0_3 (TRAIN_0 to TRAIN_3) in the recipe"
+            needed = f"TRAIN_{sets[0]} to TRAIN_{sets[-1]} are needed; {part}"
+            raise FileNotFoundError(f"{error}: {needed}") from error
+        names += [f"TRAIN_{number}/{name[:-4]}" for name in files if name.endswith(".txt")]
+    return names

@@ -14,10 +14,22 @@ from lib.synthetic.plan import plan_clip
 from lib.synthetic.render import Annotation, ClipPlan, annotate, draw_frame
 from lib.synthetic.textures import Textures
 
-# Faster, smaller and fainter targets than in `ClipOptions`, whose values are those of the demo's
-# clips: what is hard is to be seen often.
+# Faster, fainter and more changeable targets than in `ClipOptions`, whose values are those of the
+# demo's clips: what is hard is to be seen often.
 HARD = ClipOptions(
-    length=60, object_size=(0.04, 0.3), speed=(0.01, 0.3), faint=0.3, grey=0.15, shake=0.25
+    length=60,
+    object_size=(0.06, 0.4),
+    speed=(0.01, 0.3),
+    scale_change=4.5,
+    turn=4.0,
+    spin=0.12,
+    bend=0.5,
+    repaint=0.2,
+    shadow=0.25,
+    faint=0.25,
+    grey=0.15,
+    compress=0.3,
+    shake=0.25,
 )
 # Objects where they were photographed, their borders and surroundings real: only the camera moves.
 IN_PLACE = replace(HARD, region=1.0)
@@ -31,6 +43,7 @@ class SyntheticClips:
     """Synthetic clips on demand; a `TrackingDataset` (lib/train/data/sampler.py)."""
 
     is_video: ClassVar[bool] = True
+    notes: ClassVar[tuple[str, ...]] = ()  # as of a BaseDataset; nothing is left out
 
     def __init__(
         self, name: str, textures: Textures, *, seed: int, options: ClipOptions, clips: int = CLIPS

@@ -14,7 +14,8 @@ import torch
 from easydict import EasyDict
 from torch import nn
 
-from lib.models.aiatrack.weights import released_contents
+from lib.checkpoint.files import CheckpointError, check_finite
+from lib.models.aiatrack.weights import check_fit, released_contents
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
@@ -24,10 +25,12 @@ from lib.train.optimizer import restore_moments, set_learning_rates
 from lib.train.trainers.checkpoints import (
     CheckpointFolder,
     check_resumable,
+    fits_recipe,
     read_released,
     to_builtins,
 )
-from lib.utils.checkpoint import CheckpointError
+from lib.train.trainers.insides import OURS, RELEASED, check_built, check_numbers, is_ours
+from lib.train.trainers.run_settings import batches_done, run_settings
 from lib.utils.stopping import Stopped, StopRequest
 
 logger = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ class BaseTrainer(abc.ABC):
         self.history: dict[str, dict[str, float]] = {}  # means by epoch, "train 12", "val 12"
         self.folder = CheckpointFolder(settings.checkpoint_folder, settings.keep)
         self.stop = StopRequest()
+        self.finished = self.resumed = False  # by runs before this one, from one of them
 
     @abc.abstractmethod
     def train_epoch(self, epoch: int) -> dict[str, float]:
@@ -77,8 +81,11 @@ class BaseTrainer(abc.ABC):
             Stopped: by a signal, after saving. CheckpointError: one could not be saved.
         """
         result: dict[str, float] = {}
+        if self.finished:
+            return self.history.get(f"val {self.epoch}", result)
         with self.stop:
-            self._validate_if_due()
+            if self.resumed:  # and not from another's checkpoint, whose epoch is not this run's
+                self._validate_if_due()
             last = min(self.cfg.TRAIN.EPOCH, self.settings.until or self.cfg.TRAIN.EPOCH)
             for epoch in range(self.epoch + 1, last + 1):
                 set_learning_rates(self.parts.optimizer, self.cfg, epoch)
@@ -105,12 +112,16 @@ class BaseTrainer(abc.ABC):
         path, contents = newest
         self.epoch, self.history = contents["epoch"], contents["stats"]["history"]
         if "net" not in contents:
+            self.finished = True
             return
+        check_fit(self.parts.model, contents["net"], path)
+        check_finite(contents["net"], path)
         self.parts.model.load_state_dict(contents["net"])
         try:
             moments = restore_moments(self.parts.optimizer, self.parts.model, contents["optimizer"])
         except ValueError as error:
             raise CheckpointError(f"{path}: {error}; --init-from takes its weights alone") from None
+        self.resumed = "settings" in contents
         if contents["scaler"]:
             self.scaler.load_state_dict(contents["scaler"])
         self.batches_done = contents["batches_done"]
@@ -132,10 +143,13 @@ class BaseTrainer(abc.ABC):
 
     def _find_checkpoint(self) -> tuple[Path, dict[str, Any]] | None:
         """Main process: the checkpoint to go on from, checked; of a finished run its history."""
-        newest, last = self.folder.newest(), self.cfg.TRAIN.EPOCH
+        newest, last = self.folder.newest(self._check_insides), self.cfg.TRAIN.EPOCH
         source = self.settings.continue_from
         if source is not None and (newest is None or "batches_done" not in newest[1]):
-            return source, read_released(source, last)
+            released = read_released(source, last)
+            if newest is not None:
+                self.folder.check_free(released["epoch"] + 1, last)
+            return source, released
         if newest is None:
             logger.info("no checkpoint in %s: starting at epoch 1", self.folder.folder)
             return None
@@ -150,44 +164,26 @@ class BaseTrainer(abc.ABC):
             )
             return path, {"epoch": epoch, "stats": {"history": history}}
         check_resumable(path, contents, self.cfg)
-        self._check_run(path, contents["settings"], contents["batches_done"])
-        return path, contents
+        done = batches_done(path, contents, run_settings(self.cfg, self.settings))
+        if not done and epoch not in self.folder.written:
+            self.folder.written.append(epoch)  # before this list was saved
+        self.folder.remove_old()  # which a killed run had no time for
+        return path, {**contents, "batches_done": done}
 
-    def _check_run(self, path: Path, saved: dict[str, Any], batches_done: int) -> None:
-        """Warn of another start than the checkpoint's run had; refuse other updates in an epoch."""
-        run = self._run_settings()
-        keys = ("seed", "processes", "batch", "accumulate", "precision")
-        changed = [f"{k} {saved[k]} there, {run[k]} here" for k in keys if saved[k] != run[k]]
-        if changed:
-            logger.warning("not the same run to the bit: %s", "; ".join(changed))
-        before, now = (of["processes"] * of["batch"] * of["accumulate"] for of in (saved, run))
-        if batches_done and before != now:
-            raise CheckpointError(
-                f"{path}: its run stopped within an epoch at {before} samples an update; here it "
-                f"is {now}. Keep the product of processes, --batch-size and --accumulate, or move "
-                f"that file away to go on from the epoch before"
-            )
+    def _check_insides(self, path: Path, contents: dict[str, Any]) -> None:
+        """Refuse a damaged checkpoint; one of another recipe is refused later, for good."""
+        check_built(path, {"written": [], **contents}, OURS if is_ours(contents) else RELEASED)
+        if is_ours(contents) and fits_recipe(path, contents["settings"]["recipe"], self.cfg):
+            check_numbers(path, contents, self.parts.model)
 
     def _contents(self) -> dict[str, Any]:
         return {
             **released_contents(self.parts.model, self.epoch),
             "optimizer": self.parts.optimizer.state_dict(),
             "stats": {"history": self.history, "under way": self.stats.sums},
-            "settings": {"recipe": to_builtins(self.cfg), **self._run_settings()},
+            "settings": {"recipe": to_builtins(self.cfg), **run_settings(self.cfg, self.settings)},
             "scaler": self.scaler.state_dict(),
             "batches_done": self.batches_done,
-        }
-
-    def _run_settings(self) -> dict[str, Any]:
-        """How this run was started, as far as its numbers depend on it."""
-        return {
-            "config": self.settings.name,
-            "seed": self.settings.seed,
-            "processes": distributed.world_size(),
-            "batch": self.cfg.TRAIN.BATCH_SIZE,
-            "accumulate": self.settings.accumulate,
-            "precision": self.settings.precision,
-            "torch": str(torch.__version__),
         }
 
     def _record(self, name: str, means: dict[str, float]) -> dict[str, float]:

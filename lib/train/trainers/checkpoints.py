@@ -1,19 +1,24 @@
 """Checkpoints of a training: what is in them, which are kept, which one to go on from.
 
 Source: docs/method.md, section 6. The format is that of the released files plus what resuming
-needs, Python's own types and tensors only; lib/utils/checkpoint.py reads and writes.
+needs, Python's own types and tensors only; lib/checkpoint/files.py reads and writes.
 """
 
+import contextlib
 import json
 import logging
+import os
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from easydict import EasyDict
 
+from lib.checkpoint.files import CheckpointError, read_checkpoint, save_checkpoint, weights_in
+from lib.checkpoint.names import EPOCH_FILE, checkpoints_newest_first, epoch_of
 from lib.config.aiatrack.config import flatten
-from lib.utils.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
-from lib.utils.paths import EPOCH_FILE, checkpoints_newest_first, epoch_of
+from lib.train.trainers.insides import OPTIMIZER, check_built
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +49,13 @@ class CheckpointFolder:
         """Write a checkpoint, then delete those of this run that are no longer needed.
 
         Raises:
-            CheckpointError: it could not be written, such as for a full disk; what was there stays.
+            CheckpointError: it could not be written, such as for a full disk, or the file there is
+                not this training's; what was there stays.
         """
         epoch, whole = contents["epoch"], contents["batches_done"] == 0
         path = self.folder / (EPOCH_FILE.format(epoch) if whole else INTERRUPTED)
+        if whole and epoch not in self.written and os.path.lexists(path):
+            raise self._refusal(path)
         if whole and epoch not in self.written:
             self.written.append(epoch)
         try:
@@ -57,35 +65,87 @@ class CheckpointFolder:
             newest = f"The newest good checkpoint is {good[0]}." if good else "There is none yet."
             raise CheckpointError(f"{path}: could not be saved: {error}. {newest}") from error
         if whole:
-            (self.folder / INTERRUPTED).unlink(missing_ok=True)
-            removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
-            for old in removable[: -self.keep]:
-                (self.folder / EPOCH_FILE.format(old)).unlink(missing_ok=True)
-                self.written.remove(old)
+            _remove(self.folder / INTERRUPTED)
+            self.remove_old()
         return path
 
-    def newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest readable checkpoint; None without files, CheckpointError if all are bad."""
-        whole = checkpoints_newest_first(self.folder)
+    def remove_old(self) -> None:
+        """Delete checkpoints of this training that are no longer needed."""
+        removable = sorted(epoch for epoch in self.written if epoch % KEEP_EVERY)
+        for old in removable[: -self.keep]:
+            _remove(self.folder / EPOCH_FILE.format(old))
+            self.written.remove(old)
+
+    def check_free(self, first: int, last: int) -> None:
+        """Raise CheckpointError if this training would save over another's file in these epochs."""
+        taken = [self.folder / INTERRUPTED] * os.path.lexists(self.folder / INTERRUPTED)
+        taken += [
+            path
+            for path in checkpoints_newest_first(self.folder)
+            if first <= epoch_of(path) <= last
+        ]
+        if taken:
+            raise self._refusal(taken[0])
+
+    def _refusal(self, path: Path) -> CheckpointError:
+        return CheckpointError(
+            f"{path}: this training did not write it and will not save over it; move it away or "
+            f"choose another --save-dir"
+        )
+
+    def newest(
+        self, check: Callable[[Path, dict[str, Any]], None] = lambda *_: None
+    ) -> tuple[Path, dict[str, Any]] | None:
+        """The newest good checkpoint; None without files, CheckpointError if all are bad.
+
+        Bad ones, damaged or refused by `check` with a CheckpointError, are named, and set aside
+        when there is a good one.
+        """
         interrupted = self.folder / INTERRUPTED
-        damaged = []
-        for path in ([interrupted] if interrupted.is_file() else []) + whole:
+        waiting = [interrupted] * os.path.lexists(interrupted)
+        waiting += checkpoints_newest_first(self.folder)
+        bad: dict[Path, str] = {}
+        while waiting:
+            path = waiting.pop(0)
             try:
                 contents = read_checkpoint(path)
-            except CheckpointError as error:
+                check(path, contents)
+            except (CheckpointError, FileNotFoundError) as error:
                 logger.warning("damaged checkpoint, falling back to the one before: %s", error)
-                damaged.append(path.name)
+                bad[path] = str(error)
                 continue
-            if path == interrupted and whole and epoch_of(whole[0]) > contents.get("epoch", -1):
-                continue  # left over: its epoch was completed later
+            newer = [p for p in waiting if path == interrupted and epoch_of(p) > contents["epoch"]]
+            if newer:  # it was left over: its epoch was completed later
+                waiting = [*newer, path, *waiting[len(newer) :]]
+                continue
+            for other in bad:
+                set_aside(other)
             self.written = [int(epoch) for epoch in contents.get("written", [])]
             return path, contents
-        if damaged:
+        if bad:
             raise CheckpointError(
-                f"{self.folder}: none of its {len(damaged)} checkpoints can be read "
-                f"({', '.join(damaged[:5])}); move them away to start anew"
+                f"{self.folder}: none of its {len(bad)} checkpoints can be read "
+                f"({', '.join(path.name for path in list(bad)[:5])}); move them away to start "
+                f"anew. The newest: {next(iter(bad.values()))}"
             )
         return None
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, if it is there and can be removed."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def set_aside(path: Path) -> None:
+    """Rename a file that is in the way, if that can be, so that nothing is lost."""
+    names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in count())
+    aside = next(name for name in names if not os.path.lexists(name))
+    try:
+        path.rename(aside)
+        logger.warning("%s is now %s", path, aside.name)
+    except OSError as error:
+        logger.warning("%s stays in its place: %s", path, error.strerror)
 
 
 def read_released(path: Path, last_epoch: int) -> dict[str, Any]:
@@ -105,11 +165,12 @@ def read_released(path: Path, last_epoch: int) -> dict[str, Any]:
     if epoch >= last_epoch:
         text = f"is of epoch {epoch}, and TRAIN.EPOCH is {last_epoch}; raise --epochs"
         raise CheckpointError(f"{path}: {text}")
-    kept = {"epoch": epoch, "net": contents["net"], "optimizer": optimizer}
+    check_built(path, optimizer, OPTIMIZER)
+    kept = {"epoch": epoch, "net": weights_in(contents, path), "optimizer": optimizer}
     return {**kept, "scaler": {}, "batches_done": 0, "stats": {"under way": {}, "history": {}}}
 
 
-def to_builtins(cfg: EasyDict) -> dict[str, Any]:
+def to_builtins(cfg: dict[str, Any]) -> dict[str, Any]:
     return json.loads(json.dumps(cfg))
 
 
@@ -126,17 +187,31 @@ def check_resumable(path: Path, contents: dict[str, Any], cfg: EasyDict) -> None
             f"(a released model?). To start from its weights use --init-from with another "
             f"--save-dir"
         )
-    saved, current = flatten(contents["settings"]["recipe"]), flatten(to_builtins(cfg))
-    changed = {
-        key: f"{key} {saved.get(key)!r} there, {current.get(key)!r} here"
-        for key in {**saved, **current}
-        if saved.get(key) != current.get(key) and not key.startswith(IGNORED)
-    }
+    changed = _differences(contents["settings"]["recipe"], cfg)
     if refused := [text for key, text in changed.items() if key.startswith(MUST_AGREE)]:
         raise CheckpointError(
             f"{path}: was written by another recipe: {'; '.join(refused)}. Move it away, choose "
             f"another --save-dir, or use its weights with --init-from"
         )
     if changed:
-        differences = "; ".join(changed.values())
-        logger.warning("the recipe has changed; what it says now takes hold: %s", differences)
+        text = "; ".join(changed.values())
+        logger.warning("the recipe has changed; what it says now takes hold: %s", text)
+
+
+def fits_recipe(path: Path, recipe: dict[str, Any], cfg: EasyDict) -> bool:
+    """Whether a checkpoint's recipe agrees in MUST_AGREE; CheckpointError if it is none."""
+    try:
+        to_builtins(recipe)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: settings.recipe is no recipe: {error}") from None
+    return not any(key.startswith(MUST_AGREE) for key in _differences(recipe, cfg))
+
+
+def _differences(recipe: dict[str, Any], cfg: EasyDict) -> dict[str, str]:
+    """What a checkpoint's recipe says otherwise than this one, by key, where it matters."""
+    saved, current = flatten(recipe), flatten(to_builtins(cfg))
+    return {
+        key: f"{key} {saved.get(key)!r} there, {current.get(key)!r} here"
+        for key in {**saved, **current}
+        if saved.get(key) != current.get(key) and not key.startswith(IGNORED)
+    }

@@ -13,6 +13,7 @@ from easydict import EasyDict
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from lib.checkpoint.files import save_checkpoint
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
@@ -21,8 +22,8 @@ from lib.train.admin.tensorboard import TensorboardWriter
 from lib.train.data.batch import Batch
 from lib.train.data.loader import Loader
 from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
+from lib.train.trainers.checkpoints import set_aside
 from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
-from lib.utils.checkpoint import save_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ class LTRTrainer(BaseTrainer):
         rank = distributed.rank()
         name = f"nonfinite_ep{epoch:04d}_update{update:06d}_rank{rank}.pt"
         path = self.settings.checkpoint_folder / name
+        if path.exists():
+            set_aside(path)
         contents = {**error.batch._asdict(), "terms": error.terms}
         try:
             save_checkpoint(path, {**contents, "net": self.parts.model.state_dict()})

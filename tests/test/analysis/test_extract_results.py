@@ -1,11 +1,14 @@
-"""Guards the way from files to scores: both layouts, missing and wrong files, several runs."""
+"""Guards the way from files to scores: both layouts, missing, wrong and changed files, runs."""
 
 import math
+import os
 
+import numpy as np
 import pytest
 
-from lib.test.analysis.extract_results import Run, ScoringError, common_sequences, extract, figures
+from lib.test.analysis.extract_results import Run, common_sequences, extract, figures
 from lib.test.evaluation.datasets import open_annotations
+from lib.test.evaluation.results import ResultFolder, SequenceResult
 from tests.test import made_up_sets as made_up
 
 NAMES = ["airplane-1", "airplane-9"]
@@ -82,23 +85,102 @@ def test_runs_are_compared_on_common_sequences(tmp_path, annotations):
     assert common_sequences(extract(annotations, runs, ["lasot", "otb"])) == NAMES[1:]
 
 
-def test_every_wrong_file_is_named(tmp_path, annotations):
-    run = made_up.results(tmp_path / "run", NAMES)
-    made_up.write(run / "airplane-1.txt", "1,2,3,4\n1,2,3,4\n")
-    made_up.write(run / "airplane-9.txt", "1,2,3,4\n1,2,3,oops\n")
-    with pytest.raises(ScoringError) as error:
-        extract(annotations, [Run("a", (run,))], ["lasot"])
-    lines = str(error.value).splitlines()
-    assert len(lines) == 2
-    assert any("airplane-9.txt, line 2: 'oops' is not a number" in line for line in lines)
-    assert any(
-        "airplane-1.txt: airplane-1: the result has 2 boxes, the annotation 3" in line
-        for line in lines
-    )
+BAD_RESULTS = {  # content of a result file -> what the message says
+    "short": (
+        "1,2,3,4\n" * 2,
+        "airplane-9.txt: airplane-9: the result has 2 boxes, the annotation",
+    ),
+    "text": ("1,2,3,4\n1,2,3,oops\n", "airplane-9.txt, line 2: 'oops' is not a number"),
+    "columns": ("1,2,3\n" * 3, "airplane-9.txt, line 1: 3 numbers, expected 4"),
+    "binary": (b"\xff\xfe\x00" * 9, "airplane-9.txt: not a text file"),
+    "folder": (None, "Is a directory"),
+    "pipe": (os.mkfifo, "not a regular file"),
+}
+BAD_TRUTHS = {
+    "flags": ("absent/airplane-9.txt", "0\n0\n", "airplane-9: 2 visibility flags for 3 boxes"),
+    "one box": ("annos/airplane-9.txt", "1,2,3,4\n", "airplane-9.txt holds the first box only"),
+    "no box": ("annos/airplane-9.txt", "", "airplane-9: the annotation is empty"),
+    "text": ("annos/airplane-9.txt", "a box\n", "line 1: 'a' is not a number"),
+}
 
 
-def test_wrong_annotation_is_named(tmp_path, annotations):
+@pytest.mark.parametrize("kind", BAD_RESULTS)
+def test_a_bad_result_counts_as_missing(tmp_path, annotations, kind):
+    run, (content, message) = made_up.results(tmp_path / "run", NAMES), BAD_RESULTS[kind]
+    path = run / "airplane-9.txt"
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    elif callable(content):
+        content(path)
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    (evaluation,) = extract(annotations, [Run("a", (run,))], ["lasot"])
+    assert list(evaluation.scores) == ["airplane-1"] and len(evaluation.missing) == 279
+    assert message in evaluation.missing["airplane-9"]
+
+
+@pytest.mark.parametrize("kind", BAD_TRUTHS)
+def test_a_bad_annotation_stops_itself_alone(tmp_path, annotations, kind):
+    run, (path, text, message) = made_up.results(tmp_path / "run", NAMES), BAD_TRUTHS[kind]
+    made_up.write(tmp_path / "data" / path, text)
+    (evaluation,) = extract(annotations, [Run("a", (run,))], ["lasot"])
+    assert list(evaluation.scores) == ["airplane-1"]
+    assert message in evaluation.missing["airplane-9"]
+
+
+@pytest.mark.parametrize("text", ["no section", "[METAINFO]\nresolution\n", "[A]\n[METAINFO", ""])
+def test_an_odd_meta_file_stops_its_sequence_alone(tmp_path, text):
+    annotations = open_annotations("got10k_val", made_up.got10k_val(tmp_path / "data", ["a", "b"]))
+    made_up.write(tmp_path / "data" / "val" / "b" / "meta_info.ini", text)
+    run = made_up.results(tmp_path / "run", ["a", "b"])
+    (evaluation,) = extract(annotations, [Run("r", (run,))], ["got10k"])
+    assert list(evaluation.scores) == ["a"] and "meta_info.ini: " in evaluation.missing["b"]
+
+
+def test_what_one_protocol_cannot_score_another_may(tmp_path, annotations):
     run = made_up.results(tmp_path / "run", NAMES)
-    made_up.write(tmp_path / "data" / "absent" / "airplane-1.txt", "0\n0\n")
-    with pytest.raises(ScoringError, match="airplane-1: 2 visibility flags for 3 boxes"):
-        extract(annotations, [Run("a", (run,))], ["lasot"])
+    made_up.write(run / "airplane-9.txt", "1,2,3,4\n")
+    lasot, otb = extract(annotations, [Run("a", (run,))], ["lasot", "otb"])
+    assert "airplane-9" in lasot.missing and "airplane-9" in otb.scores
+    assert common_sequences([lasot, otb]) == ["airplane-1"]
+
+
+@pytest.fixture
+def recorded(tmp_path, annotations):
+    """Results as tracking/test.py writes them, with digests."""
+    folder = ResultFolder(tmp_path, "t", "c", "lasot")
+    boxes = np.array([[10, 20, 30, 40], [12, 22, 30, 40], [14, 24, 30, 40.0]])
+    for name in NAMES:
+        folder.save(name, SequenceResult(boxes, np.ones(3), np.zeros(3)), {})
+    return folder.path
+
+
+CHANGES = {
+    "last digit": (lambda path: path.write_text(path.read_text()[:-2] + "\n"), "changed since it"),
+    "same length": (lambda path: path.write_text(path.read_text().replace("24", "25")), "changed"),
+    "record": (
+        lambda path: path.with_name("airplane-9_run.json").write_text("{"),
+        "cannot be read",
+    ),
+    "deep record": (
+        lambda path: path.with_name("airplane-9_run.json").write_text("[" * 10**6),
+        "cannot be read",
+    ),
+    "no digest": (
+        lambda path: path.with_name("airplane-9_run.json").write_text('{"sha256": {}}'),
+        "cannot be read (KeyError",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_result_that_changed_since_it_was_written_counts_as_missing(annotations, recorded, kind):
+    runs, (change, message) = [Run("a", (recorded.parent,))], CHANGES[kind]
+    assert list(extract(annotations, runs, ["lasot"])[0].scores) == NAMES
+    change(recorded / "airplane-9.txt")
+    (evaluation,) = extract(annotations, runs, ["lasot"])
+    assert list(evaluation.scores) == ["airplane-1"]
+    assert message in evaluation.missing["airplane-9"]
+    (recorded / "airplane-9_run.json").unlink()  # without a record the file is taken as it is
+    assert list(extract(annotations, runs, ["lasot"])[0].scores) == NAMES

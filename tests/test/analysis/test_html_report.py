@@ -77,6 +77,8 @@ def test_figures_and_differences(two_runs: Report, tmp_path: Path) -> None:
     )
     assert [item.sequence for item in first.comparisons[0].changes] == ["airplane-1", "zebra-10"]
     assert first.comparisons[0].changes[0].difference > 0
+    assert any("paired bootstrap over sequences: [" in text for text in page.texts)
+    assert any(text.endswith("], within chance") for text in page.texts)
     assert first.rows[0].group == "zebra-10"  # the worst
     assert f"{first.overall[0].figures['AUC']:.2f}" in page.texts
     assert [chart.plot.figure for chart in first.charts] == ["AUC", "P", "NormP"]

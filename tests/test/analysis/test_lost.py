@@ -70,13 +70,18 @@ def test_results_on_disk(tmp_path: Path) -> None:
         read_frames(annotations, folder.path)
     result = SequenceResult(np.array([BOX, BOX, AWAY]), np.array([1, 0.75, 0.25]), np.zeros(3))
     folder.save("walk", result, {})
-    frames = read_frames(annotations, folder.path)
+    frames, problems = read_frames(annotations, folder.path)
     assert frames.scores.tolist() == [0.75, 0.25] and frames.lost.tolist() == [False, True]
     folder.save("run", result, {})
-    assert read_frames(annotations, folder.path).scores.tolist() == [0.75, 0.25] * 2
+    frames, problems = read_frames(annotations, folder.path)
+    assert frames.scores.tolist() == [0.75, 0.25] * 2 and not problems
+    # What is wrong is left out and named.
     (folder.path / "walk_score.txt").write_text("1\n")
-    with pytest.raises(ValueError, match="walk: 3 boxes and 1 scores for 3 annotated frames"):
-        read_frames(annotations, folder.path)
-    (folder.path / "walk_score.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"walk_score\.txt"):
+    frames, (problem,) = read_frames(annotations, folder.path)
+    assert frames.scores.tolist() == [0.75, 0.25] and "walk_score.txt: changed since" in problem
+    (folder.path / "walk_run.json").unlink()
+    _, (problem,) = read_frames(annotations, folder.path)
+    assert problem == "walk: 3 boxes and 1 scores for 3 annotated frames"
+    (folder.path / "run_score.txt").unlink()
+    with pytest.raises(ValueError, match=r"walk: 3 boxes and 1 scores(.|\n)*run_score\.txt"):
         read_frames(annotations, folder.path)

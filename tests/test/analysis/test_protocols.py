@@ -112,6 +112,38 @@ def test_nan_prediction_is_reported():
     assert result.average_overlap == 0.5
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        pytest.param([np.inf, 100, 50, 50], "1 boxes hold infinity or more than", id="inf"),
+        pytest.param([100, 100, np.inf, 50], "1 boxes hold infinity or more than", id="inf wide"),
+        pytest.param([-np.inf, 100, np.inf, 50], "1 boxes hold infinity or more", id="all the way"),
+        pytest.param([1e308, 1e308, 1e308, 1e308], "1 boxes hold infinity or more", id="1e308"),
+        pytest.param([100, 100, 50, -1e308], "1 boxes hold infinity or more", id="-1e308"),
+        pytest.param([100, 100, -50, 50], "1 boxes have a negative size", id="negative width"),
+        pytest.param([100, 100, 50, -0.5], "1 boxes have a negative size", id="negative height"),
+        pytest.param([np.nan, 100, 50, 50], "1 boxes hold NaN", id="NaN"),
+        pytest.param([100, 100, 0, 50], "1 boxes without a size", id="empty"),
+    ],
+)
+def test_odd_numbers_get_a_note_in_every_protocol(protocol, row, note):
+    annotation = truth([BOX] * 3, visible=[1, 1, 1], image_size=(1000, 1000))
+    result = evaluate(protocol, [BOX, BOX, row], annotation)
+    assert any(note in text for text in result.notes), result.notes
+    assert np.isfinite(result.success).all() and np.isfinite(result.average_overlap)
+    assert not evaluate(protocol, [BOX] * 3, annotation).notes
+
+
+def test_own_data_are_scored_without_quirks():
+    # one of three frames is annotated: `otb` counts the other two as normalised hits
+    annotation = truth([BOX, NAN, NAN], "own")
+    for dataset in ("own", "demo"):
+        result = evaluate(default_protocol(dataset), [BOX] * 3, annotation)
+        assert result.normalised_precision.max() == 1 and result.precision.max() == 1
+
+
 @pytest.mark.parametrize("protocol", ["lasot", "otb", "otb_strict"])
 def test_too_long_is_cut(protocol):
     result = evaluate(protocol, [BOX, BOX, FAR, FAR], truth([BOX, BOX]))
@@ -232,5 +264,6 @@ def test_inputs_are_left_alone():
 def test_defaults_are_the_papers():
     expected = {"lasot": "lasot", "lasot_ext": "lasot", "got10k_val": "got10k"}
     expected |= dict.fromkeys(("otb", "nfs", "uav", "trackingnet"), "otb")
+    expected |= dict.fromkeys(("own", "demo"), "otb_strict")
     assert {name: default_protocol(name) for name in expected} == expected
     assert set(expected.values()) <= set(PROTOCOLS)

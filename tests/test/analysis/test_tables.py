@@ -6,7 +6,7 @@ import io
 import pytest
 
 from lib.test.analysis import tables
-from lib.test.analysis.compare import compare_runs, protocols_text, runs_text
+from lib.test.analysis.compare import compare_runs, differences, protocols_text, runs_text
 from lib.test.analysis.extract_results import FIGURES, Run, extract
 from lib.test.analysis.plot_results import PLOTS, draw, plot_all
 from lib.test.evaluation.datasets import open_annotations
@@ -90,8 +90,28 @@ def test_compare_runs_lists_better_and_worse(evaluations):
     text = runs_text(*evaluations)
     assert "2 better, 1 worse, 0 equal" in text
     assert text.index("airplane-1") < text.index("worse:") < text.index("zebra-10")
+    assert "within chance" in text and "class: " not in text
     same = runs_text(evaluations[0], evaluations[0])
     assert "+0.00 over 3 sequences; 0 better, 0 worse, 3 equal" in same
+
+
+def test_differences_overall_and_by_attribute(evaluations):
+    found = differences(*evaluations)
+    assert [d.group for d in found if d.figure == "AUC"] == [
+        "all",
+        "class: airplane",
+        "class: zebra",
+    ]
+    assert {d.figure for d in found} == set(FIGURES)
+    overall, airplanes, zebras = (d for d in found if d.figure == "AUC")
+    first, second = (row.figures["AUC"] for row in tables.overall_rows(evaluations))
+    assert (overall.before, overall.after) == pytest.approx((first, second))
+    # both airplanes gain the same, the zebra loses; three sequences are too few for more
+    assert airplanes.interval[:2] == pytest.approx([airplanes.after - airplanes.before] * 2)
+    assert overall.interval.low < 0 < overall.interval.high and overall.interval.within_chance
+    assert zebras.interval[:2] == pytest.approx([zebras.after - zebras.before] * 2)
+    text = runs_text(*evaluations, groups=True)
+    assert f"    {'class: airplane':<24} " in text and str(airplanes.interval) in text
 
 
 def test_compare_refuses_other_protocols(two_protocols):

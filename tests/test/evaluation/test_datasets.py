@@ -87,6 +87,19 @@ def write_frames(folder: Path, numbers: range, pattern: str) -> None:
         (folder / (pattern % number)).touch()
 
 
+def leave_system_files(root: Path) -> None:
+    """What a Mac, a NAS and an editor leave in every folder; lists as Windows writes them."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    for path in files:
+        path.with_name(f"._{path.name}").write_bytes(b"Mac OS X")
+        (path.parent / "@eaDir").mkdir(exist_ok=True)
+    for folder in {path.parent.parent for path in files}:
+        (folder / ".ipynb_checkpoints").mkdir(exist_ok=True)
+    for path in root.rglob("list.txt"):
+        text = "\ufeff" + path.read_text().replace("\n", "\r\n")
+        path.write_bytes(text.encode())
+
+
 def test_folder_layouts(root: Path) -> None:
     write_frames(root / "LaSOT/airplane/airplane-1/img", range(1, 13), "%08d.jpg")
     (root / "LaSOT/airplane/airplane-1/groundtruth.txt").write_text("1,2,3,4\n" * 12)
@@ -98,12 +111,14 @@ def test_folder_layouts(root: Path) -> None:
     (root / "GOT10k/test/GOT-10k_Test_000001/groundtruth.txt").write_text("1,2,3,4\n")
     write_frames(root / "own/cat", range(1, 13), "frame%d.png")
     (root / "own/cat/groundtruth.txt").write_text("1 2 3 4\n")
+    leave_system_files(root)
     for dataset, name in (
         ("lasot", "airplane-1"),
         ("trackingnet", "abc_0"),
         ("got10k_test", "GOT-10k_Test_000001"),
         ("own", "cat"),
     ):
+        assert dataset == "lasot" or open_dataset(dataset).names == (name,)
         sequence = open_dataset(dataset).load(name)
         assert len(sequence.frames) == 12 and sequence.init_box == [1, 2, 3, 4], dataset
         stems = [int("".join(c for c in p.stem if c.isdigit())) for p in sequence.frames]

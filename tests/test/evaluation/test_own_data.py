@@ -50,7 +50,7 @@ def test_memory_does_not_grow_with_a_video(root: Path) -> None:
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 10 * HEIGHT * WIDTH * 3  # ten frames
-    assert sequence.frames[0].video._capture is None
+    assert sequence.frames[0].video._decoder is None
 
 
 BOXES = [

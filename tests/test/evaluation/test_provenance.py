@@ -15,7 +15,7 @@ FP32, INT8 = TrackerOptions(), TrackerOptions(precision="int8")
 CHANGES = [  # file, whether results in fp32 and in int8 become stale
     ("lib/synthetic/procedural.py", False, True),
     ("lib/io/video_file.py", False, False),
-    ("lib/utils/draw.py", False, False),
+    ("lib/io/video/draw.py", False, False),
     ("lib/test/analysis/metrics.py", False, False),
     ("lib/models/aiatrack/attention.py", True, True),
     ("lib/utils/crop.py", True, True),

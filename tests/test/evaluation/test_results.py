@@ -1,12 +1,13 @@
 """Guards result files: their formats, and what counts as finished."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lib.test.evaluation.results import ResultFolder, SequenceResult
+from lib.test.evaluation.results import ResultFolder, SequenceResult, box_file, score_file, verified
 
 PROVENANCE = {"checkpoint": "abc", "device": "cpu"}
 
@@ -73,3 +74,37 @@ def test_saving_again_replaces(folder: ResultFolder, result: SequenceResult) -> 
     folder.save("otb_A", longer, PROVENANCE)
     assert folder.is_finished("otb_A", 4, PROVENANCE)
     assert len(list(folder.path.glob("[!.]*"))) == 5
+
+
+@pytest.mark.parametrize("text", ["[" * 10**6, None])
+def test_a_record_that_is_deep_or_a_pipe_does_not_count(folder: ResultFolder, text: str) -> None:
+    record = folder.path / "otb_A_run.json"
+    record.unlink()
+    os.mkfifo(record) if text is None else record.write_text(text)
+    assert not folder.is_finished("otb_A", 2, PROVENANCE)
+
+
+@pytest.mark.parametrize("ending", ["_box", "_score", "_time"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_no_two_sequences_share_a_file(
+    tmp_path: Path, result: SequenceResult, ending: str, first: int
+) -> None:
+    """`walk_box.txt` is the file of `walk`'s floats, whichever is saved first."""
+    names = ["walk", f"walk{ending}", f"walk{ending}{ending}"]
+    folder = ResultFolder(tmp_path, "aiatrack", "baseline", "own")
+    for name in sorted(names, reverse=bool(first)):
+        shifted = result._replace(boxes_xywh=result.boxes_xywh + len(name))
+        folder.save(name, shifted, PROVENANCE)
+    for name in names:
+        assert folder.is_finished(name, 2, PROVENANCE)
+        path = verified(box_file(folder.path, name), name)
+        assert path.read_text().startswith(f"{int(1.9 + len(name))},")
+        assert verified(score_file(folder.path, name), name).read_text().startswith("1.000000")
+
+
+def test_flat_files_of_other_trackers(tmp_path: Path, folder: ResultFolder) -> None:
+    (tmp_path / "walk.txt").write_text("")
+    (tmp_path / "walk_box.txt").write_text("")
+    assert box_file(tmp_path, "walk_box") == tmp_path / "walk_box.txt"
+    # beside a result of ours it is the other sequence's
+    assert box_file(folder.path, "otb_A_box") == folder.path / "otb_A_box" / "otb_A_box.txt"

@@ -1,9 +1,13 @@
 """Guards parts of running that need no network; tests/tracking runs the whole program."""
 
+import concurrent.futures
 import multiprocessing
+import os
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,10 +38,45 @@ def test_a_worker_that_is_gone_when_it_is_given_a_sequence(tmp_path: Path) -> No
     worker = workers.Worker(multiprocessing.Process(), ours, "cpu", 1)
     pool._busy[ours] = worker
     pool._queue.append(SEQUENCE)
-    pool._send_next(worker)
+    pool._send(worker, pool._choose_next(worker))
     assert worker.tracking == {"clip": SEQUENCE}
     with pytest.raises((EOFError, OSError)):
         ours.recv()
+
+
+class Starting:
+    """A process that is not ready yet: nobody reads its end of the pipe."""
+
+    def __init__(self, args: tuple, **_: object) -> None:
+        self.pipe = Connection(os.dup(args[1].fileno()))
+
+    def start(self) -> None:
+        """Take all the time in the world."""
+
+
+def test_workers_are_sent_nothing_before_they_read(tmp_path: Path) -> None:
+    """A sequence of 11,397 frames does not fit a pipe: the others would wait for this one."""
+    frames = tuple(Path(f"/data/a folder/{n:08d}.jpg") for n in range(11_397))
+    long, short = SEQUENCE._replace(name="long", frames=frames), SEQUENCE
+    pool = workers.Pool(job_in(tmp_path), 2, Progress([], []))
+    started: list[Starting] = []
+
+    def process(**options: Any) -> Starting:
+        started.append(Starting(**options))
+        return started[-1]
+
+    pool._context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=process)
+    pool._queue.extend([long, short])
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        for _ in range(2):
+            thread.submit(pool._start, "cpu", 1).result(timeout=30)
+        first, second = pool._busy.values()
+        assert (list(first.tracking), list(second.tracking)) == (["long"], ["clip"])
+        for worker, process_, expected in zip((first, second), started, (long, short), strict=True):
+            process_.pipe.send(workers.READY)
+            sending = thread.submit(pool._receive, worker)
+            assert process_.pipe.recv().frames == expected.frames
+            sending.result(timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -80,12 +119,14 @@ SHARES = [
 
 
 @pytest.mark.parametrize(("environment", "share"), SHARES, ids=[s[1] or "none" for s in SHARES])
-def test_shares(monkeypatch: pytest.MonkeyPatch, environment: dict, share: str) -> None:
+def test_shares(monkeypatch: pytest.MonkeyPatch, caplog, environment: dict, share: str) -> None:
     for name in ("RANK", "WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert sharing.my_share("abcde") == share
+    said = f"it does {len(share)} of 5 sequences, others must do the rest"
+    assert (said in caplog.text) == (len(share) < 5)
 
 
 @pytest.mark.parametrize(("rank", "size"), [("2", "2"), ("-1", "2"), ("x", "2"), ("0", "0")])

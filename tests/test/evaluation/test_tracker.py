@@ -142,3 +142,11 @@ def test_at_most_two_frames_of_a_sequence_are_in_memory(
     monkeypatch.setattr(evaluation_tracker, "read_frame", reading)
     list(track_together(trackers, sequences, count))
     assert len(alive) == sum(LENGTHS.values()) and max(most) <= 2 * BATCH
+
+
+def test_boxes_that_look_like_corners_are_doubted(sequences, trackers, caplog) -> None:
+    good, bad = sequences[3]._replace(name="good"), sequences[4]
+    height, width = seeded_frame(0).shape[:2]
+    bad = bad._replace(boxes_xywh=np.array([[width / 2, height / 2, width * 0.9, height * 0.9]]))
+    assert len(list(track_together(trackers[:2], [good, bad]))) == 2
+    assert "e: boxes look like x1,y1,x2,y2" in caplog.text and "good:" not in caplog.text

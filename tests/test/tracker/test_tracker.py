@@ -10,13 +10,13 @@ import pytest
 import torch
 from seeded import seeded_box, seeded_frame
 
+from lib.checkpoint.files import CheckpointError
 from lib.config.aiatrack.config import ConfigError, make_config
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.memory import ReferenceMemory
-from lib.utils.checkpoint import CheckpointError
 from lib.utils.image import read_rgb
 from lib.utils.paths import PROJECT_ROOT
 from tests.conftest import TINY

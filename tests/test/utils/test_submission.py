@@ -1,7 +1,11 @@
 """Guards archives for TrackingNet and GOT-10k: layout, refusals, nothing deleted."""
 
+import contextlib
 import os
+import random
 import re
+import tempfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -105,6 +109,7 @@ def test_raw_results_stay_as_they_were(layout, tmp_path):
         pytest.param(
             "1,2,3,4\n1,2,3,4\n1,inf,3,4\n", r"a_0\.txt, line 3: a number that is not", id="inf"
         ),
+        pytest.param("1,2,3,4\n" * 2 + "1,2,1e308,4\n", r"line 3: a number beyond 1e", id="1e308"),
         pytest.param("1,2,3,4\n1,2,-3,4\n1,2,3,4\n", r"line 2: a negative size", id="negative"),
         pytest.param("1,2,3,4\n1,2,3\n1,2,3,4\n", r"line 2: 3 numbers, expected 4", id="columns"),
     ],
@@ -209,7 +214,13 @@ def test_check_passes_a_good_archive(tmp_path, layout, members):
         (GOT10K, {"a_0/a_0_time.txt": None}, "a_0/a_0_time.txt: missing"),
         (GOT10K, {"a_0/a_0_time.txt": "0.100000\n"}, "a_0/a_0_time.txt: 1 times for 3 boxes"),
         (GOT10K, {"a_0/a_0_time.txt": "nan\n" * 3}, "a_0/a_0_time.txt, line 1: 'nan'"),
-        (GOT10K, {"a_0/a_0_002.txt": "1,2,3,4\n"}, "a_0/a_0_002.txt: does not belong there"),
+        (GOT10K, {"a_0/a_0_002.txt": "1,2,3,4\n"}, "a_0_002.txt: 1 boxes, the first run has 3"),
+        (GOT10K, {"a_0/a_0_004.txt": "1,2,3,4\n"}, "a_0/a_0_004.txt: does not belong there"),
+        (GOT10K, {"c/c_002.txt": "1,2,3,4\n"}, "c/c_002.txt: of a sequence without a first run"),
+        (GOT10K, {"a_0/a_0_001.txt": "1,2,nan,4\n" * 3}, "a_0_001.txt, line 1: '1,2,nan,4'"),
+        (GOT10K, {"a_0/a_0_001.txt": f"1,2,{'3' * 99},4\n" * 3}, "a_0_001.txt, line 1: '1,2,33"),
+        (GOT10K, {"a_0/a_0_time.txt": "0.100000,0.100000\n" * 3}, "2 times a line for 1 runs"),
+        (GOT10K, {"a_0/": "full"}, "a_0/: a folder with content"),
         (GOT10K, {"a_0/a_0_001.txt": None}, "a_0: missing"),
     ],
 )
@@ -237,6 +248,101 @@ def test_check_refuses_what_is_no_zip_and_official_counts(layout, tmp_path):
         check(layout, tmp_path / "absent.zip")
 
 
+def test_check_accepts_what_the_toolkit_writes(tmp_path):
+    """Boxes with %.3f, times with %.8f and a column for each run, up to three runs."""
+    members = {}
+    for name, length in FRAMES.items():
+        for run in (1, 2, 3)[: 3 if name == "a_0" else 1]:
+            boxes = "-10.000,20.125,30.000,40.000\n" * length
+            members[f"{name}/{name}_{run:03d}.txt"] = boxes
+        columns = ",".join(["0.12345678"] * (3 if name == "a_0" else 1))
+        members[f"{name}/{name}_time.txt"] = f"{columns}\n" * length
+    assert check(GOT10K, write_zip(tmp_path / "x.zip", members), FRAMES) == 5
+    windows = {name: text.replace("\n", "\r\n") for name, text in members.items()}
+    assert check(GOT10K, write_zip(tmp_path / "y.zip", windows), FRAMES) == 5
+
+
+def write_bomb(path: Path, name: str, size: int, method: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", method) as file, file.open(name, "w") as member:
+        for _ in range(size >> 20):
+            member.write(bytes(1 << 20))
+    return path
+
+
+def test_bombs_are_not_unpacked(tmp_path, monkeypatch):
+    opened: list[str] = []
+    real = zipfile.ZipFile.open
+    monkeypatch.setattr(
+        zipfile.ZipFile,
+        "open",
+        lambda self, name, mode="r", **options: (
+            (opened.append(name) if mode == "r" else None) or real(self, name, mode, **options)
+        ),
+    )
+    bombs = {"a_0.txt": r"68157440 bytes; no archive of", "x.bin": r"x\.bin: does not belong there"}
+    for name, message in bombs.items():
+        with pytest.raises(SubmissionError, match=message):
+            check(TRACKINGNET, write_bomb(tmp_path / "x.zip", name, 65 << 20), FRAMES)
+    with pytest.raises(SubmissionError, match=r"a_0\.txt: neither stored nor deflated"):
+        check(TRACKINGNET, write_bomb(tmp_path / "x.zip", "a_0.txt", 0, zipfile.ZIP_LZMA), FRAMES)
+    assert not opened
+    # one that claims to be small: no more than that is unpacked
+    content = write_bomb(tmp_path / "x.zip", "a_0.txt", 64 << 20).read_bytes()
+    (tmp_path / "x.zip").write_bytes(
+        content.replace((64 << 20).to_bytes(4, "little"), b"\x09\0\0\0")
+    )
+    tracemalloc.start()
+    with pytest.raises(SubmissionError, match="not a whole, readable zip file"):
+        check(TRACKINGNET, tmp_path / "x.zip", FRAMES)
+    assert opened and tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+
+
+def test_an_archive_that_no_test_set_fills_is_not_read(tmp_path):
+    with open(tmp_path / "x.zip", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(SubmissionError, match=r"\d+ bytes; no archive of TrackingNet has"):
+        check(TRACKINGNET, tmp_path / "x.zip")
+
+
+def test_pipes_are_refused(layout, tmp_path):
+    os.mkfifo(tmp_path / "x.zip")
+    with pytest.raises(OSError, match="not a regular file"):
+        check(layout, tmp_path / "x.zip")
+    frames = make_images(layout, tmp_path, FRAMES)
+    folder = make_results(layout, tmp_path / "run", FRAMES)
+    (folder / "a_0.txt").unlink()
+    os.mkfifo(folder / "a_0.txt")
+    with pytest.raises(SubmissionError, match=r"a_0: .*a_0\.txt: not a regular file"):
+        write_archive(layout, tmp_path / "run", frames)
+
+
+def test_mutated_archives_never_end_otherwise(layout, tmp_path):
+    members = GOOD_TRACKINGNET if layout is TRACKINGNET else GOOD_GOT10K
+    content = write_zip(tmp_path / "x.zip", members).read_bytes()
+    draw, accepted = random.Random(0), 0
+    for _ in range(300):
+        changed = bytearray(content)
+        for _ in range(draw.randint(1, 4)):
+            changed[draw.randrange(len(changed))] = draw.randrange(256)
+        (tmp_path / "x.zip").write_bytes(
+            changed[: draw.choice([None, draw.randrange(len(changed))])]
+        )
+        with contextlib.suppress(SubmissionError):
+            accepted += check(layout, tmp_path / "x.zip", FRAMES) == 5
+    assert accepted < 150  # a date or an attribute may change
+
+
+def test_long_lists_of_problems_are_cut(layout, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path = write_zip(tmp_path / "x.zip", {f"{'n' * 5000}{i}.bin": "" for i in range(1000)})
+    out = transform(layout, "--check", path)
+    assert out.returncode == 1 and len(out.stdout) < 30_000
+    (listed,) = tmp_path.glob("aiatrack-problems-*.txt")
+    assert f"more; all are in {listed}" in out.stdout
+    assert len(listed.read_text().splitlines()) > 1000
+
+
 def transform(layout, *arguments: object) -> Done:
     """Run the program as the README says."""
     program = "transform_trackingnet" if layout is TRACKINGNET else "transform_got10k"
@@ -248,7 +354,7 @@ def test_programs(layout, tmp_path):
     make_images(layout, tmp_path / "data", FRAMES)
     folder = make_results(layout, tmp_path / "all" / "aiatrack" / "baseline", FRAMES)
     where = ["--results", tmp_path / "all", "--data", tmp_path / "data"]
-    names = ["--tracker_name", "aiatrack", "--cfg_name", "baseline"]
+    names = ["--tracker_name", "aiatrack", "--cfg_name", "some/baseline.yaml"]  # or its name
     out = transform(layout, *names, *where)
     archive = folder.parent / layout.archive
     assert out.returncode == 0 and f"{archive} is written and checked" in out.stdout

@@ -78,7 +78,7 @@ def make_model(released_names, seed):
 def test_batch_is_the_fixtures(stored, batch):
     np.testing.assert_allclose(batch.search_box, stored["search_anno"], rtol=1e-5)
     cells = [
-        [target_cells(box[None], 20).sum().item() for box in boxes]
+        [target_cells(box[None], torch.arange(20)).sum().item() for box in boxes]
         for boxes in batch.reference_boxes
     ]
     np.testing.assert_array_equal(cells, stored["reference_region_sum"][..., 0])
@@ -113,7 +113,7 @@ def test_two_steps_match_the_reference(stored, batch, released_names):
 
 
 class Fixed(nn.Module):
-    """A network that predicts given boxes and scores."""
+    """A network that predicts given boxes and scores, and keeps what it was given."""
 
     def __init__(self, box_xyxy, iou):
         super().__init__()
@@ -121,7 +121,8 @@ class Fixed(nn.Module):
         self.box = nn.Parameter(torch.tensor(box_xyxy))
         self.iou = nn.Parameter(torch.tensor(iou))
 
-    def forward(self, *_):
+    def forward(self, *arguments):
+        self.arguments = arguments
         return Prediction(self.box, self.iou, self.scores)
 
 
@@ -193,6 +194,38 @@ def test_references_are_learnt_too_where_every_frame_is_sought():
     assert output.box_xyxy.shape == (1, 4)  # of the search frames, which pictures are drawn of
 
 
+def test_windows_beside_the_target_teach_no_box():
+    """Neither they nor the last frame, whose first reference they are, are learnt."""
+    boxes = [[0.1, 0.1, 0.3, 0.3], [0.2, 0.2, 0.5, 0.5], [0.9, 0.9, 1.0, 1.0]]  # xyxy
+    batch = small_batch([[1.4, 0.1, 0.2, 0.2]], [[-1.0]])
+    batch.reference_boxes = torch.tensor([[[0.2, 0.2, 0.3, 0.3], [0.4, 0.4, 0.2, 0.4]]])
+    net, options = Fixed(boxes, [[-1.0]]), {"every_frame": True, "absent": True}
+    output = AIATRACKActor(net, LossWeights(corner=0.0), **options)(batch)
+    assert output.loss.item() == pytest.approx(0, abs=1e-6)
+    assert output.terms["IoU"].item() == pytest.approx(1)
+    alone = AIATRACKActor(Fixed(boxes[:1], [[-1.0]]), LossWeights(corner=1.0), absent=True)(batch)
+    assert alone.loss.item() == 0  # no box at all in the batch: no mean of nothing
+
+
+def test_the_own_box_is_scored_by_its_overlap():
+    # boxes 0.4 x 0.4 shifted by 0.2: IoU 1/3, on the head's scale -1/3
+    batch = small_batch([[0.4, 0.2, 0.4, 0.4]], [[0.5]])
+    net = Fixed([[0.2, 0.2, 0.6, 0.6]], [[0.5, 0.0]])
+    output = AIATRACKActor(net, LossWeights(), score_own=True)(batch)
+    assert output.terms["Ls/iou"].item() == pytest.approx((1 / 3) ** 2 / 2)
+    assert net.arguments[-1] is True
+
+
+def test_recent_references_are_marked_where_the_batch_says():
+    batch = small_batch([[0.4, 0.2, 0.4, 0.4]], [[0.0]])
+    batch.recent_boxes = torch.rand(1, 3, 4)
+    net = Fixed([[0.2, 0.2, 0.6, 0.6]], [[0.0]])
+    AIATRACKActor(net, LossWeights(), recent_errors=True)(batch)
+    assert net.arguments[-2] is batch.recent_boxes
+    AIATRACKActor(net, LossWeights())(batch)
+    assert net.arguments[-2] is None
+
+
 def test_corner_cross_entropy_by_hand():
     # corners at (0.25, 0.5) and (0.625, 0.75) of 4 x 4 cells: cell (1, 2), and column 2.5 of row 3
     truth = torch.tensor([[0.25, 0.5, 0.625, 0.75]])
@@ -212,7 +245,7 @@ def test_cross_entropy_teaches_what_the_corner_head_reads():
     optimizer = torch.optim.Adam([scores], lr=0.3)
     for _ in range(300):
         optimizer.zero_grad()
-        corner_cross_entropy(scores, truth).backward()
+        corner_cross_entropy(scores, truth).mean().backward()
         optimizer.step()
     reachable = truth.clamp(max=7 / 8)  # the last cell lies at 7/8
     torch.testing.assert_close(head.expected_box(scores.detach()), reachable, atol=0.01, rtol=0)

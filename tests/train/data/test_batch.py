@@ -16,6 +16,7 @@ def _compact(seed: int) -> CompactSample:
         scales=torch.from_numpy(generator.uniform(0.8, 1.2, 3).astype(np.float32) / 255),
         masks=torch.from_numpy(generator.random((3, SIZE, SIZE)) < 0.3),
         boxes=torch.from_numpy(generator.random((3, 4)).astype(np.float32)),
+        recent_boxes=torch.from_numpy(generator.random((3, 4)).astype(np.float32)),
         proposals=torch.from_numpy(generator.random((16, 4)).astype(np.float32)),
         proposal_iou=torch.from_numpy(generator.random(16).astype(np.float32)),
         source=f"made {seed}",
@@ -47,6 +48,7 @@ def test_frames_are_named_and_unpacked_to_the_bit() -> None:
         assert torch.equal(batch.reference_masks[i], sample.masks[:2])
         assert torch.equal(batch.search_box[i], sample.boxes[2])
         assert torch.equal(batch.reference_boxes[i], sample.boxes[:2])
+        assert torch.equal(batch.recent_boxes[i], sample.recent_boxes)
         assert torch.equal(batch.proposals[i], sample.proposals)
         assert torch.equal(batch.proposal_iou[i], sample.proposal_iou)
     assert compact.crops.dtype == torch.uint8  # left as it was

@@ -27,7 +27,7 @@ class FirstDraws:
         names = ""
         if self._broken_every and generator.integers(self._broken_every) == 0:
             names = f"SET: x/{generator.integers(2)}.jpg: the file is empty"
-        return CompactSample(*[value] * 6, source="made", rejected=1, broken=names)
+        return CompactSample(*[value] * 7, source="made", rejected=1, broken=names)
 
 
 def _loader(sampler: FirstDraws | None = None, **changed: int) -> Loader:

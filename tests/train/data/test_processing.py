@@ -85,6 +85,7 @@ def test_shapes_types_and_padding() -> None:
         "references": (2, 3, SIZE, SIZE),
         "reference_masks": (2, SIZE, SIZE),
         "reference_boxes": (2, 4),
+        "recent_boxes": (3, 4),
         "proposals": (16, 4),
         "proposal_iou": (16,),
     }
@@ -227,3 +228,35 @@ def test_samples_are_those_of_whole_frames_to_the_byte(monkeypatch: pytest.Monke
                 assert torch.equal(value, expected), name
             else:
                 assert value == expected
+
+
+def test_windows_beside_the_target() -> None:
+    """One in four shows nothing of the target, in the search frame alone; its proposals score 0."""
+    config = SEARCH_CONFIG._replace(factor=2.0, search=Jitter(0.5, 0.1), absent=0.25)
+    absent = 0
+    for seed in range(80):
+        try:
+            sample = _sample(_frames(), BOXES, config, np.random.default_rng(seed), "made")
+        except UnusableSample:
+            continue
+        for x, y, w, h in sample.reference_boxes.tolist():
+            assert x < 1 and y < 1 and x + w > 0 and y + h > 0
+        x, y, w, h = sample.search_box.tolist()
+        if x >= 1 or y >= 1 or x + w <= 0 or y + h <= 0:
+            absent += 1
+            assert (sample.proposal_iou == -1).all()
+            assert sample.search.max() <= 20 / 255 * 1.2 + 1e-3
+        else:
+            assert (sample.proposal_iou > -1).any()
+    assert 8 <= absent <= 32
+
+
+def test_marks_of_recent_references() -> None:
+    draw = [np.random.default_rng(3) for _ in range(2)]
+    plain = _sample(_frames(), BOXES, SEARCH_CONFIG, draw[0], "made")
+    assert torch.equal(plain.recent_boxes[-1], plain.search_box)
+    noisy = SEARCH_CONFIG._replace(recent=Jitter(0.4, 0.2))
+    moved = _sample(_frames(), BOXES, noisy, draw[1], "made")
+    assert torch.equal(moved.search_box, plain.search_box)
+    shift = (moved.recent_boxes - plain.recent_boxes).abs().amax(1)
+    assert (shift > 0.001).all() and (shift < 0.3).all()

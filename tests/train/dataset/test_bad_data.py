@@ -1,15 +1,23 @@
 """Guards users of a wrong data set: what is wrong is said by name, all of it at once."""
 
 import json
+import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from layouts import write_coco, write_lasot
+from layouts import write_coco, write_lasot, write_trackingnet
+from own_sets import write_boxes, write_folders, write_images
 
 from lib.io.store import open_store
 from lib.synthetic.layouts import write_got10k
+from lib.train.data.processing import SearchConfig
+from lib.train.data.random_boxes import Jitter
+from lib.train.data.sampler import TrackingSampler
 from lib.train.dataset import DatasetError, build_dataset, splits
-from lib.train.dataset.benchmarks import Lasot
+from lib.train.dataset.benchmarks import Got10k, Lasot
 from lib.train.dataset.splits import got10k_names, read_split
 from tests.train.clips import found_at, make_clip
 
@@ -54,7 +62,11 @@ def test_line_that_is_no_box(lasot: Path) -> None:
         _open(lasot)
 
 
-def test_sequences_without_frames_are_counted(lasot: Path) -> None:
+def test_sequences_without_frames_are_counted(
+    lasot: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("lists")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
     for name in NAMES[:7]:
         for frame in (lasot / name / "img").iterdir():
             frame.unlink()
@@ -62,9 +74,12 @@ def test_sequences_without_frames_are_counted(lasot: Path) -> None:
     with pytest.raises(DatasetError, match="7 of 8 sequences cannot be used") as error:
         _open(lasot)
     lines = str(error.value).splitlines()
-    assert len(lines) == 1 + 5 + 1 and lines[-1].strip() == "... and 2 more"
+    (listed,) = folder.iterdir()
+    assert len(lines) == 1 + 5 + 1
+    assert lines[-1].strip() == f"... and 2 more; all are in {listed}"
     assert all("no frames in" in line for line in lines[1:6])
-    assert not (lasot.parent / ".cache").exists()
+    assert [line[:5] for line in listed.read_text().splitlines()] == NAMES[:7]
+    assert not (lasot.parent / ".cache").exists()  # no index
 
 
 def test_frames_numbered_from_elsewhere(lasot: Path) -> None:
@@ -82,14 +97,26 @@ def test_data_set_that_is_not_there_names_the_setting(tmp_path: Path) -> None:
 
 
 def test_half_extracted_set_names_the_file_and_the_setting(lasot: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"LASOT: .*airplane-2/groundtruth\.txt.*AIATRACK"):
+    match = r"(?s)LASOT: 1114 of 1120 .*airplane-2/groundtruth\.txt.* all are in .*AIATRACK_TEST"
+    with pytest.raises(DatasetError, match=match):
         build_dataset("LASOT", lambda setting: found_at(lasot.parent))
 
 
 def test_missing_part_of_trackingnet(tmp_path: Path) -> None:
     (tmp_path / "TRAIN_0" / "anno").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match=r"TRACKINGNET: .*TRAIN_1/anno"):
+    with pytest.raises(FileNotFoundError, match=r"TRACKINGNET: .*TRAIN_1/anno.* TRACKINGNET_0_3 "):
         build_dataset("TRACKINGNET", lambda setting: found_at(tmp_path))
+
+
+def test_a_part_of_trackingnet_that_the_recipe_asks_for(tmp_path: Path) -> None:
+    for number in range(4):
+        write_trackingnet(tmp_path, {f"id{number}": make_clip(31)}, split=f"TRAIN_{number}")
+    dataset = build_dataset("TRACKINGNET_0_3", lambda setting: found_at(tmp_path))
+    assert [dataset.sequence_name(i) for i in range(4)] == [f"TRAIN_{n}/id{n}" for n in range(4)]
+    assert len(build_dataset("TRACKINGNET_2_2", lambda setting: found_at(tmp_path))) == 1
+    for name, error in (("TRACKINGNET_0_4", FileNotFoundError), ("TRACKINGNET_3_1", ValueError)):
+        with pytest.raises(error, match=name):
+            build_dataset(name, lambda setting: found_at(tmp_path))
 
 
 def test_unknown_name() -> None:
@@ -125,9 +152,82 @@ def test_json_that_is_not_of_coco(content: str, tmp_path: Path) -> None:
 
 
 def test_own_folder_without_annotation(tmp_path: Path) -> None:
-    (tmp_path / "walk").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"OWN_VIDEO: .*walk/groundtruth\.txt"):
+    (tmp_path / "walk" / "img").mkdir(parents=True)
+    with pytest.raises(DatasetError, match=r"OWN_VIDEO: 1 of 1 .*(?s:.*)walk/groundtruth\.txt"):
         build_dataset("OWN_VIDEO", lambda setting: found_at(tmp_path))
+
+
+Edit = Callable[[dict], object]
+TEN = list(range(10))  # objects, one of each image
+COCO_EDITS: list[tuple[Edit, list[int], str]] = [  # which objects are left, and what is said
+    (lambda c: [a.pop("iscrowd") for a in c["annotations"]], TEN, ""),
+    (lambda c: [a.update(image_id=str(a["image_id"])) for a in c["annotations"]], TEN, ""),
+    (lambda c: [a.update(id=f"object-{a['id']}") for a in c["annotations"]], TEN, ""),
+    (lambda c: [a.pop("id") for a in c["annotations"]], TEN, ""),
+    (lambda c: [a.update(id=0) for a in c["annotations"]], TEN, "10 annotations with an id that"),
+    (lambda c: c["annotations"][1].update(id=1), TEN, "2 annotations with an id that another has"),
+    (lambda c: c["annotations"][1].pop("bbox"), [0, *TEN[2:]], "1 annotations without a box"),
+    (lambda c: c["annotations"][1].update(bbox=[]), [0, *TEN[2:]], "1 annotations without a box"),
+    (lambda c: c["annotations"][1].update(image_id=[2]), [0, *TEN[2:]], "[1].image_id: [2]"),
+    (lambda c: c["images"].pop(), TEN[:9], "1 annotations of an image that is not in 'images'"),
+    (lambda c: c["images"][0].pop("file_name"), TEN[1:], "images[0].file_name: null"),
+    (lambda c: c["images"][0].update(file_name="no.jpg"), TEN[1:], "1 of 10 images are not in"),
+    (lambda c: [i.update(file_name="images\\" + i["file_name"]) for i in c["images"]], TEN, ""),
+]
+
+
+@pytest.mark.parametrize(("edit", "left", "note"), COCO_EDITS)
+def test_bad_entries_of_own_images_are_left_out(
+    edit: Edit, left: list[int], note: str, tmp_path: Path
+) -> None:
+    write_coco(tmp_path / "coco", {"a": make_clip(10)})
+    (tmp_path / "coco" / "images" / "train2017").rename(tmp_path / "images")
+    path = tmp_path / "annotations.json"
+    (tmp_path / "coco" / "annotations" / "instances_train2017.json").rename(path)
+    content = json.loads(path.read_text())
+    boxes = [entry["bbox"] for entry in content["annotations"]]
+    edit(content)
+    path.write_text(json.dumps(content))
+    for _ in range(2):  # what is left out is said again: it is not cached
+        dataset = build_dataset("OWN_IMAGES", lambda setting: found_at(tmp_path))
+        assert [dataset.boxes(i)[0].tolist() for i in range(len(dataset))] == [
+            boxes[number] for number in left
+        ]
+        assert len({dataset.sequence_name(i) for i in range(len(dataset))}) == len(left)
+        assert dataset.read_frame(0, 0).ndim == 3
+        assert note in " ".join(dataset.notes) and bool(dataset.notes) == bool(note)
+
+
+@pytest.mark.parametrize("side", [1e6, 1e38, 1e308])
+def test_a_mistyped_box_is_drawn_again(side: float, tmp_path: Path) -> None:
+    write_got10k(tmp_path, [("a", make_clip(25))])
+    path = tmp_path / "train" / "a" / "groundtruth.txt"
+    lines = path.read_text().splitlines()
+    for number in range(0, 25, 2):
+        lines[number] = f"5,5,{side:g},{side:g}"
+    path.write_text("\n".join(lines))
+    dataset = Got10k("GOT", open_store(tmp_path), ["a"], "train")
+    config = SearchConfig(64, 5.0, Jitter(0, 0), Jitter(3, 0.25))
+    sampler = TrackingSampler([dataset], [1], config, max_gap=25)
+    samples = [sampler.draw(np.random.default_rng(seed)) for seed in range(20)]
+    assert all(np.isfinite(sample.boxes.numpy()).all() for sample in samples)
+    if side < 1e38:  # the others have no area to begin with
+        assert sum(sample.rejected for sample in samples) > 10
+
+
+def test_one_unreadable_own_entry_does_not_stop_the_set(tmp_path: Path) -> None:
+    write_folders(tmp_path)
+    (tmp_path / "broken" / "img").mkdir(parents=True)
+    os.mkfifo(tmp_path / "broken" / "groundtruth.txt")
+    dataset = build_dataset("OWN_VIDEO", lambda setting: found_at(tmp_path))
+    assert [dataset.sequence_name(i) for i in range(2)] == ["ride", "walk"] and len(dataset) == 2
+    assert "1 of 3 sequences cannot be used" in dataset.notes[0]
+    assert "broken: " in dataset.notes[0] and "not a regular file" in dataset.notes[0]
+    write_boxes(tmp_path / "broken" / "new.txt", "walk").replace(
+        tmp_path / "broken" / "groundtruth.txt"
+    )
+    write_images(tmp_path / "broken" / "img", "walk")  # mended: it counts at the next start
+    assert len(build_dataset("OWN_VIDEO", lambda setting: found_at(tmp_path))) == 3
 
 
 def test_own_root_without_folders(tmp_path: Path) -> None:

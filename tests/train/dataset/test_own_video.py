@@ -39,7 +39,7 @@ def test_more_videos_than_stay_open(tmp_path: Path) -> None:
     for frame in (3, 7, 1):
         for sequence in range(len(dataset)):
             assert number_of(dataset.read_frame(sequence, frame)) == frame
-    assert sum(v._capture is not None for v in dataset._videos._videos.values()) == 4
+    assert sum(v._decoder is not None for v in dataset._videos._videos.values()) == 4
 
 
 def test_another_table_is_read(tmp_path: Path) -> None:
@@ -50,6 +50,17 @@ def test_another_table_is_read(tmp_path: Path) -> None:
     path.write_text("name,frames,boxes\nother,clips/ride,boxes/ride.csv\n")
     dataset = build_dataset("OWN_VIDEO", lambda setting: found_at(tmp_path))
     assert [dataset.sequence_name(i) for i in range(len(dataset))] == ["other"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_boxes_in_doubt(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sequence is trained on, and named at every start."""
+    monkeypatch.setattr("own_sets.boxes_of", lambda name: boxes_of(name) / 1000)
+    FORMATS[kind][0](tmp_path)
+    for _ in range(2):
+        dataset = build_dataset("OWN_VIDEO", lambda setting: found_at(tmp_path))
+        assert "boxes of 2 sequences are in doubt:\n" in dataset.notes[0]
+        assert dataset.notes[0].count("look like fractions of the image") == len(dataset) == 2
 
 
 def test_refusals(tmp_path: Path) -> None:

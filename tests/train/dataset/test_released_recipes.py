@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from layouts import write_coco, write_lasot, write_trackingnet
 
+from lib.config.aiatrack import names
 from lib.config.aiatrack.config import load_config
 from lib.synthetic.layouts import write_got10k
 from lib.train.build import recipe_samplers
@@ -103,5 +104,5 @@ def test_sequences_of_one_name_in_two_splits_are_not_the_same(data: Path, tmp_pa
 
 
 def test_other_spellings_name_data_sets_there_are() -> None:
-    assert set(ALIASES.values()) <= DATASETS.keys() | SYNTHETIC.keys()
+    assert set(ALIASES.values()) <= DATASETS.keys() | SYNTHETIC.keys() == set(names.DATASETS)
     assert not ALIASES.keys() & (DATASETS.keys() | SYNTHETIC.keys())

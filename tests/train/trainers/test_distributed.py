@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from lib.checkpoint.files import read_checkpoint
+from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.trainers.checkpoints import INTERRUPTED
-from lib.utils.checkpoint import read_checkpoint
 from tests.train.processes import write_gradients
 from tests.train.tiny import NO_DROPOUT, write_recipe
 
@@ -94,7 +95,20 @@ def test_single_process_failure_has_status_1(tmp_path):
     process = start("run_tiny", tmp_path, "--init-from", str(tmp_path / "missing.pth.tar"))
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "FileNotFoundError: no checkpoint at" in errors
+    missing = tmp_path / "missing.pth.tar"
+    assert errors == f"error: no file {missing} (--init-from)\n"
+
+
+@pytest.mark.slow
+def test_what_a_user_can_mend_is_one_line_from_several_processes_too(tmp_path):
+    broken = saved(tmp_path)
+    broken.parent.mkdir(parents=True)
+    broken.write_bytes(b"nothing")
+    process = start("run_tiny", tmp_path, "--mode", "multiple", "--nproc", "2")
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1 and "Traceback" not in errors
+    (line,) = [line for line in errors.splitlines() if "ERROR" in line]
+    assert "rank 0: " in line and "none of its 1 checkpoints can be read" in line
 
 
 @pytest.mark.slow
@@ -184,10 +198,54 @@ def test_command_line_refusals(arguments, message, capsys):
         (["--config", "no_such"], "no recipe 'no_such'"),
         (["--batch-size", "0"], "batch_size must be at least 1; given: 0"),
         (["--accumulate", "-1"], "accumulate must be at least 1; given: -1"),
+        (["--seed", "-1"], "seed must be at least 0; given: -1"),
+        (["--samples", "9" * 50], "samples must be at most 2147483647; given: 9"),
+        (["--backbone-weights", "none.pth"], "no file none.pth (--backbone-weights)"),
+        (["--config", "baseline"], "LASOT: nothing at /none (from AIATRACK_LASOT_DIR in the env"),
     ],
 )
-def test_wrong_settings_end_with_status_1(arguments, message, capsys):
+def test_wrong_settings_end_with_status_1(arguments, message, capsys, monkeypatch):
     from tracking.train import main
 
+    monkeypatch.setenv("AIATRACK_LASOT_DIR", "/none")
     assert main(arguments) == 1
-    assert message in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line and len(line) < 400
+
+
+ALONE = {"WORLD_SIZE": "1"}
+PARTLY = {"WORLD_SIZE": "2", "RANK": "0"}
+WHOLE = {
+    "WORLD_SIZE": "2",
+    "RANK": "1",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "MASTER_ADDR": "localhost",
+    "MASTER_PORT": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, (False, 0, 1)),
+        (ALONE, (False, 0, 1)),
+        ({"RANK": "3", "LOCAL_RANK": "3", "LOCAL_WORLD_SIZE": "8"}, (False, 0, 1)),
+        (WHOLE, (True, 1, 2)),
+        (PARTLY, "WORLD_SIZE is '2' in the environment, which lacks LOCAL_RANK, LOCAL_WORLD"),
+        ({"WORLD_SIZE": "many"}, "WORLD_SIZE is 'many' in the environment, which lacks RANK"),
+        ({**WHOLE, "RANK": "2"}, "which has RANK '2'; unset it to train in one process"),
+        ({**WHOLE, "RANK": "x"}, "which has RANK 'x'"),
+    ],
+)
+def test_what_a_launcher_left_in_the_environment(environment, expected, monkeypatch):
+    for name in WHOLE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    if isinstance(expected, str):
+        with pytest.raises(ValueError, match=expected):
+            distributed.launched()
+    else:
+        found = distributed.launched(), distributed.local_rank(), distributed.processes_here()
+        assert found == expected

@@ -6,6 +6,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lib.checkpoint.files import read_checkpoint
 from lib.config.aiatrack.config import load_config, make_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
@@ -15,7 +16,6 @@ from lib.train.optimizer import build_optimizer
 from lib.train.run_training import train
 from lib.train.trainers.base_trainer import TrainingParts
 from lib.train.trainers.ltr_trainer import LTRTrainer, NonFiniteError
-from lib.utils.checkpoint import read_checkpoint
 from tests.train.tiny import NO_DROPOUT, TINY, Rectangles, tiny_samplers, write_recipe
 
 CPU = torch.device("cpu")

@@ -1,6 +1,9 @@
 """Guards resuming: killed and gone on equals straight through, to the bit; bad files."""
 
+import contextlib
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,15 +15,18 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from lib.checkpoint.files import CheckpointError, read_checkpoint, save_checkpoint
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import released_contents
 from lib.train.admin.settings import Settings
+from lib.train.data.loader import EpochBatchSampler
 from lib.train.optimizer import build_optimizer, trained_parameters
 from lib.train.run_training import train
 from lib.train.trainers.checkpoints import INTERRUPTED, CheckpointFolder
-from lib.utils.checkpoint import CheckpointError, read_checkpoint, save_checkpoint
-from tests.train.tiny import tiny_samplers, write_recipe
+from lib.train.trainers.run_settings import batches_done
+from lib.utils.stopping import Stopped
+from tests.train.tiny import Rectangles, tiny_samplers, write_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
 CPU = torch.device("cpu")
@@ -152,6 +158,139 @@ def test_falls_back_past_a_damaged_file(tmp_path, caplog):
     assert "damaged checkpoint, falling back to the one before" in caplog.text
     assert f"resuming after epoch 1 from {checkpoint(tmp_path, 1)}" in caplog.text
     assert read_checkpoint(last)["epoch"] == 2
+    assert last.with_name(f"{last.name}.damaged").is_file()
+
+
+@pytest.fixture(scope="module")
+def two_epochs(tmp_path_factory):
+    """A folder with the checkpoints of two epochs."""
+    folder = tmp_path_factory.mktemp("two")
+    run_tiny(folder, write_recipe(folder))
+    return folder
+
+
+def edit(*place, to):
+    """A function that puts a value, or a function of the old one, at a place in contents."""
+
+    def change(contents):
+        for key in place[:-1]:
+            contents = contents[key]
+        contents[place[-1]] = to(contents[place[-1]]) if callable(to) else to
+
+    return change
+
+
+def remove(*place):
+    def change(contents):
+        for key in place[:-1]:
+            contents = contents[key]
+        del contents[place[-1]]
+
+    return change
+
+
+NAN = float("nan")
+STRANGE = [
+    (edit("net", to=[1, 2]), r"net is \[1, 2\], not of type dict"),
+    (edit("net", to={}), r"does not fit this network: \d+ missing"),
+    (edit("net", "box_head.conv1_tl.0.weight", to=3), "is 3, not of type Tensor"),
+    (
+        edit("net", "bottleneck.bias", to=lambda v: v[:3]),
+        r"1 of another shape: bottleneck.bias",
+    ),
+    (
+        edit("net", "bottleneck.bias", to=lambda v: v * NAN),
+        "bottleneck.bias has 16 of 16 values",
+    ),
+    (remove("net"), "net is missing"),
+    (remove("settings", "seed"), "settings.seed is missing"),
+    (edit("settings", to=None), "settings is None, not of type dict"),
+    (edit("settings", "recipe", to={}), "settings.recipe.MODEL is missing"),
+    (edit("settings", "recipe", "TRAIN", "LR", to=torch.ones(2)), "settings.recipe is no recipe"),
+    (edit("settings", "batch", to="4"), "settings.batch is '4', not of type int"),
+    (edit("stats", to={}), "stats.history is missing"),
+    (
+        edit("stats", "history", to={"train 1": 0.5}),
+        "stats.history.train 1 is 0.5, not of",
+    ),
+    (edit("stats", "under way", to={"IoU": [1.0]}), "stats.under way needs a sum and a count"),
+    (edit("epoch", to="2"), "epoch is '2', not of type int"),
+    (edit("epoch", to=True), "epoch is True, not of type int"),
+    (edit("epoch", to=-2), "epoch -2"),
+    (edit("batches_done", to=None), "batches_done is None"),
+    (edit("written", to=["all"]), r"written\[0\] is 'all'"),
+    (edit("scaler", to={"scale": 2.0}), "scaler lacks _growth_tracker"),
+    (edit("optimizer", to={}), "optimizer.state is missing"),
+    (edit("optimizer", "state", 0, to=[1]), r"optimizer.state.0 is \[1\]"),
+    (edit("optimizer", "state", 0, "exp_avg", to=torch.ones(3, 5)), r"keeps exp_avg of \(3, 5\)"),
+    (edit("optimizer", "state", 0, "exp_avg", to=0.5), r"keeps exp_avg of \(\)"),
+    (edit("optimizer", "state", 0, "exp_avg_sq", to=lambda v: v * NAN), "that is not finite"),
+    (edit("optimizer", "state", 0, "step", to=torch.ones(2)), r"keeps step of \(2,\)"),
+    (remove("optimizer", "state", 0, "exp_avg"), "lacks exp_avg of"),
+    (edit("optimizer", "param_groups", to=lambda v: v[:1]), "has groups of"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), STRANGE, ids=[c[1] for c in STRANGE])
+def test_falls_back_past_strange_insides(two_epochs, tmp_path, caplog, change, message):
+    """Files that are whole, with a right digest, and hold what training cannot go on from."""
+    shutil.copytree(two_epochs, tmp_path, dirs_exist_ok=True)
+    last = checkpoint(tmp_path, 2)
+    contents = read_checkpoint(last)
+    change(contents)
+    save_checkpoint(last, contents)
+    strange = last.read_bytes()
+    caplog.set_level("INFO")
+    run_tiny(tmp_path, write_recipe(tmp_path, EPOCH=3), until=1)
+    assert re.search(f"falling back to the one before: {last}: .*{message}", caplog.text)
+    assert f"resuming after epoch 1 from {checkpoint(tmp_path, 1)}" in caplog.text
+    assert not last.exists() and Path(f"{last}.damaged").read_bytes() == strange
+
+
+def flip_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def in_place(make):
+    return lambda path: (path.unlink(), make(path))
+
+
+@pytest.mark.parametrize("name", ["AIATRACK_ep0002.pth.tar", INTERRUPTED])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (flip_a_bit, "its bytes do not match the checksum"),
+        (in_place(Path.touch), "truncated or not a checkpoint"),
+        (in_place(Path.mkdir), "Is a directory"),
+        (in_place(os.mkfifo), "not a regular file"),
+        (in_place(lambda path: path.symlink_to("none")), "a link to nothing"),
+    ],
+    ids=["bit", "empty", "folder", "pipe", "link"],
+)
+def test_falls_back_past_what_cannot_be_read(two_epochs, tmp_path, caplog, spoil, message, name):
+    """And saves the epoch anew in its place."""
+    shutil.copytree(two_epochs, tmp_path, dirs_exist_ok=True)
+    whole = read_checkpoint(checkpoint(tmp_path, 2))
+    path = checkpoint(tmp_path, 2).with_name(name)
+    checkpoint(tmp_path, 2).rename(path)
+    spoil(path)
+    run_tiny(tmp_path, write_recipe(tmp_path))
+    assert re.search(f"falling back to the one before: {path}: .*{message}", caplog.text)
+    assert_same(read_checkpoint(checkpoint(tmp_path, 2))["net"], whole["net"])
+    assert not os.path.lexists(path.with_name(INTERRUPTED))
+
+
+def test_interrupted_is_next_when_later_epochs_are_damaged(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=3)
+    folder.save({"epoch": 1, "batches_done": 0})
+    folder.save({"epoch": 1, "batches_done": 5})
+    left_over = (tmp_path / INTERRUPTED).read_bytes()
+    folder.save({"epoch": 2, "batches_done": 0})
+    (tmp_path / INTERRUPTED).write_bytes(left_over)
+    flip_a_bit(tmp_path / "AIATRACK_ep0002.pth.tar")
+    assert folder.newest()[1]["batches_done"] == 5
 
 
 def test_refuses_a_silent_fresh_start(tmp_path):
@@ -170,6 +309,38 @@ def test_finished_training_is_left_alone(tmp_path, caplog):
     assert 0 <= run_tiny(tmp_path, recipe)["IoU"] < 1  # of the last validation, as stored
     assert "nothing to do" in caplog.text
     assert checkpoint(tmp_path, 2).read_bytes() == before
+
+
+def test_released_weights_are_never_saved_over(tmp_path, caplog):
+    """Nothing to do: neither validated nor saved, and no file is there that was not."""
+    recipe = write_recipe(tmp_path)
+    weights, _ = released(tmp_path, recipe, epoch=2)
+    path = checkpoint(tmp_path, 2)
+    path.parent.mkdir(parents=True)
+    weights.rename(path)
+    before = path.read_bytes()
+    files = sorted(tmp_path.rglob("*"))
+    assert run_tiny(tmp_path, recipe) == {}
+    assert "nothing to do" in caplog.text
+    assert path.read_bytes() == before and sorted(tmp_path.rglob("*")) == files
+    # Nor by a training that goes on from another file and would come to that epoch.
+    other, _ = released(tmp_path, recipe, epoch=1)
+    with pytest.raises(CheckpointError, match=r"ep0002.pth.tar: this training did not write it"):
+        run_tiny(tmp_path, recipe, continue_from=other)
+    assert path.read_bytes() == before
+    run_tiny(tmp_path, recipe, continue_from=path, epochs=3)
+    assert path.read_bytes() == before and read_checkpoint(checkpoint(tmp_path, 3))["epoch"] == 3
+
+
+def test_nothing_is_saved_over_a_file_of_others(tmp_path):
+    folder = CheckpointFolder(tmp_path, keep=2)
+    (tmp_path / "AIATRACK_ep0001.pth.tar").write_bytes(b"somebody else's")
+    with pytest.raises(CheckpointError, match="did not write it and will not save over it"):
+        folder.save({"epoch": 1, "batches_done": 0})
+    (tmp_path / INTERRUPTED).write_bytes(b"somebody else's")
+    with pytest.raises(CheckpointError, match=f"{INTERRUPTED}: this training did not write it"):
+        folder.check_free(2, 2**31)
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"somebody else's"}
 
 
 def test_validation_that_was_missed_is_made_up_for(tmp_path, caplog):
@@ -227,6 +398,71 @@ def test_interrupted_needs_the_same_batch(tmp_path):
     torch.save(contents, path.with_name(INTERRUPTED))
     with pytest.raises(CheckpointError, match="2 samples an update; here it is 4"):
         run_tiny(tmp_path, recipe, batch_size=4)
+
+
+class Noting(Rectangles):
+    """Notes which samples are drawn, and stops the training at one of them."""
+
+    def __init__(self, stop_at=-1):
+        self.drawn, self.stop_at = [], stop_at
+
+    def draw(self, generator):
+        self.drawn.append(generator.bit_generator.state["state"]["state"])
+        if len(self.drawn) == self.stop_at:
+            signal.raise_signal(signal.SIGTERM)
+        return super().draw(generator)
+
+
+def drawn_by(folder, stop_at=-1, **settings):
+    """Samples that a training draws in its only epoch, until it ends or is stopped."""
+    sampler = Noting(stop_at)
+    settings = Settings(
+        config=str(write_recipe(folder, EPOCH=1)), save_dir=folder, samples=26, **settings
+    )
+    with contextlib.suppress(Stopped):
+        train(settings, CPU, lambda cfg: (sampler, None))
+    return sampler.drawn
+
+
+@pytest.mark.parametrize(("first", "then"), [((8, 1), (2, 4)), ((2, 4), (8, 1))], ids=str)
+def test_another_split_goes_on_with_the_samples_that_are_left(tmp_path, first, then):
+    """Batch x accumulated of product 8: three updates of an epoch, stopped after the first."""
+    (straight := tmp_path / "straight").mkdir()
+    whole = drawn_by(straight, batch_size=8)[:24]
+    before = drawn_by(tmp_path, stop_at=8, batch_size=first[0], accumulate=first[1])
+    after = drawn_by(tmp_path, batch_size=then[0], accumulate=then[1])
+    assert before == whole[:8] and after[:16] == whole[8:]
+
+
+SPLITS = [(1, 8), (2, 4), (4, 2), (8, 1)]  # processes x batch
+
+
+@pytest.mark.parametrize("first", SPLITS, ids=str)
+@pytest.mark.parametrize("then", SPLITS, ids=str)
+def test_every_split_over_processes_goes_on_likewise(first, then):
+    def numbers(split, batches):
+        processes, batch = split
+        samplers = [EpochBatchSampler(batch, rank, processes, 64) for rank in range(processes)]
+        for sampler in samplers:
+            sampler.first_batch = batches.start
+        taken = len(batches) if batches.stop else None
+        return sorted(
+            key[1] for sampler in samplers for keys in list(sampler)[:taken] for key in keys
+        )
+
+    def run(split):
+        return {
+            "processes": split[0],
+            "batch": split[1],
+            "accumulate": 1,
+            "seed": 1,
+            "precision": "",
+        }
+
+    contents = {"batches_done": 3, "settings": run(first)}
+    done = batches_done(Path("x"), contents, run(then))
+    before, after = numbers(first, range(0, 3)), numbers(then, range(done, 0))
+    assert before + after == list(range(64))
 
 
 def test_fine_tuning_starts_from_given_weights(tmp_path):
@@ -319,6 +555,14 @@ def test_what_cannot_be_continued_from(tmp_path):
         "has no optimizer state and epoch": {"optimizer": {}},
         "no optimizer state and epoch": {"optimizer": {"state": state}},
         "is of epoch 6, and TRAIN.EPOCH is 6; raise --epochs": {"epoch": 6},
+        "no weights in it": {"net": 3},
+        "bottleneck.bias has 16 of 16 values that are not": {
+            "net": {**contents["net"], "bottleneck.bias": torch.full((16,), NAN)}
+        },
+        "does not fit this network": {"net": {"a": torch.ones(1)}},
+        r"state.0 is \[1\], not of type dict": {
+            "optimizer": contents["optimizer"] | {"state": {**state, 0: [1]}}
+        },
     }
     for message, change in cases.items():
         save_checkpoint(path, {**contents, **change})

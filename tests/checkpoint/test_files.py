@@ -13,13 +13,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lib.utils.checkpoint import (
+from lib.checkpoint.files import (
     CheckpointError,
     read_checkpoint,
     read_weights,
     save_checkpoint,
+    save_weights,
 )
-from lib.utils.paths import checkpoints_newest_first
+from lib.checkpoint.names import checkpoints_newest_first
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
 
@@ -157,8 +158,8 @@ def test_other_contents_are_named(tmp_path: Path) -> None:
     torch.save([1, 2], path)
     with pytest.raises(CheckpointError, match=r"other\.pth: holds a list"):
         read_checkpoint(path)
-    torch.save({"epoch": 3, "model": {"a": torch.ones(1)}}, path)
-    with pytest.raises(CheckpointError, match=r"no weights in it.*epoch, model"):
+    torch.save({"epoch": 3, "ema": {"a": torch.ones(1)}}, path)
+    with pytest.raises(CheckpointError, match=r"no weights in it.*epoch, ema"):
         read_weights(path)
     torch.save({"net": [1]}, path)
     with pytest.raises(CheckpointError, match=r"no weights in it.*holds net"):
@@ -177,6 +178,46 @@ def test_plain_state_dict_and_safetensors(tmp_path: Path) -> None:
     for name in ("plain.pt", "plain.safetensors"):
         read = read_weights(tmp_path / name)
         assert set(read) == set(state) and all(torch.equal(read[k], state[k]) for k in state)
+
+
+@pytest.mark.parametrize("under", ["", "net", "state_dict", "model", "model/state_dict"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "a.module."])
+def test_weights_as_wrappers_name_them(tmp_path: Path, under: str, prefix: str) -> None:
+    """What DataParallel and torch.compile put before names, and where other projects file them."""
+    contents: dict = {f"{prefix}a.weight": torch.ones(2), f"{prefix}b.module_list": torch.zeros(1)}
+    for key in filter(None, under.split("/")[::-1]):
+        contents = {key: contents, "epoch": 3}
+    torch.save(contents, tmp_path / "wrapped.pth")
+    start = "a." * prefix.startswith("a.")
+    assert set(read_weights(tmp_path / "wrapped.pth")) == {
+        f"{start}a.weight",
+        f"{start}b.module_list",
+    }
+
+
+def test_names_that_wrappers_made_equal(tmp_path: Path) -> None:
+    torch.save({"a": torch.ones(1), "module.a": torch.zeros(1)}, tmp_path / "two.pth")
+    with pytest.raises(CheckpointError, match=r"no weights in it.*holds a, module\.a"):
+        read_weights(tmp_path / "two.pth")
+
+
+def test_weights_that_are_not_finite(tmp_path: Path) -> None:
+    state = {
+        "a": torch.ones(2),
+        "b": torch.tensor([1.0, np.nan, -np.inf]),
+        "c": torch.tensor([np.inf]),
+    }
+    eighth = torch.linspace(-1, 1, 9).to(torch.float8_e4m3fn)  # has no isfinite in PyTorch
+    save_weights(tmp_path / "b.safetensors", {"a": eighth})
+    assert torch.equal(read_weights(tmp_path / "b.safetensors")["a"].float(), eighth.float())
+    save_weights(tmp_path / "a.safetensors", state)
+    save_checkpoint(tmp_path / "a.pth", {"net": state})
+    torch.save(state, tmp_path / "c.pth")
+    for name in ("a.safetensors", "a.pth", "c.pth"):
+        with pytest.raises(
+            CheckpointError, match=rf"{name}: b has 2 of 3 values that are not finite"
+        ):
+            read_weights(tmp_path / name)
 
 
 def test_save_is_readable_by_a_plain_load(tmp_path: Path) -> None:

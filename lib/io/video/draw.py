@@ -1,0 +1,80 @@
+"""Draw boxes on frames: the one place for all pictures of tracking.
+
+Lines and letters grow with the image, so that they can be read at 320 and at 1920 pixels.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+Colour = tuple[int, int, int]  # RGB
+Point = tuple[int, int]  # x, y in pixels
+
+GREEN: Colour = (64, 255, 64)
+BLACK: Colour = (0, 0, 0)
+WHITE: Colour = (255, 255, 255)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_box(
+    image: np.ndarray,
+    box_xywh: list[float],
+    label: str = "",
+    colour: Colour = GREEN,
+    *,
+    dashed: bool = False,
+) -> np.ndarray:
+    """Draw a box, in pixels, and a label on a copy of an (H, W, 3) uint8 RGB image."""
+    drawn = image.copy()
+    width = line_width(image)
+    # What lies far outside is not seen, and its numbers may be too large to draw.
+    limits = np.array([image.shape[1], image.shape[0]] * 2) + 4 * width
+    x, y, w, h = box_xywh
+    x1, y1, x2, y2 = np.clip([x, y, x + w, y + h], -4 * width, limits).round().astype(int).tolist()
+    corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2), (x1, y1)]
+    for begin, end in _dashes(corners, 5 * width) if dashed else itertools.pairwise(corners):
+        cv2.line(drawn, begin, end, colour, width)
+    if label:
+        write_label(drawn, label, (x1, y1), colour)
+    return drawn
+
+
+def line_width(image: np.ndarray) -> int:
+    """Pixels of a line on an (H, W, 3) image."""
+    return max(1, round(max(image.shape[:2]) / 400))
+
+
+def write_label(image: np.ndarray, text: str, at: Point, colour: Colour) -> None:
+    """Write text on a plate of a colour, in place: above `at`, or where it fits into the image."""
+    height, width = image.shape[:2]
+    size = max(0.4, max(height, width) / 1800)
+    weight = max(1, round(size * 1.5))
+    (text_width, text_height), below = cv2.getTextSize(text, FONT, size, weight)
+    margin = max(2, round(4 * size))
+    plate = text_width + 2 * margin, text_height + below + 2 * margin
+    x = max(0, min(at[0], width - plate[0]))
+    y = at[1] - plate[1] if at[1] >= plate[1] else max(0, at[1])
+    cv2.rectangle(image, (x, y), (x + plate[0], y + plate[1]), colour, cv2.FILLED)
+    brightness = np.dot(colour, (0.299, 0.587, 0.114))
+    shade = BLACK if brightness > 110 else WHITE
+    base = x + margin, y + margin + text_height
+    cv2.putText(image, text, base, FONT, size, shade, weight, cv2.LINE_AA)
+
+
+def write_text(image: np.ndarray, text: str, at: Point, size: float, colour: Colour) -> None:
+    """Write text, outlined in black, on an image in place; `at` is its lower left corner."""
+    width = max(1, round(size * 1.5))
+    # Shifted copies, as OpenCV 5 spaces letters by their weight: a bolder copy would not fit.
+    for dx, dy in ((-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)):
+        shade = colour if dx == dy == 0 else BLACK
+        cv2.putText(image, text, (at[0] + dx, at[1] + dy), FONT, size, shade, width, cv2.LINE_AA)
+
+
+def _dashes(corners: list[Point], length: int) -> Iterator[tuple[Point, Point]]:
+    """Lines of a length, with gaps as long, from each corner to the next."""
+    for begin, end in itertools.pairwise(corners):
+        count = max(1, round(np.hypot(end[0] - begin[0], end[1] - begin[1]) / length)) | 1
+        points = np.linspace(begin, end, count + 1).round().astype(int).tolist()
+        yield from zip(points[::2], points[1::2], strict=True)
