@@ -37,6 +37,22 @@ class Prediction(NamedTuple):
     corner_scores: Tensor  # (B, 2, H, W) or (B*(1+R), ...) float32 logits, cell i at i / W
 
 
+class Normalisation(nn.Module):
+    """Images of mean 0 and standard deviation 1 per channel."""
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        """Take the (3,) mean and standard deviation of RGB in [0, 1]."""
+        super().__init__()
+        self.mean = nn.Buffer(mean.view(3, 1, 1), persistent=False)
+        self.std = nn.Buffer(std.view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) RGB, float in [0, 1] or uint8 -> the same, float."""
+        if image.dtype == torch.uint8:
+            image = image / 255
+        return (image - self.mean) / self.std
+
+
 class AiATrack(nn.Module):
     """The whole network. `forward` is for training; tracking calls encode, memorize and decode."""
 
@@ -70,11 +86,7 @@ class AiATrack(nn.Module):
         self.grid = round(options.tokens**0.5)  # H
         self.cells = nn.Buffer(torch.arange(self.grid), persistent=False)
         self._mark = covered_shares if coverage else target_cells
-        self.mean = nn.Buffer(torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.std = nn.Buffer(torch.tensor(std).view(3, 1, 1), persistent=False)
-        # What makes a normalised value of 0..255 at once: value * scale + shift.
-        self.scale = nn.Buffer(1 / (255 * self.std), persistent=False)
-        self.shift = nn.Buffer(-self.mean / self.std, persistent=False)
+        self.normalisation = Normalisation(torch.tensor(mean), torch.tensor(std))
         self.memory_format = torch.contiguous_format  # of images: that of the convolutions
 
     def encode(self, image: Tensor, mask: Tensor | None = None) -> Encoded:
@@ -86,21 +98,15 @@ class AiATrack(nn.Module):
 
     def encode_at(self, image: Tensor, pos: Tensor, inner_pos: Tensor) -> Encoded:
         """Encode crops whose position encodings are known, (B, N, C) and (B, N, D)."""
-        features = self.bottleneck(self.backbone(self._normalise(image)))  # (B, C, H, W)
+        features = self.bottleneck(self.backbone(self.normalisation(image)))  # (B, C, H, W)
         tokens = features.flatten(2).transpose(1, 2)  # (B, N, C)
         return Encoded(self.transformer.encoder(tokens, pos, inner_pos), inner_pos)
 
     def encode_positions(self, mask: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
         """Position encodings of `count` crops: outer (B, N, C) and inner (B, N, D)."""
         if mask is None:
-            return self.positions.unpadded(count, self.grid, self.mean.device)
+            return self.positions.unpadded(count, self.grid, self.cells.device)
         return self.positions(mask[:, ::STRIDE, ::STRIDE])  # (B, H, W): nearest neighbour
-
-    def _normalise(self, image: Tensor) -> Tensor:
-        """(B, 3, S, S) -> the same, float of mean 0 and standard deviation 1 per channel."""
-        if image.dtype == torch.uint8:
-            return torch.addcmul(self.shift, image, self.scale)
-        return (image - self.mean) / self.std
 
     def memorize(
         self, encoded: Encoded, box_xywh_crop: Tensor, *, long_term: bool = True

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.fx.proxy import TraceError
 from torch.nn.utils.fusion import fuse_linear_bn_eval
 
-from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.aiatrack import AiATrack, Normalisation
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.fast.attention import FactoredAiAAttention, FactoredDecoderLayer
 from lib.models.aiatrack.fast.graphs import buffer, trace
@@ -54,6 +54,7 @@ def optimize_network(model: AiATrack) -> AiATrack:
         model.iou_head.pool = prroi_pool_in_one_product
     model.box_head.expectation = Expectation(model.grid)
     model.positions = CachedPositions(model.positions, model.grid)
+    model.normalisation = NormalisationOfBytes(model.normalisation.mean, model.normalisation.std)
     model.memory_format = torch.channels_last
     return model.to(memory_format=torch.channels_last)
 
@@ -83,6 +84,20 @@ def trace_backbone(body: nn.Module) -> nn.Module:
         reason = str(error).strip().splitlines()[0]
         logger.warning("torch.fx cannot trace the backbone, which runs eager: %s", reason)
         return body
+
+
+class NormalisationOfBytes(Normalisation):
+    """Images normalised in one step where they are uint8."""
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__(mean, std)
+        self.scale, self.shift = buffer(1 / (255 * self.std)), buffer(-self.mean / self.std)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """As `Normalisation.forward`."""
+        if image.dtype == torch.uint8:
+            return torch.addcmul(self.shift, image, self.scale)
+        return super().forward(image)
 
 
 class Expectation(nn.Module):
