@@ -95,7 +95,7 @@ def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str,
     if unknown := [name for name in names if name not in MODES]:
         raise ValueError(f"unknown modes {unknown}; there are {', '.join(MODES)}")
     modes = {name: MODES[name] for name in names}
-    switches = ("plain", "precision", "compile", "calibration")
+    switches = ("plain", "precision", "compile", "graph", "calibration")
     asked = TrackerOptions(**{name: getattr(options, name) for name in switches})
     if asked == TrackerOptions():
         return modes

@@ -37,7 +37,7 @@ def test_figures_fit_each_other(tiny_recipe: Path, tmp_path: Path) -> None:
 
 
 REFUSALS = [
-    (("--modes", "plain,fast"), r"unknown modes \['fast'\]; there are plain, optimized, comp"),
+    (("--modes", "plain,fast"), r"unknown modes \['fast'\]; there are plain, optimized, graph"),
     (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
     (("--plain", "--compile"), "plain runs the network as trained"),
     (("--train", "--steps", "0", "--device", "cpu"), "steps must be at least 1; given: 0"),

@@ -129,6 +129,14 @@ class AiATrack(nn.Module):
         tokens = self.transformer.decoder(encoded.tokens, first, recent)  # (B, N, C)
         return tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
 
+    def locate(
+        self, encoded: Encoded, first: References, recent: References
+    ) -> tuple[Tensor, Tensor]:
+        """Find targets in search frames: (B, 4) xywh, and (B, 1) predicted 2 * IoU - 1 of each."""
+        features = self.decode(encoded, first, recent)
+        box_xywh_crop = xyxy_to_xywh(self.box_head(features))
+        return box_xywh_crop, self.iou_head(features, box_xywh_crop[:, None])
+
     def forward(
         self,
         search: Tensor,

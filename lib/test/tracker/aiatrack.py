@@ -15,7 +15,6 @@ from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.memory import ReferenceMemory
 from lib.test.tracker.reference_tracker import NetworkOutput, ReferenceTracker, SearchRegion
 from lib.test.tracker.transfer import Upload, read
-from lib.utils.box_ops import xyxy_to_xywh
 
 
 class AiATrackTracker(ReferenceTracker[AiATrack]):
@@ -37,9 +36,7 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
         first = stack_references([memory.first for memory in memories])
         recent = stack_references([memory.recent for memory in memories])
         encoded = self.model.encode(*self._tensors(regions))
-        features = self.model.decode(encoded, first, recent)
-        box_xywh_crop = xyxy_to_xywh(self.model.box_head(features))  # (B, 4)
-        score = self.model.iou_head(features, box_xywh_crop[:, None])  # (B, 1)
+        box_xywh_crop, score = self.model.locate(encoded, first, recent)
         rows = read(torch.cat([box_xywh_crop, score], 1))
         return NetworkOutput(rows, partial(self._memorize, encoded, box_xywh_crop))
 
@@ -73,19 +70,21 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
 
 def stack_references(items: Sequence[References]) -> References:
     """Put the references of B videos below each other, along the first axis of each tensor."""
-    return items[0] if len(items) == 1 else _map(torch.cat, items)
+    return items[0] if len(items) == 1 else map_references(torch.cat, items)
 
 
 def unbind_references(references: References, count: int) -> list[References]:
     """Undo `stack_references`; rows are copied, so that none keeps the others alive."""
 
     def row(index: int) -> References:
-        return _map(lambda tensors: tensors[0][index : index + 1].clone(), [references])
+        return map_references(lambda tensors: tensors[0][index : index + 1].clone(), [references])
 
     return [references] if count == 1 else [row(i) for i in range(count)]
 
 
-def _map(function: Callable[[list[Tensor]], Tensor], items: Sequence[References]) -> References:
+def map_references(
+    function: Callable[[list[Tensor]], Tensor], items: Sequence[References]
+) -> References:
     """References of what a function makes of each of their tensors."""
 
     def pair(pairs: list[KeyValue]) -> KeyValue:

@@ -22,7 +22,7 @@ from lib.synthetic.render import render
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.options import TrackerOptions
-from lib.test.tracker.prepare import check_device, prepare_network
+from lib.test.tracker.prepare import check_device, make_torch_tracker
 from lib.tools.profiling.memory import peak_bytes, resident_bytes
 from lib.tools.profiling.timers import MatrixProduct, StageTimer
 from lib.utils.device import device_name
@@ -66,9 +66,11 @@ def profile_tracking(
     # Start a tracker in each mode.
     timers = {}
     for name, mode in modes.items():
-        network = prepare_network(copy.deepcopy(model), mode, params, device)
-        timers[name] = _start_timer(AiATrackTracker(network, params, device), video, box_xywh)
-        if not mode.compile and mode.precision != "int8":  # neither can be counted
+        tracker = make_torch_tracker(copy.deepcopy(model), mode, params, device)
+        timers[name] = _start_timer(tracker, video, box_xywh)
+        if (
+            not mode.compile and not mode.graph and mode.precision != "int8"
+        ):  # neither can be counted
             operations[name] = timers[name].operations(video[0])
     # Let them take turns.
     return {
