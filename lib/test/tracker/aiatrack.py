@@ -49,7 +49,7 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
         return images, self._upload(*(region.cut.mask for region in regions))
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
+    def computing(self) -> Iterator[None]:
         with torch.inference_mode(), without_tf32(self.device):
             yield
 

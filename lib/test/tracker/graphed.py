@@ -8,6 +8,7 @@ fewer targets than B leaves the other rows as they were; rows know nothing of ea
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,12 +28,19 @@ WARM_UPS = 3  # calls before the capture: libraries choose their kernels, alloca
 Outputs = tuple[Tensor, References]  # (B, 5) boxes and scores; what the frames are as references
 
 
+class Graph(NamedTuple):
+    """A captured frame."""
+
+    frame: "StaticFrame"
+    replay: Callable[[], Outputs]
+
+
 class GraphedTracker(AiATrackTracker):
     """Follows one target; trackers made by `for_new_target` share the graphs too."""
 
     def __init__(self, model: AiATrack, params: TrackerParams, device: torch.device) -> None:
         super().__init__(model, params, device)
-        self.graphs: dict[int, FrameGraph] = {}  # by size of batch
+        self.graphs: dict[int, Graph] = {}  # by size of batch
         self.refusals: list[str] = []  # why there is no graph; empty while there may be
 
     def _search(
@@ -41,19 +49,20 @@ class GraphedTracker(AiATrackTracker):
         graph = self._graph_for(len(regions), memories[0])
         if graph is None:
             return super()._search(regions, memories)
-        graph.load(regions, memories, self._upload)
+        graph.frame.load(regions, memories, self._upload)
         rows, own = graph.replay()
         return NetworkOutput(read(rows[: len(regions)]), partial(_copy_rows, own))
 
-    def _graph_for(self, count: int, memory: ReferenceMemory) -> "FrameGraph | None":
+    def _graph_for(self, count: int, memory: ReferenceMemory) -> Graph | None:
         """The smallest graph for a number of targets; None where none can be captured."""
         if fitting := [size for size in self.graphs if size >= count]:
             return self.graphs[min(fitting)]
         if self.refusals:
             return None
         size = 1 << (count - 1).bit_length()  # a power of 2: few captures as targets come and go
+        frame = StaticFrame(self.model, size, memory, self.params.search_size)
         try:
-            self.graphs[size] = FrameGraph(self.model, size, memory, self.params.search_size)
+            self.graphs[size] = Graph(frame, capture(frame.step, self.device))
         except RuntimeError as error:
             self.refusals.append(str(error).strip().splitlines()[0])
             logger.warning("no CUDA graph, going on without: %s", self.refusals[0])
@@ -61,33 +70,29 @@ class GraphedTracker(AiATrackTracker):
         return self.graphs[size]
 
 
-class FrameGraph:
+class StaticFrame:
     """A frame of B targets over tensors that stay where they are."""
 
     def __init__(self, model: AiATrack, size: int, memory: ReferenceMemory, side: int) -> None:
-        """Make the tensors and capture the frame.
+        """Make the tensors.
 
         Args:
             size: B.
             memory: of any target, for shapes and types.
             side: S, of the windows.
-
-        Raises:
-            RuntimeError: it cannot be captured.
         """
 
         def rows(tensors: list[Tensor]) -> Tensor:
             return tensors[0].new_zeros(size, *tensors[0].shape[1:])
 
         self.model = model
-        self.device = memory.first.inner_pos.device
-        self.pixels = torch.zeros(size, side, side, 3, dtype=torch.uint8, device=self.device)
+        device = memory.first.inner_pos.device
+        self.pixels = torch.zeros(size, side, side, 3, dtype=torch.uint8, device=device)
         self.pos, self.inner_pos = (x.clone() for x in model.encode_positions(None, size))
         self.first = map_references(rows, [memory.first])
         self.recent = map_references(rows, [memory.recent])
         self._padded = 0  # rows with encodings of padded windows, from the first on
         self._held: list[tuple[References | None, References | None]] = [(None, None)] * size
-        self.replay = capture(self._step, self.device)
 
     def load(
         self, regions: Sequence[SearchRegion], memories: Sequence[ReferenceMemory], upload: Upload
@@ -112,7 +117,8 @@ class FrameGraph:
                 _write_row(self.recent, row, memory.recent)
             self._held[row] = (memory.first, memory.recent)
 
-    def _step(self) -> Outputs:
+    def step(self) -> Outputs:
+        """Find all B targets, and make references of what the frames show there."""
         images = self.pixels.permute(0, 3, 1, 2)  # (B, 3, S, S)
         images = images.contiguous(memory_format=self.model.memory_format)
         encoded = self.model.encode_at(images, self.pos, self.inner_pos)

@@ -57,7 +57,7 @@ def profile_tracking(
     for mode in modes.values():
         check_device(mode, device)
     params = replace(params, capacity=MAX_MEMORY, threshold=-1e9)
-    video, box_xywh = _make_video(image_size)
+    video, box_xywh = make_video(image_size)
     # Count the operations of the network as trained: the matrix product does as many.
     plain = StageTimer(AiATrackTracker(copy.deepcopy(model), params, device))
     plain.start(video[0], box_xywh)
@@ -68,9 +68,7 @@ def profile_tracking(
     for name, mode in modes.items():
         tracker = make_torch_tracker(copy.deepcopy(model), mode, params, device)
         timers[name] = _start_timer(tracker, video, box_xywh)
-        if (
-            not mode.compile and not mode.graph and mode.precision != "int8"
-        ):  # neither can be counted
+        if not (mode.compile or mode.graph or mode.precision == "int8"):  # which cannot be counted
             operations[name] = timers[name].operations(video[0])
     # Let them take turns.
     return {
@@ -117,7 +115,7 @@ def _take_turns(
     return {n: {k: statistics.median(v) for k, v in r.items()} for n, r in named.items()}
 
 
-def _make_video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
+def make_video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
     """Frames of a synthetic clip, to and fro, and the target's box (xywh) in the first."""
     options = ClipOptions(length=CLIP_LENGTH, width=size[0], height=size[1])
     clip = render(plan_clip(np.random.default_rng(0), ProceduralTextures(), options))
