@@ -98,7 +98,8 @@ class BaseTrainer(abc.ABC):
                 self.save()
                 if self.clock.is_up:
                     break
-                self._validate_if_due()
+                if self.clock.seconds is None:  # else all of it is for training
+                    self._validate_if_due()
         return self.history.get(f"val {self.epoch}", result)
 
     def save(self) -> None:
