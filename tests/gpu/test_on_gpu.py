@@ -1,4 +1,4 @@
-"""What only a GPU can show; skipped without one, run by tracking/gpu_check.sh."""
+"""Guards what only a GPU can show; skipped without one, run by tracking/gpu_check.sh."""
 
 from collections.abc import Iterator
 from pathlib import Path
