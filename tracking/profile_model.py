@@ -76,7 +76,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--height", type=int, default=720, help="of synthetic frames, pixels")
     add("--width", type=int, default=1280, help="of synthetic frames, pixels")
     add("--opening", type=int, metavar="N", help="how fast N synthetic sequences open, instead")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.modes = args.modes.split(",")
+    if unknown := [name for name in args.modes if name not in MODES]:
+        parser.error(f"--modes knows {', '.join(MODES)}; given: {', '.join(unknown)}")
+    return args
 
 
 def batch_sizes(text: str) -> list[int]:
@@ -97,10 +101,7 @@ def table(*rows: Sequence[object]) -> str:
 
 def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str, TrackerOptions]:
     """Those of --modes, and the one that --plain, --precision and --compile describe."""
-    names = args.modes.split(",")
-    if unknown := [name for name in names if name not in MODES]:
-        raise ValueError(f"unknown modes {unknown}; there are {', '.join(MODES)}")
-    modes = {name: MODES[name] for name in names}
+    modes = {name: MODES[name] for name in args.modes}
     switches = ("plain", "precision", "compile", "graph", "calibration")
     asked = TrackerOptions(**{name: getattr(options, name) for name in switches})
     if asked == TrackerOptions():

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
 from lib.utils.messages import list_problems
-from lib.utils.program import refuse_empty
+from lib.utils.program import make_parser
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -26,10 +26,7 @@ LAUNCHER = "torch.distributed.elastic.multiprocessing.api"
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    refuse_empty(parser)
+    parser = make_parser(__doc__, argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--config", default="baseline", help="recipe in experiments/aiatrack, or a YAML file")
     add("--save-dir", type=Path, default=Settings.save_dir, help="for checkpoints, logs, curves")

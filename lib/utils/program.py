@@ -18,15 +18,17 @@ MAX_PROBLEMS = 20  # in a message
 MAX_VALUE, MAX_PROBLEM = 160, 1000  # characters of a value, and of a problem
 
 
-def make_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Make a parser whose --help shows a program's docstring, line by line as it is written."""
-    return refuse_empty(
-        _Parser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    )
-
-
 class _Parser(argparse.ArgumentParser):
-    """Takes boxes and points as people write them: with a minus in front, with spaces."""
+    """Takes boxes and points as people write them: with a minus in front, with spaces.
+
+    Refuses "" for a path, which would be the working directory, and for a text; what may be empty
+    is of `type=str`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", None, _not_empty)
+        self.register("type", Path, lambda text: Path(_not_empty(text)))
 
     def parse_known_args(self, args=None, namespace=None):
         given = list(sys.argv[1:] if args is None else args)
@@ -51,20 +53,17 @@ def _join_numbers(given: list[str], option: str, count: int) -> list[str]:
     return joined
 
 
-def refuse_empty(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Let a parser refuse "" for a path, which would be the working directory, and for a text.
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty (a variable that is not set?)")
+    return text
 
-    What may be empty is of `type=str`.
-    """
 
-    def not_empty(text: str) -> str:
-        if not text.strip():
-            raise argparse.ArgumentTypeError("is empty (a variable that is not set?)")
-        return text
-
-    parser.register("type", None, not_empty)
-    parser.register("type", Path, lambda text: Path(not_empty(text)))
-    return parser
+def make_parser(
+    doc: str | None, formatter: Any = argparse.RawDescriptionHelpFormatter
+) -> argparse.ArgumentParser:
+    """Make a parser whose --help shows a program's docstring, line by line as it is written."""
+    return _Parser(description=doc, formatter_class=formatter)
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
@@ -79,20 +78,12 @@ def at_least(minimum: int) -> Callable[[str], int]:
 
 
 def parse_box(text: str) -> list[float]:
-    """Read a box, "200,150,60,80".
-
-    Raises:
-        argparse.ArgumentTypeError: not four numbers.
-    """
+    """Read a box, "200,150,60,80"; argparse.ArgumentTypeError: not four numbers."""
     return _numbers(text, 4, "a box is x,y,w,h in pixels, such as 200,150,60,80")
 
 
 def parse_point(text: str) -> list[float]:
-    """Read a point, "230,190".
-
-    Raises:
-        argparse.ArgumentTypeError: not two numbers.
-    """
+    """Read a point, "230,190"; argparse.ArgumentTypeError: not two numbers."""
     return _numbers(text, 2, "a point is x,y in pixels, such as 230,190")
 
 

@@ -172,7 +172,9 @@ def test_files_for_something_else(folder: Path, tiny_recipe: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no .*memorize.onnx; write it with `python track"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no .*memorize.onnx; `python .* RECIPE` writes it"
+    ):
         OnnxNetwork(tmp_path, "cpu")
     for name in ("memorize.onnx", "track.onnx"):
         (tmp_path / name).write_bytes(b"no graph")
@@ -199,7 +201,7 @@ def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_of_an_older_version(tmp_path: Path) -> None:
     for name in ("remember.onnx", "track.onnx"):
         (tmp_path / name).write_bytes(b"of format 1")
-    message = r"no .*memorize.onnx \(remember.onnx is of an older version\); write it with `python"
+    message = r"no .*memorize.onnx \(remember.onnx is of an older version\); `python"
     with pytest.raises(FileNotFoundError, match=message):
         OnnxNetwork(tmp_path, "cpu")
 

@@ -1,7 +1,7 @@
 """Guards test runs against dead workers, bad frames, two runs at once, and torchrun.
 
 A frame that is a named pipe holds a process where the test wants it: reading it lasts until the
-test writes the image.
+test writes the image. Pipes are refused elsewhere; processes that the test starts take them.
 """
 
 import json
@@ -46,6 +46,8 @@ def own(tmp_path: Path) -> Path:
 def run(own: Path, tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path):
     """Start tracking/test.py on them with a tiny network; at the end nothing of it runs on."""
     started = []
+    takes_pipes = "stat.S_ISREG = lambda mode, real=stat.S_ISREG: real(mode) or stat.S_ISFIFO(mode)"
+    (tmp_path / "sitecustomize.py").write_text(f"import stat\n{takes_pipes}\n")
 
     def start(*arguments: str, launcher: tuple = (), **environment: str) -> subprocess.Popen:
         command = [
@@ -54,6 +56,7 @@ def run(own: Path, tiny_recipe: Path, tiny_checkpoint: Path, tmp_path: Path):
             *("--device", "cpu", "--results", str(tmp_path / "results"), *arguments),
         ]
         settings = {"AIATRACK_OWN_DIR": str(own), "OMP_NUM_THREADS": "1", **environment}
+        settings["PYTHONPATH"] = str(tmp_path)
         process = subprocess.Popen(
             command,
             env={**os.environ, **settings},

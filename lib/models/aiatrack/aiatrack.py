@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lib.config.aiatrack.config import STRIDE
+from lib.config.aiatrack.requirements import STRIDE
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings
@@ -153,15 +153,12 @@ class AiATrack(nn.Module):
 
         Args:
             search, search_mask: (B, 3, S, S), (B, S, S).
-            references, reference_masks: (B, R, 3, S, S), (B, R, S, S); the first is the long-term
-                one, R >= 2.
+            references, reference_masks: (B, R, 3, S, S), (B, R, S, S), R >= 2, the long-term first.
             reference_boxes: (B, R, 4) xywh.
             proposals: (B, P, 4) xywh, boxes to score.
-            search_box: (B, 4) xywh. If given, every frame is sought in turn by the others: 1+R
-                times as many boxes to learn from, of frames that are encoded anyway.
+            search_box: (B, 4) xywh. If given, every frame is sought in turn by the others.
             recent_boxes: (B, 1+R, 4) xywh of references and search frame, in temporal order: where
-                a frame is marked as a recent reference, if not at its box. A tracker's memory has
-                its own errors.
+                they are marked as recent references, if not at their boxes.
             score_own: score the predicted box of the search frame too, after the proposals.
         """
         batch, count = reference_boxes.shape[:2]
@@ -170,8 +167,7 @@ class AiATrack(nn.Module):
         masks = torch.cat([search_mask, reference_masks.transpose(0, 1).flatten(0, 1)])
         encoded = self.encode(images, masks)
         # Memorize the frames whose boxes are known: all of them, or all but the search frames.
-        boxes = [] if search_box is None else [search_box]
-        boxes += reference_boxes.unbind(1)
+        boxes = [b for b in (search_box, *reference_boxes.unbind(1)) if b is not None]
         skipped = len(images) - batch * len(boxes)
         known = Encoded(*(x[skipped:] for x in encoded))
         memory = self.memorize(known, torch.cat(boxes))

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lib.config.aiatrack.config import STRIDE
+from lib.config.aiatrack.requirements import STRIDE
 from lib.models.aiatrack.initialization import init_backbone
 from lib.models.aiatrack.timm_import import timm
 

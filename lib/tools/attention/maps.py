@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from lib.config.aiatrack.config import STRIDE
+from lib.config.aiatrack.requirements import STRIDE
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.references import KeyValue

@@ -132,7 +132,7 @@ def onnx_files(folder: str | Path) -> dict[str, Path]:
     reason = f" ({older.name} is of an older version)" if older.is_file() else ""
     for path in files.values():
         if not path.is_file():
-            raise FileNotFoundError(f"no {path}{reason}; write it with `{EXPORT} --out {folder}`")
+            raise FileNotFoundError(f"no {path}{reason}; `{EXPORT} --param RECIPE` writes it")
     return files
 
 
