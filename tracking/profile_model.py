@@ -85,7 +85,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def batch_sizes(text: str) -> list[int]:
     """Read the numbers of targets of --batch."""
-    return [at_least(1)(part) for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) for part in text.split(",")):
+        expected = "whole numbers above 0, such as 1,8,32"
+        raise argparse.ArgumentTypeError(f"must be {expected}; given: {text!r}")
+    return [int(part) for part in text.split(",")]
 
 
 def table(*rows: Sequence[object]) -> str:

@@ -31,7 +31,8 @@ def test_dry_run(tmp_path: Path) -> None:
     assert re.findall(r"^== (\w+): ok, \d+ s$", summary, re.M) == STAGES
     assert "frames/s" in summary and "speedup" in summary and "pooling, closed form" in summary
     files = {path.name for path in (tmp_path / "out").rglob("*")}
-    assert {"profile.json", "batches.json", "train_2.json", "AIATRACK_ep0001.pth.tar"} <= files
+    assert {"profile.json", "batches.json", "train_2.json"} <= files
+    assert any(name.startswith("AIATRACK_ep") for name in files)
 
 
 def test_failures_stop_nothing_else_and_reach_the_exit_status(tmp_path: Path) -> None:

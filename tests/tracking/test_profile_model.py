@@ -53,6 +53,7 @@ def test_batches(tiny_recipe: Path, tmp_path: Path) -> None:
 
 
 REFUSALS = [
+    (("--batch", "1,0"), "--batch: must be whole numbers above 0, such as 1,8,32; given: '1,0'"),
     (("--modes", "graph", "--batch", "2", "--device", "cpu"), "CUDA graphs need a GPU"),
     (("--modes", "plain,fast"), r"--modes knows plain, optimized, graph.*; given: fast"),
     (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
