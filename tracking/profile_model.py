@@ -64,6 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--dataset", default="otb", help="whose number of references to take (default: otb)")
     add("--modes", default="plain,optimized", help=f"of {', '.join(MODES)} (default: the first 2)")
     add("--frames", type=at_least(1), default=40, help="frames measured (default: 40)")
+    add("--batch", type=batch_sizes, metavar="B,B", help="targets at once, such as 1,8,32, instead")
 
     add = parser.add_argument_group("with --train").add_argument
     add("--batch-size", type=int, help="samples (default: recipe's)")
@@ -82,6 +83,14 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
+def batch_sizes(text: str) -> list[int]:
+    """Read the numbers of targets of --batch."""
+    if not all(part.isdecimal() and int(part) for part in text.split(",")):
+        expected = "whole numbers above 0, such as 1,8,32"
+        raise argparse.ArgumentTypeError(f"must be {expected}; given: {text!r}")
+    return [int(part) for part in text.split(",")]
+
+
 def table(*rows: Sequence[object]) -> str:
     """Lay out rows: the first column on the left, the others on the right."""
     cells = [[f"{v:.2f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
@@ -96,7 +105,7 @@ def table(*rows: Sequence[object]) -> str:
 def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str, TrackerOptions]:
     """Those of --modes, and the one that --plain, --precision and --compile describe."""
     modes = {name: MODES[name] for name in args.modes}
-    switches = ("plain", "precision", "compile", "calibration")
+    switches = ("plain", "precision", "compile", "graph", "calibration")
     asked = TrackerOptions(**{name: getattr(options, name) for name in switches})
     if asked == TrackerOptions():
         return modes
@@ -125,9 +134,16 @@ def profile_tracker(args: argparse.Namespace) -> Report:
     options = tracker_options(args, args.dataset)
     params = make_params(load_config(options.config), options.dataset, options.hyper)
     modes = choose_modes(args, options)
+    device = choose_device(options.device)
+    if args.batch:
+        from lib.tools.profiling.batches import profile_batches
+
+        sizes = (args.batch, args.frames)
+        report = profile_batches(load_network(options), params, device, modes, *sizes)
+        show_batches(report)
+        return report
     from lib.tools.profiling.tracking import profile_tracking  # torch, once the modes are right
 
-    device = choose_device(options.device)
     report = profile_tracking(load_network(options), params, device, modes, args.frames)
     show_tracking(report)
     return report
@@ -157,6 +173,28 @@ def show_tracking(report: Report) -> None:
     resident = (f"{v / 2**20:.0f} MiB {when}" for when, v in report["resident memory"].items())
     print(f"memory of the process: {', '.join(resident)}")
     print(f"peak memory: {report['peak memory'] / 2**20:.0f} MiB")
+
+
+def show_batches(report: Report) -> None:
+    ceilings, gflop = report["ceilings"], report["GFLOP"]
+    rows: list[list[object]] = [["mode", "targets", *("p50 ms", "p95 ms", "frames/s") * 2, "share"]]
+    for row in report["rows"]:
+        rows.append([row["mode"], row["size"]])
+        for part in (row["network"], row["with crops"]):
+            rows[-1] += [*part.values(), round(1e3 * row["size"] / part["p50"])]
+        rate = gflop * row["size"] / row["network"]["p50"] * 1e3  # GFLOP/s of the plain network
+        ceiling = ceilings["fp32" if row["precision"] == "fp32" else "bf16"]
+        rows[-1].append(f"{rate / ceiling:.0%}")
+    print(f"{ceilings['device']}: the network alone, then with crops, transfers and memory; share:")
+    print("of the matrix product's rate, by the operations of the network as trained\n")
+    print(table(*rows) + "\n")
+    rates = (f"{name} {ceilings[name] / 1e3:.2f} TFLOP/s" for name in ("fp32", "bf16"))
+    print(f"ceilings: copy {ceilings['copy GB/s']:.1f} GB/s; matrix product {', '.join(rates)}\n")
+    for name, times in report["pooling"].items():
+        text = times
+        if not isinstance(times, str):
+            text = ", ".join(f"{time:.3f} ms for {size}" for size, time in times.items())
+        print(f"pooling, {name}: {text}")
 
 
 def profile_step(args: argparse.Namespace) -> Report:

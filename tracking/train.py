@@ -49,6 +49,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--accumulate", type=int, default=1, help="forward passes per update")
     add("--epochs", type=int, help="epochs in all")
     add("--until", type=int, help="end after this epoch, as if the rest were still to come")
+    by_time = "end after S seconds, the schedule with them, in any epoch; no validation"
+    add("--until-seconds", type=int, metavar="S", help=by_time)
     add("--samples", type=int, help="samples per epoch, over all processes")
     add("--workers", type=int, help="loading processes per process")
     add("--precision", choices=PRECISIONS, default="off", help="autocast; off is fp32")

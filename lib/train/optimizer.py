@@ -74,7 +74,7 @@ def check_moments(model: nn.Module, saved: dict) -> None:
                 raise ValueError(f"its optimizer keeps {key} of {name} that is not finite")
 
 
-def learning_rates(cfg: EasyDict, epoch: int) -> list[float]:
+def learning_rates(cfg: EasyDict, epoch: float) -> list[float]:
     """Rates of the optimizer's groups, the rest and the backbone, in an epoch counted from 1.
 
     "step": they drop after every LR_DROP_EPOCH epochs (never if that is 0); "cosine": they fall to
@@ -93,6 +93,6 @@ def learning_rates(cfg: EasyDict, epoch: int) -> list[float]:
     return [cfg.TRAIN.LR * factor, cfg.TRAIN.LR * cfg.TRAIN.BACKBONE_MULTIPLIER * factor]
 
 
-def set_learning_rates(optimizer: torch.optim.Optimizer, cfg: EasyDict, epoch: int) -> None:
+def set_learning_rates(optimizer: torch.optim.Optimizer, cfg: EasyDict, epoch: float) -> None:
     for group, rate in zip(optimizer.param_groups, learning_rates(cfg, epoch), strict=True):
         group["lr"] = rate

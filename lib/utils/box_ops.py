@@ -27,12 +27,9 @@ def library_of(array: Any) -> Any:
     return torch
 
 
-def _join(parts: list[Array]) -> Array:
-    return library_of(parts[0]).stack(parts, -1)
-
-
-def _split(box: Array) -> tuple[Array, Array, Array, Array]:
-    return box[..., 0], box[..., 1], box[..., 2], box[..., 3]
+def _pair(first: Array, second: Array) -> Array:
+    """Two (..., 2) -> (..., 4)."""
+    return library_of(first).concatenate([first, second], -1)
 
 
 def _at_least(values: Array, minimum: float) -> Array:
@@ -44,26 +41,26 @@ def _at_least(values: Array, minimum: float) -> Array:
 
 def xywh_to_xyxy(box_xywh: Array) -> Array:
     """(..., 4) x, y, w, h -> x1, y1, x2, y2."""
-    x, y, w, h = _split(box_xywh)
-    return _join([x, y, x + w, y + h])
+    top_left = box_xywh[..., :2]
+    return _pair(top_left, top_left + box_xywh[..., 2:])
 
 
 def xyxy_to_xywh(box_xyxy: Array) -> Array:
     """(..., 4) x1, y1, x2, y2 -> x, y, w, h. An inverted box gets a negative size."""
-    x1, y1, x2, y2 = _split(box_xyxy)
-    return _join([x1, y1, x2 - x1, y2 - y1])
+    top_left = box_xyxy[..., :2]
+    return _pair(top_left, box_xyxy[..., 2:] - top_left)
 
 
 def xywh_to_cxcywh(box_xywh: Array) -> Array:
     """(..., 4) x, y, w, h -> centre x, centre y, w, h."""
-    x, y, w, h = _split(box_xywh)
-    return _join([x + w / 2, y + h / 2, w, h])
+    size = box_xywh[..., 2:]
+    return _pair(box_xywh[..., :2] + size / 2, size)
 
 
 def cxcywh_to_xywh(box_cxcywh: Array) -> Array:
     """(..., 4) centre x, centre y, w, h -> x, y, w, h."""
-    cx, cy, w, h = _split(box_cxcywh)
-    return _join([cx - w / 2, cy - h / 2, w, h])
+    size = box_cxcywh[..., 2:]
+    return _pair(box_cxcywh[..., :2] - size / 2, size)
 
 
 def box_area(box_xyxy: Array) -> Array:

@@ -24,6 +24,11 @@ class CropImage(NamedTuple):
     image: np.ndarray  # (S, S, 3) uint8, 0 on padding
     mask: np.ndarray  # (S, S) bool, True on padding
 
+    @property
+    def is_padded(self) -> bool:
+        """Whether the window reaches beyond the image."""
+        return bool(self.mask.any())
+
 
 class Crop(NamedTuple):
     """A window of `side` x `side` image pixels, resized to `size` x `size`."""

@@ -106,7 +106,7 @@ def test_cached_is_uncached(tiny_model: AiATrack) -> None:
         [tiny_model.memorize(f, b) for f, b in zip(frames, boxes, strict=True)]
     )
     tokens = torch.cat([f.tokens for f in frames], 1)
-    target = torch.cat([target_cells(b, GRID, GRID) for b in boxes], 1)[..., None]
+    target = torch.cat([target_cells(b, torch.arange(GRID)) for b in boxes], 1)[..., None]
     embedding = torch.where(
         target, tiny_model.foreground_embed.weight, tiny_model.background_embed.weight
     )
@@ -182,7 +182,7 @@ CELLS = [
 
 @pytest.mark.parametrize(("name", "box", "covered"), CELLS, ids=[c[0] for c in CELLS])
 def test_target_cells(name: str, box: list, covered: tuple) -> None:
-    got = target_cells(torch.tensor([box]) / 16, 16, 16).view(16, 16)
+    got = target_cells(torch.tensor([box]) / 16, torch.arange(16)).view(16, 16)
     expected = torch.zeros(16, 16, dtype=torch.bool)
     for row in covered[1]:
         for column in covered[0]:
@@ -205,7 +205,7 @@ def test_covered_shares(name: str, box: list, shares: dict) -> None:
     expected = torch.zeros(4, 4)
     for cell, share in shares.items():
         expected[cell] = share
-    got = covered_shares(torch.tensor([box]) / 4, 4, 4).view(4, 4)
+    got = covered_shares(torch.tensor([box]) / 4, torch.arange(4)).view(4, 4)
     assert torch.allclose(got, expected, atol=1e-6)
 
 

@@ -62,7 +62,7 @@ def test_state_dict_is_the_released_one(seeded_model: AiATrack, released_names: 
 def test_bottleneck(seeded_model: AiATrack, golden: dict, name: str) -> None:
     image, _ = cut(*INPUTS[name])
     with torch.inference_mode():
-        feature = seeded_model.backbone((image - seeded_model.mean) / seeded_model.std)
+        feature = seeded_model.backbone(seeded_model.normalisation(image))
         tokens = seeded_model.bottleneck(feature).flatten(2).transpose(1, 2)
     assert_close(tokens[0, ::EVERY], golden[f"{name}/feat"][:, 0])
     assert tokens.norm().item() == pytest.approx(golden[f"{name}/feat_norm"].item(), rel=1e-5)
@@ -86,7 +86,7 @@ def test_first_encoder_layer(seeded_model: AiATrack, golden: dict) -> None:
     cells = mask[:, ::16, ::16]
     pos, inner_pos = sine_position_encoding(cells, 128), sine_position_encoding(cells, 32)
     with torch.inference_mode():
-        feature = seeded_model.backbone((image - seeded_model.mean) / seeded_model.std)
+        feature = seeded_model.backbone(seeded_model.normalisation(image))
         tokens = seeded_model.bottleneck(feature).flatten(2).transpose(1, 2)
         memory = seeded_model.transformer.encoder.layers[0](tokens, pos, inner_pos)
     assert_close(memory[0, ::EVERY], golden["search/memory_layer0"][:, 0])

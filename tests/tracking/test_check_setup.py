@@ -127,7 +127,7 @@ def test_stored_boxes_are_those_of_float64(monkeypatch: pytest.MonkeyPatch) -> N
 
         def _tensors(self, views):
             pixels, mask = super()._tensors(views)
-            return (pixels * 255).round().double() / 255, mask
+            return pixels.double() / 255, mask
 
         def _tensor(self, array):
             return torch.from_numpy(array).double()

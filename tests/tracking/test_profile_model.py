@@ -36,8 +36,26 @@ def test_figures_fit_each_other(tiny_recipe: Path, tmp_path: Path) -> None:
     assert report["bytes per memorized frame"] == kept
 
 
+def test_batches(tiny_recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "batches.json"
+    options = ("--param", tiny_recipe, "--device", "cpu", "--json", out, "--frames", "2")
+    status, text, errors = run(*options, "--modes", "plain,optimized", "--batch", "1,3")
+    assert status == 0, errors
+    report = json.loads(out.read_text())
+    cases = [(row["mode"], row["size"]) for row in report["rows"]]
+    assert cases == [("plain", 1), ("plain", 3), ("optimized", 1), ("optimized", 3)]
+    for row in report["rows"]:
+        assert all(0 < part["p50"] <= part["p95"] for part in (row["network"], row["with crops"]))
+    assert report["pooling"]["CUDA"] == "needs a GPU"
+    assert set(report["pooling"]["closed form"]) == {"1", "3"}
+    assert all(report["ceilings"][name] > 0 for name in ("copy GB/s", "fp32", "bf16"))
+    assert "ceilings: copy " in text and "pooling, CUDA: needs a GPU" in text
+
+
 REFUSALS = [
-    (("--modes", "plain,fast"), r"--modes knows plain, optimized, comp.*; given: fast"),
+    (("--batch", "1,0"), "--batch: must be whole numbers above 0, such as 1,8,32; given: '1,0'"),
+    (("--modes", "graph", "--batch", "2", "--device", "cpu"), "CUDA graphs need a GPU"),
+    (("--modes", "plain,fast"), r"--modes knows plain, optimized, graph.*; given: fast"),
     (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
     (("--plain", "--compile"), "plain runs the network as trained"),
     (("--train", "--steps", "0", "--device", "cpu"), "steps must be at least 1; given: 0"),

@@ -4,7 +4,8 @@ Source: the paper, section 3; docs/method.md, section 2. It takes values and ten
 the configuration. Names of parameters are those of the released files.
 
 B targets, R references, P proposals, S crop side in pixels, H = W = S/16, N = H*W, C width, D match
-width. Images are RGB in [0,1], masks bool with True on padding, boxes in fractions of the crop.
+width. Images are RGB, float in [0,1] or uint8, masks bool with True on padding, boxes in fractions
+of the crop.
 """
 
 from typing import NamedTuple
@@ -36,6 +37,22 @@ class Prediction(NamedTuple):
     corner_scores: Tensor  # (B, 2, H, W) or (B*(1+R), ...) float32 logits, cell i at i / W
 
 
+class Normalisation(nn.Module):
+    """Images of mean 0 and standard deviation 1 per channel."""
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        """Take the (3,) mean and standard deviation of RGB in [0, 1]."""
+        super().__init__()
+        self.mean = nn.Buffer(mean.view(3, 1, 1), persistent=False)
+        self.std = nn.Buffer(std.view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) RGB, float in [0, 1] or uint8 -> the same, float."""
+        if image.dtype == torch.uint8:
+            image = image / 255
+        return (image - self.mean) / self.std
+
+
 class AiATrack(nn.Module):
     """The whole network. `forward` is for training; tracking calls encode, memorize and decode."""
 
@@ -58,7 +75,7 @@ class AiATrack(nn.Module):
         """
         super().__init__()
         self.transformer = Transformer(encoder_layers, options)
-        self.box_head = CornerHead(options.dim, STRIDE)
+        self.box_head = CornerHead(options.dim)
         self.foreground_embed = nn.Embedding(1, options.dim)
         self.background_embed = nn.Embedding(1, options.dim)
         self.bottleneck = nn.Conv2d(backbone.channels, options.dim, 1)
@@ -67,17 +84,29 @@ class AiATrack(nn.Module):
         self.iou_head = IoUHead(options.dim)
         self.positions = PositionEncodings(options.dim, options.match_dim)
         self.grid = round(options.tokens**0.5)  # H
+        self.cells = nn.Buffer(torch.arange(self.grid), persistent=False)
         self._mark = covered_shares if coverage else target_cells
-        self.mean = nn.Buffer(torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.std = nn.Buffer(torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.normalisation = Normalisation(torch.tensor(mean), torch.tensor(std))
+        self.memory_format = torch.contiguous_format  # of images: that of the convolutions
 
-    def encode(self, image: Tensor, mask: Tensor) -> Encoded:
-        """Encode crops on their own: (B, 3, S, S) and (B, S, S) -> tokens and inner positions."""
-        features = self.bottleneck(self.backbone((image - self.mean) / self.std))  # (B, C, H, W)
+    def encode(self, image: Tensor, mask: Tensor | None = None) -> Encoded:
+        """Encode crops on their own: (B, 3, S, S) and (B, S, S) -> tokens and inner positions.
+
+        No mask says that no crop has padding, which spares the work on positions where it is known.
+        """
+        return self.encode_at(image, *self.encode_positions(mask, len(image)))
+
+    def encode_at(self, image: Tensor, pos: Tensor, inner_pos: Tensor) -> Encoded:
+        """Encode crops whose position encodings are known, (B, N, C) and (B, N, D)."""
+        features = self.bottleneck(self.backbone(self.normalisation(image)))  # (B, C, H, W)
         tokens = features.flatten(2).transpose(1, 2)  # (B, N, C)
-        cells = mask[:, ::STRIDE, ::STRIDE]  # (B, H, W): nearest neighbour
-        pos, inner_pos = self.positions(cells)
         return Encoded(self.transformer.encoder(tokens, pos, inner_pos), inner_pos)
+
+    def encode_positions(self, mask: Tensor | None, count: int) -> tuple[Tensor, Tensor]:
+        """Position encodings of `count` crops: outer (B, N, C) and inner (B, N, D)."""
+        if mask is None:
+            return self.positions.unpadded(count, self.grid, self.cells.device)
+        return self.positions(mask[:, ::STRIDE, ::STRIDE])  # (B, H, W): nearest neighbour
 
     def memorize(
         self, encoded: Encoded, box_xywh_crop: Tensor, *, long_term: bool = True
@@ -87,7 +116,7 @@ class AiATrack(nn.Module):
         Args:
             long_term: False leaves out what only the first frame of a video needs.
         """
-        share = self._mark(box_xywh_crop, self.grid, self.grid)[..., None]  # (B, N, 1)
+        share = self._mark(box_xywh_crop, self.cells)[..., None]  # (B, N, 1)
         foreground, background = self.foreground_embed.weight, self.background_embed.weight
         embedding = torch.lerp(background, foreground, share.to(foreground.dtype))  # (B, N, C)
         long, short = self.transformer.decoder.project(
@@ -99,6 +128,14 @@ class AiATrack(nn.Module):
         """Relate search frames to the first frame and to R recent ones -> features (B, C, H, W)."""
         tokens = self.transformer.decoder(encoded.tokens, first, recent)  # (B, N, C)
         return tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))
+
+    def locate(
+        self, encoded: Encoded, first: References, recent: References
+    ) -> tuple[Tensor, Tensor]:
+        """Find targets in search frames: (B, 4) xywh, and (B, 1) predicted 2 * IoU - 1 of each."""
+        features = self.decode(encoded, first, recent)
+        box_xywh_crop = xyxy_to_xywh(self.box_head(features))
+        return box_xywh_crop, self.iou_head(features, box_xywh_crop[:, None])
 
     def forward(
         self,
@@ -152,7 +189,7 @@ class AiATrack(nn.Module):
         return Prediction(box_xyxy, self.iou_head(features[:batch], proposals), scores)
 
 
-def target_cells(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
+def target_cells(box_xywh_crop: Tensor, cells: Tensor) -> Tensor:
     """Mark the cells that a box covers; the others are background.
 
     x, y, w, h in cells are each rounded on their own (half to even), so the far edge is round(x) +
@@ -160,36 +197,30 @@ def target_cells(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
 
     Args:
         box_xywh_crop: (B, 4), fractions of the crop.
-        height, width: grid size in cells.
+        cells: (H,) 0, 1, ..., H - 1, numbers of the cells along each side.
 
     Returns:
-        (B, height*width) bool, row-major.
+        (B, H*H) bool, row-major.
     """
-    size = box_xywh_crop.new_tensor([width, height, width, height])
-    x, y, w, h = (box_xywh_crop.float() * size).round()[:, :, None].unbind(1)  # (B, 1) each
-    columns = torch.arange(width, device=x.device)
-    rows = torch.arange(height, device=x.device)
-    in_columns = (columns >= x) & (columns < x + w)  # (B, width)
-    in_rows = (rows >= y) & (rows < y + h)  # (B, height)
-    return (in_rows[:, :, None] & in_columns[:, None, :]).flatten(1)
+    rounded = (box_xywh_crop.float() * len(cells)).round()[..., None]  # (B, 4, 1)
+    start, size = rounded.split(2, 1)  # (B, 2, 1): along x, along y
+    columns, rows = ((cells >= start) & (cells < start + size)).unbind(1)  # (B, grid) each
+    return (rows[:, :, None] & columns[:, None, :]).flatten(1)
 
 
-def covered_shares(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
+def covered_shares(box_xywh_crop: Tensor, cells: Tensor) -> Tensor:
     """The share of each cell that a box covers; rounded cells lie up to half a cell beside it.
 
     Args:
         box_xywh_crop: (B, 4), fractions of the crop; a box of negative size covers nothing.
-        height, width: grid size in cells.
+        cells: as of `target_cells`.
 
     Returns:
-        (B, height*width) float32 in [0, 1], row-major.
+        (B, H*H) float32 in [0, 1], row-major.
     """
-    size = box_xywh_crop.new_tensor([width, height, width, height])
-    x, y, w, h = (box_xywh_crop.float() * size)[:, :, None].unbind(1)  # (B, 1) each
-    columns = torch.arange(width, device=x.device)
-    rows = torch.arange(height, device=x.device)
-    across = (torch.minimum(x + w, columns + 1) - torch.maximum(x, columns)).clamp(0, 1)
-    down = (torch.minimum(y + h, rows + 1) - torch.maximum(y, rows)).clamp(0, 1)
+    start, size = (box_xywh_crop.float() * len(cells))[..., None].split(2, 1)  # (B, 2, 1) each
+    shares = torch.minimum(start + size, cells + 1) - torch.maximum(start, cells)  # (B, 2, H)
+    across, down = shares.clamp(0, 1).unbind(1)
     return (down[:, :, None] * across[:, None, :]).flatten(1)
 
 

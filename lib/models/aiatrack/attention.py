@@ -67,6 +67,10 @@ class AiAAttention(nn.Module):
         weights = F.dropout(weights, self.dropout, self.training)
         return self.out_proj((weights @ memory.value).transpose(1, 2).flatten(2))  # (B, N, C)
 
+    def attend_itself(self, x: Tensor, value: Tensor, inner_pos: Tensor) -> Tensor:
+        """`forward` from (B, N, C) queries to keys that are the same, and values of their own."""
+        return self(x, self.project(x, value), inner_pos)
+
     def correlate(self, query: Tensor, memory: KeyValue) -> Tensor:
         """Correlate keys with (B, N, C) queries -> (B, h, R*N, N): a row is a key's column of M."""
         query_weight, query_bias = self.in_proj_weight.chunk(3)[0], self.in_proj_bias.chunk(3)[0]

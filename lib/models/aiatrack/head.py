@@ -17,13 +17,24 @@ def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU())
 
 
+def expected_positions(scores: Tensor) -> Tensor:
+    """(B, M, H, W) logits -> (B, M, 2) expected x, y in fractions of the crop; cell i at i / W."""
+    height, width = scores.shape[2:]
+    probability = scores.float().flatten(2).softmax(-1).unflatten(-1, (height, width))
+    rows = torch.arange(height, device=scores.device)
+    columns = torch.arange(width, device=scores.device)
+    x = (probability.sum(2) * columns).sum(-1) / width
+    y = (probability.sum(3) * rows).sum(-1) / height
+    return torch.stack([x, y], -1)
+
+
 class CornerHead(nn.Module):
     """One score map per corner; the box is their expected positions."""
 
-    def __init__(self, dim: int, stride: int) -> None:
-        """Take dim: C, stride: pixels of the crop per cell."""
+    def __init__(self, dim: int) -> None:
+        """Take dim: C."""
         super().__init__()
-        self.stride = stride
+        self.expectation = expected_positions
         widths = [dim, dim, dim // 2, dim // 4, dim // 8]
         for corner in ("tl", "br"):  # top left, bottom right
             for i in range(4):
@@ -40,26 +51,13 @@ class CornerHead(nn.Module):
 
     def expected_box(self, scores: Tensor) -> Tensor:
         """(B, 2, H, W) logits -> (B, 4) xyxy, the corners' expected positions."""
-        return torch.cat([self._soft_argmax(scores[:, 0]), self._soft_argmax(scores[:, 1])], -1)
+        return self.expectation(scores).flatten(1)
 
     def score_map(self, features: Tensor, corner: str) -> Tensor:
         """(B, C, H, W) -> (B, H, W) logits of the "tl" or "br" corner."""
         for i in range(1, 6):
             features = self.get_submodule(f"conv{i}_{corner}")(features)
         return features[:, 0]
-
-    def _soft_argmax(self, score: Tensor) -> Tensor:
-        """(B, H, W) logits -> (B, 2) expected x, y in fractions of the crop.
-
-        Cell i lies at pixel i * stride.
-        """
-        height, width = score.shape[1:]
-        probability = score.float().flatten(1).softmax(-1).unflatten(-1, (height, width))
-        rows = torch.arange(height, device=score.device) * self.stride
-        columns = torch.arange(width, device=score.device) * self.stride
-        x = (probability.sum(1) * columns).sum(-1) / (width * self.stride)
-        y = (probability.sum(2) * rows).sum(-1) / (height * self.stride)
-        return torch.stack([x, y], -1)
 
 
 class PooledLinear(nn.Module):

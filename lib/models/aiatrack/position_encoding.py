@@ -23,6 +23,10 @@ class PositionEncodings(nn.Module):
         outer = sine_position_encoding(mask, self.dim // 2)
         return outer, sine_position_encoding(mask, self.match_dim // 2)
 
+    def unpadded(self, count: int, grid: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """As `forward`, of `count` crops of grid x grid cells without padding."""
+        return self(torch.zeros(count, grid, grid, dtype=torch.bool, device=device))
+
 
 def sine_position_encoding(
     mask: Tensor, features_per_axis: int, temperature: float = 10000.0

@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lib.utils.paths import PROJECT_ROOT
@@ -33,8 +34,12 @@ def prroi_pool(features: Tensor, box_xyxy: Tensor, size: int, scale: float = 1.0
         (B, P, C, size, size) float32 (float64 for float64 features); zeros where a box has
         x2 <= x1 or y2 <= y1.
     """
+    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
     with torch.autocast(features.device.type, enabled=False):
-        features, weight_y, weight_x = _factors(features, box_xyxy, size, scale)
+        features = features.to(dtype)
+        x1, y1, x2, y2 = (box_xyxy.to(dtype) * scale).unbind(-1)  # (B, P) each
+        weight_y = _bin_weights(y1, y2, size, features.shape[2])
+        weight_x = _bin_weights(x1, x2, size, features.shape[3])
         along_x = features[:, None] @ weight_x.transpose(-2, -1)[:, :, None]  # (B, P, C, H, size)
         return weight_y[:, :, None] @ along_x  # (B, P, C, size, size)
 
@@ -44,15 +49,20 @@ def prroi_pool_in_one_product(
 ) -> Tensor:
     """Pool as `prroi_pool` does, up to rounding, several times faster on a CPU.
 
-    For tracking: training keeps the other order of sums, and with it losses that are on record.
+    For tracking: training keeps the other order of sums, and with it losses that are on record. The
+    weights of rows and columns are made together, without those that would follow where a map is
+    not square.
     """
-    with torch.autocast(features.device.type, enabled=False):
-        features, weight_y, weight_x = _factors(features, box_xyxy, size, scale)
-        # A bin's weights of all cells are those of its row times those of its column.
-        weight = weight_y[..., :, None, :, None] * weight_x[..., None, :, None, :]
-        weight = weight.flatten(-2).flatten(1, 3)  # (B, P * size * size, H * W)
-        pooled = weight @ features.flatten(2).transpose(1, 2)  # (B, P * size * size, C)
-        return pooled.unflatten(1, (-1, size, size)).permute(0, 1, 4, 2, 3)
+    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
+    features, height, width = features.to(dtype), *features.shape[2:]
+    start, end = (box_xyxy.to(dtype) * scale).unflatten(-1, (2, 2)).unbind(-2)  # (B, P, 2)
+    weights = _bin_weights(start, end, size, max(height, width))  # (B, P, 2, size, cells)
+    weight_x, weight_y = weights[..., 0, :, :width], weights[..., 1, :, :height]
+    # A bin's weights of all cells are those of its row times those of its column.
+    weight = weight_y[..., :, None, :, None] * weight_x[..., None, :, None, :]
+    weight = weight.flatten(-2).flatten(1, 3)  # (B, P * size * size, H * W)
+    pooled = weight @ features.flatten(2).transpose(1, 2)  # (B, P * size * size, C)
+    return pooled.unflatten(1, (-1, size, size)).permute(0, 1, 4, 2, 3)
 
 
 @functools.cache
@@ -75,36 +85,31 @@ def load_cuda_pooling() -> Pooling:
     return extension.prroi_pool
 
 
-def _factors(
-    features: Tensor, box_xyxy: Tensor, size: int, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Features of the type to compute in; weights (B, P, size, H) of rows, (B, P, size, W)."""
-    dtype = torch.float64 if features.dtype == torch.float64 else torch.float32
-    x1, y1, x2, y2 = (box_xyxy.to(dtype) * scale).unbind(-1)  # (B, P) each
-    height, width = features.shape[2:]
-    return features.to(dtype), _bin_weights(y1, y2, size, height), _bin_weights(x1, x2, size, width)
-
-
 def _bin_weights(start: Tensor, end: Tensor, bins: int, cells: int) -> Tensor:
     """Mean of every cell's tent function over every bin of [start, end].
 
-    Each straight half of a tent is integrated by its middle value, which keeps its digits for thin
-    boxes; a difference of primitives would not. Takes (B, P) starts and ends in cells, and gives
-    (B, P, bins, cells), zeros where end <= start.
+    Sums are multiplied by differences, which keeps the digits of thin boxes; a difference of
+    primitives would not. Takes (...) starts and ends in cells, and gives
+    (..., bins, cells), zeros where end <= start.
     """
-    valid = (end > start)[..., None, None]
-    steps = torch.arange(bins + 1, dtype=start.dtype, device=start.device)
-    edges = start[..., None] + (end - start)[..., None] / bins * steps  # (B, P, bins + 1)
+    # Edges of bins, from each tent's middle.
+    fractions = torch.linspace(0, 1, bins + 1, dtype=start.dtype, device=start.device)
+    edges = torch.addcmul(start[..., None], (end - start)[..., None], fractions)  # (..., bins + 1)
     cell = torch.arange(cells, dtype=start.dtype, device=start.device)
-    low = edges[..., :-1, None] - cell  # (B, P, bins, cells), from the tent's middle
-    high = edges[..., 1:, None] - cell
-    # minimum and maximum share the gradient of a tie, so that the halves meet smoothly at 0.
-    zero = torch.zeros_like(low)
-    rise_low, rise_high = (torch.minimum(t.clamp(min=-1), zero) for t in (low, high))
-    fall_low, fall_high = (torch.maximum(t.clamp(max=1), zero) for t in (low, high))
-    rising = (rise_high - rise_low) * (1 + (rise_low + rise_high) / 2)
-    falling = (fall_high - fall_low) * (1 - (fall_low + fall_high) / 2)
+    offset = edges[..., None] - cell  # (..., bins + 1, cells)
+    # A tent's area from low to high, clamped: high - low - (high |high| - low |low|) / 2, where the
+    # last difference is half a sum of products of differences and sums.
+    clamped = offset.clamp(-1, 1)
+    height = clamped.abs()  # whose gradient is 0 at the middle, where the halves meet
+    rise, total = _difference(clamped), clamped[..., 1:, :] + clamped[..., :-1, :]
+    fall, heights = _difference(height), height[..., 1:, :] + height[..., :-1, :]
+    products = torch.addcmul(rise * heights, fall, total)
+    area = torch.sub(rise, products, alpha=0.25)
     # The division is made safe before it happens, so that masked boxes get zero gradients, not NaN.
-    width = high - low
-    safe = torch.where(valid & (width > 0), width, 1.0)
-    return torch.where(valid, (rising + falling) / safe, 0.0)
+    width = _difference(offset)
+    return (area / F.threshold(width, 0, 1)).masked_fill_(width <= 0, 0)
+
+
+def _difference(edges: Tensor) -> Tensor:
+    """(..., bins + 1, cells) -> (..., bins, cells)."""
+    return edges[..., 1:, :] - edges[..., :-1, :]

@@ -65,7 +65,8 @@ class EncoderLayer(_Layer):
 
     def forward(self, x: Tensor, pos: Tensor, inner_pos: Tensor) -> Tensor:
         """(B, N, C) tokens, (B, N, C) and (B, N, D) encodings -> (B, N, C)."""
-        attended = self.self_attn(x + pos, self.self_attn.project(x + pos, x), inner_pos)
+        placed = x + pos
+        attended = self.self_attn.attend_itself(placed, x, inner_pos)
         return self._feed_forward(self.norm1(x + self.dropout(attended)))
 
 

@@ -14,7 +14,7 @@ from lib.models.aiatrack.references import KeyValue, References
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.memory import ReferenceMemory
 from lib.test.tracker.reference_tracker import NetworkOutput, ReferenceTracker, SearchRegion
-from lib.utils.box_ops import xyxy_to_xywh
+from lib.test.tracker.transfer import Upload, read
 
 
 class AiATrackTracker(ReferenceTracker[AiATrack]):
@@ -23,10 +23,11 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
     def __init__(self, model: AiATrack, params: TrackerParams, device: torch.device) -> None:
         super().__init__(model.to(device).eval(), params)
         self.device = device
+        self._upload = Upload(device)
 
     def _memorize_first(self, region: SearchRegion, box_xywh_crop: np.ndarray) -> References:
         encoded = self.model.encode(*self._tensors([region]))
-        return self.model.memorize(encoded, torch.from_numpy(box_xywh_crop).to(self.device))
+        return self.model.memorize(encoded, self._upload(*box_xywh_crop))
 
     def _search(
         self, regions: Sequence[SearchRegion], memories: Sequence[ReferenceMemory]
@@ -35,21 +36,20 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
         first = stack_references([memory.first for memory in memories])
         recent = stack_references([memory.recent for memory in memories])
         encoded = self.model.encode(*self._tensors(regions))
-        features = self.model.decode(encoded, first, recent)
-        box_xywh_crop = xyxy_to_xywh(self.model.box_head(features))  # (B, 4)
-        score = self.model.iou_head(features, box_xywh_crop[:, None])  # (B, 1)
-        rows = torch.cat([box_xywh_crop, score], 1).double().cpu().numpy()
+        box_xywh_crop, score = self.model.locate(encoded, first, recent)
+        rows = read(torch.cat([box_xywh_crop, score], 1))
         return NetworkOutput(rows, partial(self._memorize, encoded, box_xywh_crop))
 
-    def _tensors(self, regions: Sequence[SearchRegion]) -> tuple[Tensor, Tensor]:
-        """Put B regions on the device: images (B, 3, S, S) in [0, 1], masks (B, S, S)."""
-        pixels = torch.from_numpy(np.stack([r.cut.image for r in regions])).to(self.device)
-        masks = torch.from_numpy(np.stack([r.cut.mask for r in regions])).to(self.device)
-        images = pixels.permute(0, 3, 1, 2)  # (B, 3, S, S), in the plain order of memory from here
-        return images.to(torch.float32, memory_format=torch.contiguous_format) / 255, masks
+    def _tensors(self, regions: Sequence[SearchRegion]) -> tuple[Tensor, Tensor | None]:
+        """Put B regions on the device: images (B, 3, S, S) uint8, and masks (B, S, S) if padded."""
+        pixels = self._upload(*(region.cut.image for region in regions))  # (B, S, S, 3)
+        images = pixels.permute(0, 3, 1, 2).contiguous(memory_format=self.model.memory_format)
+        if not any(region.cut.is_padded for region in regions):
+            return images, None
+        return images, self._upload(*(region.cut.mask for region in regions))
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
+    def computing(self) -> Iterator[None]:
         with torch.inference_mode(), without_tf32(self.device):
             yield
 
@@ -59,28 +59,32 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
         """Make references of some rows, each with memory of its own."""
         if not rows:
             return []
-        if len(rows) < len(box_xywh_crop):
-            encoded = Encoded(encoded.tokens[rows], encoded.inner_pos[rows])
-            box_xywh_crop = box_xywh_crop[rows]
+        if len(rows) < len(box_xywh_crop):  # without a list of indices, which would be uploaded
+            tokens, inner_pos, box_xywh_crop = (
+                torch.cat([x[i : i + 1] for i in rows]) for x in (*encoded, box_xywh_crop)
+            )
+            encoded = Encoded(tokens, inner_pos)
         references = self.model.memorize(encoded, box_xywh_crop, long_term=False)
         return unbind_references(references, len(rows))
 
 
 def stack_references(items: Sequence[References]) -> References:
     """Put the references of B videos below each other, along the first axis of each tensor."""
-    return items[0] if len(items) == 1 else _map(torch.cat, items)
+    return items[0] if len(items) == 1 else map_references(torch.cat, items)
 
 
 def unbind_references(references: References, count: int) -> list[References]:
     """Undo `stack_references`; rows are copied, so that none keeps the others alive."""
 
     def row(index: int) -> References:
-        return _map(lambda tensors: tensors[0][index : index + 1].clone(), [references])
+        return map_references(lambda tensors: tensors[0][index : index + 1].clone(), [references])
 
     return [references] if count == 1 else [row(i) for i in range(count)]
 
 
-def _map(function: Callable[[list[Tensor]], Tensor], items: Sequence[References]) -> References:
+def map_references(
+    function: Callable[[list[Tensor]], Tensor], items: Sequence[References]
+) -> References:
     """References of what a function makes of each of their tensors."""
 
     def pair(pairs: list[KeyValue]) -> KeyValue:

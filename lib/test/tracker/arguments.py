@@ -28,6 +28,7 @@ def add_tracker_arguments(parser: argparse.ArgumentParser, param: str = "baselin
     add("--precision", default="fp32", choices=CHOICES["precision"], help=reduced)
     compiled = "torch.compile; a minute or two the first time (default: no)"
     add("--compile", action=argparse.BooleanOptionalAction, default=False, help=compiled)
+    add("--graph", action="store_true", help="a frame as one CUDA graph; not run on a GPU yet")
     add("--calibration", metavar="FOLDER", help="images for int8 to find its scales on")
     exported = "onnx: the files that tracking/export_onnx.py writes, in ONNX Runtime"
     add("--backend", default="torch", choices=CHOICES["backend"], help=exported)

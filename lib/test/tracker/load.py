@@ -20,6 +20,7 @@ def load_tracker(
     plain: bool = False,
     precision: str = "fp32",
     compile: bool = False,  # noqa: A002 - what the program's flag and torch call it
+    graph: bool = False,
     calibration: str | Path | None = None,
     backend: str = "torch",
     onnx: str | Path | None = None,
@@ -37,6 +38,7 @@ def load_tracker(
         precision: "fp32"; other boxes: "bf16" (a GPU, or a CPU with bf16 instructions), "fp16" (a
             GPU), "int8" (a CPU with VNNI: int8 backbone, bf16 behind it).
         compile: torch.compile, with CUDA graphs on a GPU; takes a minute or two the first time.
+        graph: a frame as one CUDA graph (a GPU), without compiling anything.
         calibration: see `calibration_crops`, on which int8 finds its scales.
         backend: "torch", or "onnx" for the files of tracking/export_onnx.py in ONNX Runtime, which
             hold the weights and take none of the options from `pooling` to `calibration`.

@@ -12,7 +12,7 @@ CHOICES = {
     "precision": ("fp32", "bf16", "fp16", "int8"),
     "backend": ("torch", "onnx"),
 }
-TORCH_ONLY = ("checkpoint", "pooling", "plain", "precision", "compile", "calibration")
+TORCH_ONLY = ("checkpoint", "pooling", "plain", "precision", "compile", "graph", "calibration")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class TrackerOptions:
     plain: bool = False
     precision: str = "fp32"
     compile: bool = False
+    graph: bool = False
     calibration: str | Path | None = None  # folder of images, for int8
     backend: str = "torch"
     onnx: str | Path | None = None  # folder of exported files
@@ -43,8 +44,10 @@ class TrackerOptions:
         if self.backend == "onnx" and changed:
             names = ", ".join(changed)
             raise ValueError(f"backend 'onnx' takes no {names}: the exported files settle that")
-        if self.plain and (self.precision != "fp32" or self.compile):
-            given = f"precision {self.precision!r}, compile {self.compile}"
+        if self.compile and self.graph:
+            raise ValueError("torch.compile has CUDA graphs of its own; choose compile or graph")
+        if self.plain and (self.precision != "fp32" or self.compile or self.graph):
+            given = f"precision {self.precision!r}, compile {self.compile}, graph {self.graph}"
             raise ValueError(f"plain runs the network as trained, in fp32, eager; given: {given}")
         if self.calibration and self.precision != "int8":
             raise ValueError(f"calibration is for int8 only; given: precision {self.precision!r}")

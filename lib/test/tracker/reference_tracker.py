@@ -75,7 +75,7 @@ class ReferenceTracker(ABC, Generic[Network]):
         box_xywh_image = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
         region = self._region(image, box_xywh_image)
         box_xywh_crop = region.crop.to_crop(box_xywh_image)[None].astype(np.float32)
-        with self._computing():
+        with self.computing():
             first = self._memorize_first(region, box_xywh_crop)
             self._memory = ReferenceMemory(first, self.params.capacity, self.params.ensemble)
         self.box = box_xywh_image.tolist()
@@ -115,7 +115,7 @@ class ReferenceTracker(ABC, Generic[Network]):
         if any(t.model is not leader.model or t.params != leader.params for t in trackers):
             raise ValueError("trackers can step together only if they share network and settings")
         memories = [tracker.memory for tracker in trackers]
-        with leader._computing():
+        with leader.computing():
             output = leader._search(regions, memories)
             # Memorize the frames with a score above the threshold.
             scores = output.rows[:, 4]
@@ -136,7 +136,7 @@ class ReferenceTracker(ABC, Generic[Network]):
     ) -> NetworkOutput:
         """Boxes and scores in B windows, by what is remembered of each video."""
 
-    def _computing(self) -> AbstractContextManager[Any]:
+    def computing(self) -> AbstractContextManager[Any]:
         """Wherein the network runs, and references are put together."""
         return nullcontext()
 

@@ -5,8 +5,10 @@ from lib.test.tracker.options import TrackerOptions
 MODES = {
     "plain": TrackerOptions(plain=True),
     "optimized": TrackerOptions(),
+    "graph": TrackerOptions(graph=True),
     "compiled": TrackerOptions(compile=True),
     "bf16": TrackerOptions(precision="bf16"),
+    "bf16-graph": TrackerOptions(precision="bf16", graph=True),
     "bf16-compiled": TrackerOptions(precision="bf16", compile=True),
     "fp16": TrackerOptions(precision="fp16"),
     "fp16-compiled": TrackerOptions(precision="fp16", compile=True),

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_flop
 
 from lib.models.aiatrack.fast import support
 from lib.test.tracker.aiatrack import AiATrackTracker
+from lib.test.tracker.graphed import GraphedTracker
 from lib.utils.device import synchronize
 
 STAGES = ("crop", "backbone", "encoder", "decoder", "heads", "memory", "rest")
@@ -40,6 +41,8 @@ class StageTimer:
         self._enabled = True
         model = tracker.model
         self._wrap("crop", tracker, "crop_search_region")
+        if isinstance(tracker, GraphedTracker):  # what happens within a graph cannot be timed
+            return
         self._wrap("crop", tracker, "_tensors")
         self._wrap("backbone", model.backbone, "forward")
         self._wrap("backbone", model.bottleneck, "forward")

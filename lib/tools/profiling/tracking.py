@@ -22,7 +22,7 @@ from lib.synthetic.render import render
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.options import TrackerOptions
-from lib.test.tracker.prepare import check_device, prepare_network
+from lib.test.tracker.prepare import check_device, make_torch_tracker
 from lib.tools.profiling.memory import peak_bytes, resident_bytes
 from lib.tools.profiling.timers import MatrixProduct, StageTimer
 from lib.utils.device import device_name
@@ -57,7 +57,7 @@ def profile_tracking(
     for mode in modes.values():
         check_device(mode, device)
     params = replace(params, capacity=MAX_MEMORY, threshold=-1e9)
-    video, box_xywh = _make_video(image_size)
+    video, box_xywh = make_video(image_size)
     # Count the operations of the network as trained: the matrix product does as many.
     plain = StageTimer(AiATrackTracker(copy.deepcopy(model), params, device))
     plain.start(video[0], box_xywh)
@@ -66,9 +66,9 @@ def profile_tracking(
     # Start a tracker in each mode.
     timers = {}
     for name, mode in modes.items():
-        network = prepare_network(copy.deepcopy(model), mode, params, device)
-        timers[name] = _start_timer(AiATrackTracker(network, params, device), video, box_xywh)
-        if not mode.compile and mode.precision != "int8":  # neither can be counted
+        tracker = make_torch_tracker(copy.deepcopy(model), mode, params, device)
+        timers[name] = _start_timer(tracker, video, box_xywh)
+        if not (mode.compile or mode.graph or mode.precision == "int8"):  # which cannot be counted
             operations[name] = timers[name].operations(video[0])
     # Let them take turns.
     return {
@@ -115,7 +115,7 @@ def _take_turns(
     return {n: {k: statistics.median(v) for k, v in r.items()} for n, r in named.items()}
 
 
-def _make_video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
+def make_video(size: tuple[int, int]) -> tuple[list[np.ndarray], list[float]]:
     """Frames of a synthetic clip, to and fro, and the target's box (xywh) in the first."""
     options = ClipOptions(length=CLIP_LENGTH, width=size[0], height=size[1])
     clip = render(plan_clip(np.random.default_rng(0), ProceduralTextures(), options))

@@ -13,6 +13,7 @@ PRECISIONS = ("off", "bf16", "fp16")
 DEVICES = ("auto", "cpu", "cuda")
 MINIMUMS = {
     **dict.fromkeys(("batch_size", "accumulate", "epochs", "until", "samples", "keep"), 1),
+    "until_seconds": 1,
     "workers": 0,
     "seed": 0,
 }
@@ -30,6 +31,7 @@ class Settings:
     accumulate: int = 1  # forward passes per update
     epochs: int | None = None
     until: int | None = None  # the epoch after which this run ends, the schedule unchanged
+    until_seconds: int | None = None  # the time after which it ends, and the schedule with it
     samples: int | None = None  # per epoch, over all processes
     workers: int | None = None  # loading processes per process
     precision: str = "off"  # of the network's matrix products under autocast; off is fp32
@@ -51,6 +53,8 @@ class Settings:
             if value is not None and not minimum <= value <= largest:
                 limit = f"least {minimum}" if value < minimum else f"most {largest}"
                 raise ValueError(f"{name} must be at {limit}; given: {shorten(value)}")
+        if self.until and self.until_seconds:
+            raise ValueError("until and until_seconds are two ends; give one of them")
         if self.init_from and self.continue_from:
             raise ValueError("init_from and continue_from are two starts; give one of them")
         for name, allowed in (("precision", PRECISIONS), ("device", DEVICES)):

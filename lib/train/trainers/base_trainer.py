@@ -5,6 +5,7 @@ update), that of the data from (seed, epoch, sample): no generator's state has t
 """
 
 import abc
+import itertools
 import logging
 import signal
 from pathlib import Path
@@ -21,7 +22,7 @@ from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
 from lib.train.admin.stats import Stats
 from lib.train.data.loader import Loader
-from lib.train.optimizer import restore_moments, set_learning_rates
+from lib.train.optimizer import restore_moments
 from lib.train.trainers.checkpoints import (
     CheckpointFolder,
     check_resumable,
@@ -29,6 +30,7 @@ from lib.train.trainers.checkpoints import (
     read_released,
     to_builtins,
 )
+from lib.train.trainers.clock import Clock
 from lib.train.trainers.insides import OURS, RELEASED, check_built, check_numbers, is_ours
 from lib.train.trainers.run_settings import batches_done, run_settings
 from lib.utils.stopping import Stopped, StopRequest
@@ -61,21 +63,22 @@ class BaseTrainer(abc.ABC):
         self.history: dict[str, dict[str, float]] = {}  # means by epoch, "train 12", "val 12"
         self.folder = CheckpointFolder(settings.checkpoint_folder, settings.keep)
         self.stop = StopRequest()
+        self.clock = Clock(settings.until_seconds, device)
         self.finished = self.resumed = False  # by runs before this one, from one of them
 
     @abc.abstractmethod
     def train_epoch(self, epoch: int) -> dict[str, float]:
-        """Train from batch `self.batches_done` to the epoch's end and return the means."""
+        """Train from batch `self.batches_done` to the epoch's end, or the time's; the means."""
 
     @abc.abstractmethod
     def validate(self, epoch: int, loader: Loader) -> dict[str, float]:
         """Evaluate the held-out batches and return the means."""
 
     def train(self) -> dict[str, float]:
-        """Train up to the recipe's last epoch, or the one where this run is to end.
+        """Train up to the recipe's last epoch, or the one or the time where this run is to end.
 
         Returns:
-            Means of the last validation; of the last training epoch if there is no validation.
+            Means of the last epoch's validation; of its training if it was not validated.
 
         Raises:
             Stopped: by a signal, after saving. CheckpointError: one could not be saved.
@@ -87,12 +90,16 @@ class BaseTrainer(abc.ABC):
             if self.resumed:  # and not from another's checkpoint, whose epoch is not this run's
                 self._validate_if_due()
             last = min(self.cfg.TRAIN.EPOCH, self.settings.until or self.cfg.TRAIN.EPOCH)
-            for epoch in range(self.epoch + 1, last + 1):
-                set_learning_rates(self.parts.optimizer, self.cfg, epoch)
+            epochs = range(self.epoch + 1, last + 1)
+            for epoch in epochs if self.clock.seconds is None else itertools.count(self.epoch + 1):
+                self.clock.set_rates(self.parts.optimizer, self.cfg, epoch)
                 result = self._record(f"train {epoch}", self.train_epoch(epoch))
                 self.epoch, self.batches_done, self.stats = epoch, 0, Stats()
                 self.save()
-                self._validate_if_due()
+                if self.clock.is_up:
+                    break
+                if self.clock.seconds is None:  # else all of it is for training
+                    self._validate_if_due()
         return self.history.get(f"val {self.epoch}", result)
 
     def save(self) -> None:

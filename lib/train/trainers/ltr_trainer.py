@@ -77,11 +77,15 @@ class LTRTrainer(BaseTrainer):
                 self._window.update({"seconds a sample": seconds / samples}, samples)
                 self._window.update({"data wait": waited / seconds}, seconds)
                 bar.update()
-                if (update + 1) % self.cfg.TRAIN.PRINT_INTERVAL == 0 or update + 1 == updates:
+                self.clock.set_rates(self.parts.optimizer, self.cfg, epoch)
+                ends = update + 1 == updates or self.clock.is_up
+                if (update + 1) % self.cfg.TRAIN.PRINT_INTERVAL == 0 or ends:
                     self._report(epoch, update, updates)
-            # What does not fill a group; at the end the loader checks how many images were broken.
-            for _ in batches:
-                pass
+                if self.clock.is_up:
+                    break
+            else:  # what fills no group; at the end the loader checks how many images were broken
+                for _ in batches:
+                    pass
         logger.info(
             f"since the start: {loader.delivered} samples, {loader.rejected} unusable draws, "
             f"{loader.broken} draws with an unreadable image"

@@ -41,11 +41,11 @@ def track_alone(trackers: list[AiATrackTracker]) -> np.ndarray:
 
 def track_as_batch(trackers: list[AiATrackTracker]) -> np.ndarray:
     """In lock-step; the same."""
-    rows = []
-    for tracker, (first, box) in zip(trackers, STARTS, strict=True):
+    rows, starts = [], STARTS[: len(trackers)]
+    for tracker, (first, box) in zip(trackers, starts, strict=True):
         tracker.initialize(seeded_frame(first), box)
     for t in range(1, FRAMES):
-        looks = zip(trackers, STARTS, strict=True)
+        looks = zip(trackers, starts, strict=True)
         regions = [
             tracker.crop_search_region(seeded_frame((first + t) % 10))
             for tracker, (first, _) in looks
@@ -55,7 +55,7 @@ def track_as_batch(trackers: list[AiATrackTracker]) -> np.ndarray:
             [*output.box, tracker.raw_score, len(tracker.memory)]
             for output, tracker in zip(outputs, trackers, strict=True)
         ]
-    return np.array(rows).reshape(FRAMES - 1, len(STARTS), 6).swapaxes(0, 1)
+    return np.array(rows).reshape(FRAMES - 1, len(starts), 6).swapaxes(0, 1)
 
 
 @pytest.mark.parametrize("plain", [True, False], ids=["plain", "optimized"])

@@ -214,16 +214,6 @@ for device in ("cpu", "cuda"):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_gpu_gives_the_boxes_of_the_cpu(seeded_checkpoint: Path) -> None:
-    boxes = {}
-    for device in ("cpu", "cuda"):
-        tracker = load_tracker("baseline", seeded_checkpoint, device=device, hyper=(100, 3, -1e9))
-        tracker.initialize(seeded_frame(0), seeded_box(0))
-        boxes[device] = [tracker.track(seeded_frame(t)).box for t in range(1, 10)]
-    np.testing.assert_allclose(boxes["cuda"], boxes["cpu"], atol=0.05)
-
-
 def test_several_trackers_share_a_network(tiny_model: AiATrack) -> None:
     params = make_params(make_config(TINY), "otb", (5, 2, -1e9))
     alone = AiATrackTracker(tiny_model, params, torch.device("cpu"))

@@ -78,7 +78,7 @@ def make_model(released_names, seed):
 def test_batch_is_the_fixtures(stored, batch):
     np.testing.assert_allclose(batch.search_box, stored["search_anno"], rtol=1e-5)
     cells = [
-        [target_cells(box[None], 20, 20).sum().item() for box in boxes]
+        [target_cells(box[None], torch.arange(20)).sum().item() for box in boxes]
         for boxes in batch.reference_boxes
     ]
     np.testing.assert_array_equal(cells, stored["reference_region_sum"][..., 0])
@@ -239,7 +239,7 @@ def test_corner_cross_entropy_by_hand():
 
 def test_cross_entropy_teaches_what_the_corner_head_reads():
     """Descending it alone brings the soft-argmax to the truth, the border's last half cell too."""
-    head = CornerHead(8, stride=16)
+    head = CornerHead(8)
     truth = torch.tensor([[0.11, 0.32, 0.47, 0.70], [0.0, 0.05, 0.99, 1.0]])
     scores = torch.zeros(2, 2, 8, 8, requires_grad=True)
     optimizer = torch.optim.Adam([scores], lr=0.3)

@@ -1,10 +1,13 @@
 """Guards an epoch: learning, accumulation, clipping, non-finite numbers, precisions, curves."""
 
+import itertools
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from lib.checkpoint.files import read_checkpoint
 from lib.config.aiatrack.config import load_config, make_config
@@ -270,3 +273,34 @@ def test_validation_leaves_out_windows_without_the_target(tmp_path):
     with torch.no_grad():
         with_all, shown = (actor(batch).terms["IoU"].item() for actor in actors)
     assert shown > 1.2 * with_all
+
+
+def test_the_schedule_ends_with_the_time(tmp_path, monkeypatch):
+    """A clock that goes on by a second an update: 10 updates, whatever the recipe's epochs are."""
+    ticks = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: float(next(ticks)))
+    monkeypatch.setattr("lib.train.trainers.clock.time", clock)
+    rates = []
+
+    def note(optimizer, *_):
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    hook = register_optimizer_step_pre_hook(note)
+    recipe = write_recipe(tmp_path, EPOCH=2, SCHEDULER={"TYPE": "cosine", "WARMUP_EPOCHS": 0})
+    try:
+        run_tiny(tmp_path, recipe, until_seconds=14)
+    finally:
+        hook.remove()
+    # Read at the start, at that of each epoch of 4 updates, and after each update.
+    seconds = [1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 13]
+    cosine = [(1 + math.cos(math.pi * second / 14)) / 2 for second in seconds]
+    assert rates == pytest.approx([load_config(str(recipe)).TRAIN.LR * part for part in cosine])
+    folder = Settings(config=str(recipe), save_dir=tmp_path).checkpoint_folder
+    saved = sorted(path.name for path in folder.glob("AIATRACK*"))
+    assert saved == [f"AIATRACK_ep000{epoch}.pth.tar" for epoch in (1, 2, 3)]
+    contents = read_checkpoint(folder / saved[-1])
+    assert contents["epoch"] == 3 and contents["batches_done"] == 0
+    with pytest.raises(ValueError, match="until and until_seconds are two ends; give one"):
+        Settings(until=1, until_seconds=5)
+    with pytest.raises(ValueError, match="until_seconds must be at least 1; given: 0"):
+        Settings(until_seconds=0)

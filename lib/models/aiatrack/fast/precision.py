@@ -36,7 +36,9 @@ def cast_network(model: AiATrack, dtype: torch.dtype) -> AiATrack:
 def cast_behind_backbone(model: AiATrack, dtype: torch.dtype) -> AiATrack:
     """Cast what follows a backbone that gives features of the type, in place; returns it."""
     parts = ["bottleneck", "transformer", "positions", "foreground_embed", "background_embed"]
-    parts += ["box_head", "iou_head.conv1", "iou_head.conv2", "iou_head.conv3"]
+    convolutions = [name for name, _ in model.box_head.named_children() if "conv" in name]
+    parts += [f"box_head.{name}" for name in convolutions]
+    parts += ["iou_head.conv1", "iou_head.conv2", "iou_head.conv3"]
     for name in parts:
         model.get_submodule(name).to(dtype)
     return model

@@ -38,7 +38,7 @@ def quantize_network(model: AiATrack, crops: Tensor) -> AiATrack:
             "fp32 and bf16 run any"
         )
     with torch.inference_mode():
-        images = ((crops - model.mean) / model.std).contiguous(memory_format=torch.channels_last)
+        images = model.normalisation(crops).contiguous(memory_format=torch.channels_last)
     model.backbone.set_submodule("0.body", quantize_graph(body, images))
     if computes_bf16_natively(torch.device("cpu")):
         model.backbone.append(Cast(torch.bfloat16))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.models.aiatrack.fast.factored import buffer
+from lib.models.aiatrack.fast.graphs import Convolution, buffer
 
 OUT, KERNEL = 4, 3
 TILE = OUT + KERNEL - 1
@@ -23,7 +23,7 @@ MIN_CHANNELS = 128  # of the input
 MIN_TILES = 20  # of the whole batch
 
 
-class WinogradConv2d(nn.Module):
+class WinogradConv2d(Convolution):
     """A 3x3 convolution of stride 1 and padding 1, with bias, then a ReLU where one follows."""
 
     def __init__(self, conv: nn.Conv2d, direct: nn.Module, *, relu: bool = False) -> None:

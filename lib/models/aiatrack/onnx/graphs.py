@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.references import KeyValue, References
-from lib.utils.box_ops import xyxy_to_xywh
 
 
 class _Graph(nn.Module):
@@ -52,9 +51,7 @@ class TrackGraph(_Graph):
         first = References(long, long, long_pos)  # its short-term part is not read
         recent = References(None, short, short_pos)
         encoded = self.model.encode(image, mask)
-        features = self.model.decode(encoded, first, recent)
-        box = xyxy_to_xywh(self.model.box_head(features))
-        score = self.model.iou_head(features, box[:, None])
+        box, score = self.model.locate(encoded, first, recent)
         own = self.model.memorize(encoded, box, long_term=False)
         return box, score, *own.short, own.inner_pos
 
