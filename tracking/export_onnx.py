@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.config.aiatrack.config import load_config, recipe_name
+from lib.io.video.sources import open_source
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.onnx import export
@@ -34,7 +35,6 @@ from lib.test.tracker.load import load_tracker
 from lib.test.tracker.onnx_tracker import default_folder
 from lib.test.tracker.options import TrackerOptions
 from lib.tools.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
-from lib.tools.video.sources import open_source
 from lib.utils.files import check_outputs
 from lib.utils.program import at_least, make_parser, parse_box, run_program
 

@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lib.io.video.sources import Frame
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.onnx.export import example_inputs
 from lib.models.aiatrack.onnx.graphs import GRAPHS, OUTPUTS
 from lib.models.aiatrack.onnx.session import OnnxNetwork
 from lib.test.tracker.basetracker import BaseTracker
 from lib.tools.setup.self_test import greatest_difference
-from lib.tools.video.sources import Frame
 
 # Share of an output's greatest magnitude. fp32 in another order gives 1e-5 at most, wrong operators
 # far more.

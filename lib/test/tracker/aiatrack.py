@@ -4,7 +4,7 @@ Source: docs/method.md, section 3. Trackers that share a network (`for_new_targe
 one pass of it (`track_batch`); one alone is a batch of one.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -15,16 +15,17 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from lib.checkpoint.digest import digest
 from lib.models.aiatrack.aiatrack import AiATrack, Encoded
 from lib.models.aiatrack.transformer import References
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.basetracker import Output
+from lib.test.tracker.inputs import Image, as_rgb, check_box
 from lib.test.tracker.memory import ReferenceMemory, stack_references, unbind_references
+from lib.test.tracker.video_tracker import NOT_STARTED, VideoTracker
 from lib.utils.box_ops import clip_xywh_image, xyxy_to_xywh
 from lib.utils.crop import Crop, CropImage
 from lib.utils.image import check_rgb
-
-NOT_STARTED = "call initialize(image, box) before track(image)"
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -45,36 +46,27 @@ class NetworkOutput(NamedTuple):
     memorize: Callable[[list[int]], list[References]]  # some rows as references, one video each
 
 
-class ReferenceTracker(ABC, Generic[Network]):
+class ReferenceTracker(VideoTracker, Generic[Network]):
     """Follows one target by remembered frames; several of these may share the network."""
 
     def __init__(self, model: Network, params: TrackerParams, device: torch.device) -> None:
+        super().__init__(params, device)
         self.model = model.to(device).eval()
-        self.params = params
-        self.device = device
-        self.box: list[float] = []  # x, y, w, h in image pixels, of the last frame
-        self.raw_score = float("nan")  # of the last frame, as the IoU head gives it
-        self._memory: ReferenceMemory | None = None
-
-    @property
-    def memory(self) -> ReferenceMemory:
-        """What is remembered of the video. Raises RuntimeError before `initialize`."""
-        if self._memory is None:
-            raise RuntimeError(NOT_STARTED)
-        return self._memory
 
     def for_new_target(self) -> Self:
         """Make a tracker for another target around the same network."""
         return type(self)(self.model, self.params, self.device)
 
     @torch.inference_mode()
-    def initialize(self, image: np.ndarray, box: Sequence[float] | Mapping[str, Any]) -> None:
-        """See `BaseTracker.initialize`.
+    def initialize(
+        self, image: Image, box: Sequence[float] | Mapping[str, Any], *, bgr: bool = False
+    ) -> None:
+        """See `BaseTracker.initialize`; images as `as_rgb` takes them.
 
         Raises:
             TypeError, ValueError: not such an image; a box that `check_box` refuses.
         """
-        check_rgb(image)
+        image = as_rgb(image, bgr=bgr)
         box_xywh_image = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
         region = self._region(image, box_xywh_image)
         box_xywh_crop = torch.from_numpy(region.crop.to_crop(box_xywh_image)[None]).float()
@@ -83,13 +75,15 @@ class ReferenceTracker(ABC, Generic[Network]):
         self._memory = ReferenceMemory(first, self.params.capacity, self.params.ensemble)
         self.box = box_xywh_image.tolist()
 
-    def track(self, image: np.ndarray, info: Mapping[str, Any] | None = None) -> Output:
-        """See `BaseTracker.track`.
+    def track(
+        self, image: Image, info: Mapping[str, Any] | None = None, *, bgr: bool = False
+    ) -> Output:
+        """See `BaseTracker.track`; images as `as_rgb` takes them.
 
         Raises:
             RuntimeError: `initialize` was not called. TypeError, ValueError: not such an image.
         """
-        return self.track_batch([self], [self.crop_search_region(image)])[0]
+        return self.track_batch([self], [self.crop_search_region(as_rgb(image, bgr=bgr))])[0]
 
     def crop_search_region(self, image: np.ndarray) -> SearchRegion:
         """Cut the window to search out of the next frame, for `track_batch`; safe in threads.
@@ -152,7 +146,8 @@ class ReferenceTracker(ABC, Generic[Network]):
         box_xywh_image = region.crop.to_image(row[:4])
         self.box = clip_xywh_image(box_xywh_image, *region.frame_size).tolist()
         self.raw_score = float(row[4])
-        return Output(list(self.box), min(max((self.raw_score + 1) / 2, 0.0), 1.0))
+        score = min(max((self.raw_score + 1) / 2, 0.0), 1.0)
+        return Output(list(self.box), score, score < self.params.lost_below)
 
     def _tensors(self, regions: Sequence[SearchRegion]) -> tuple[Tensor, Tensor]:
         """Put B regions on the device: images (B, 3, S, S) in [0, 1], masks (B, S, S)."""
@@ -164,6 +159,9 @@ class ReferenceTracker(ABC, Generic[Network]):
 
 class AiATrackTracker(ReferenceTracker[AiATrack]):
     """Follows one target with the network in PyTorch."""
+
+    def _fingerprint(self) -> str:
+        return digest({"box_head": dict(self.model.box_head.state_dict())})
 
     def _memorize_first(self, image: Tensor, mask: Tensor, box_xywh_crop: Tensor) -> References:
         return self.model.memorize(self.model.encode(image, mask), box_xywh_crop)
@@ -193,24 +191,3 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
 def _without_tf32() -> AbstractContextManager[None]:
     """Keep cuDNN's convolutions in fp32: TF32, its default, moves boxes."""
     return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-
-
-def check_box(box: Any, image: np.ndarray) -> np.ndarray:
-    """Return a box xywh in pixels of an (H, W, 3) image as (4,) float64 if one can start on it.
-
-    Raises:
-        ValueError: not 4 finite numbers, a side that is not positive, or wholly outside the image.
-    """
-    try:
-        values = np.asarray(box, np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        values = np.empty(0)
-    if values.shape != (4,) or not np.isfinite(values).all():
-        raise ValueError(f"the target's box must be 4 finite numbers x, y, w, h; given: {box!r}")
-    x, y, w, h = xywh = values.tolist()
-    if w <= 0 or h <= 0:
-        raise ValueError(f"the target's width and height must be above 0; given: {xywh}")
-    height, width = image.shape[:2]
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise ValueError(f"the target's box {xywh} lies outside the {width} x {height} image")
-    return values

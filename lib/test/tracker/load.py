@@ -38,6 +38,7 @@ def load_tracker(
     calibration: str | Path | None = None,
     backend: str = "torch",
     onnx: str | Path | None = None,
+    lost_below: float | None = None,
 ) -> AiATrackTracker | OnnxTracker:
     """Make a tracker.
 
@@ -56,6 +57,7 @@ def load_tracker(
         backend: "torch", or "onnx" for the files of tracking/export_onnx.py in ONNX Runtime, which
             hold the weights and take none of the options from `pooling` to `calibration`.
         onnx: the folder of those files; None: checkpoints/onnx/aiatrack/<config>.
+        lost_below: scores below this, in [0, 1], count as lost; None: the recipe's TEST.LOST_BELOW.
 
     Raises:
         FileNotFoundError, ConfigError, CheckpointError, ValueError, RuntimeError: what is wrong.
@@ -71,7 +73,7 @@ def make_tracker(options: TrackerOptions) -> AiATrackTracker | OnnxTracker:
 def load_torch_tracker(options: TrackerOptions) -> AiATrackTracker:
     """Make a tracker with its network in PyTorch; see `load_tracker`."""
     cfg = load_config(options.config)
-    params = make_params(cfg, options.dataset, options.hyper)
+    params = make_params(cfg, options.dataset, options.hyper, options.lost_below)
     device = choose_device(options.device)
     options.check_device(device)
     model = build_aiatrack(cfg)
