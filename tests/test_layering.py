@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "lib.test.evaluation": BELOW | ONNX | TRACKER | {"lib.io"},
     "lib.test.analysis": {"lib.utils", "lib.io", "lib.test.evaluation"},
     "lib.test.utils": BELOW | {"lib.io", "lib.test.evaluation"},
-    "lib.test.vot": BELOW | TRACKER | {"lib.synthetic"},
+    "lib.test.vot": BELOW | TRACKER | LOW,
     "lib.tools": {"lib"},
     "tracking": {"lib"},
 }
