@@ -433,7 +433,9 @@ def test_a_full_disk_keeps_the_records(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
             with RecordWriter(tmp_path / "a.jsonl") as records:
                 for frame in frames(20):
-                    records.write(frame, [State(1, [1.0, 2.0, 3.0, 4.0], 0.5, False)])
+                    records.write(
+                        frame.number, frame.seconds, [State(1, [1.0, 2.0, 3.0, 4.0], 0.5, False)]
+                    )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     lines = (tmp_path / "a.jsonl").read_text().splitlines()

@@ -72,6 +72,10 @@ class FrameSource(abc.ABC):
             raise IndexError(f"{self.name} has the frames 0 to {self.count - 1}; wanted: {number}")
         return self._read(number)
 
+    def seconds(self, number: int) -> float:
+        """Time of a frame that `read` has, since the first one; nothing is decoded."""
+        return number / self.rate
+
     def _read(self, number: int) -> Frame:
         raise NotImplementedError
 
@@ -142,7 +146,7 @@ class _Images(FrameSource):
         return len(self.files)
 
     def _read(self, number: int) -> Frame:
-        return Frame(number, number / self.rate, read_rgb(self.files[number]))
+        return Frame(number, self.seconds(number), read_rgb(self.files[number]))
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(self.count):
@@ -179,10 +183,14 @@ class _Video(FrameSource):
     def count(self) -> int:
         return super().count if self._video is None else self._video.count
 
-    def _read(self, number: int) -> Frame:
+    def seconds(self, number: int) -> float:
         assert self._video is not None  # `count` raises before
         now = self._video.seconds(number) - self._video.seconds(0)
-        return Frame(number, max(self._time(number, now), 0.0), self._video.read(number))
+        return max(self._time(number, now), 0.0)
+
+    def _read(self, number: int) -> Frame:
+        assert self._video is not None
+        return Frame(number, self.seconds(number), self._video.read(number))
 
     def __iter__(self) -> Iterator[Frame]:
         index, begin = 0, 0.0

@@ -88,7 +88,7 @@ class ImageSource(FrameSource):
 
     def _frame(self, number: int, image: Image) -> Frame:
         try:
-            return Frame(number, number / self.rate, as_rgb(image, bgr=self._bgr))
+            return Frame(number, self.seconds(number), as_rgb(image, bgr=self._bgr))
         except (TypeError, ValueError) as error:
             raise type(error)(f"frame {number}: {error}") from error
 

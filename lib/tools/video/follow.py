@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from lib.io.video.sources import Frame, VideoBrokenOffError
+from lib.io.video.sources import VideoBrokenOffError
 from lib.io.video.writer import VideoWriter
-from lib.test.tracker.following import Following, Step
+from lib.test.tracker.following import Following
 from lib.test.tracker.targets import State
 from lib.tools.video.painter import Painter
 from lib.tools.video.screen import Screen
@@ -52,12 +52,12 @@ class RecordWriter:
             self._output.keep()
         self._output.discard()
 
-    def write(self, frame: Frame | Step, states: Iterable[State]) -> None:
-        """Write a line for each target at once; OSError if the disk is full."""
+    def write(self, number: int, seconds: float, states: Iterable[State]) -> None:
+        """Write a line for each target of a frame at once; OSError if the disk is full."""
         for state in states:
             record = {
-                "frame": frame.number,
-                "time": round(frame.seconds, 4),
+                "frame": number,
+                "time": round(seconds, 4),
                 "target": state.target,
                 "box": [round(v, 3) for v in state.box_xywh],
                 "score": None if state.score is None else round(state.score, 5),
@@ -103,7 +103,7 @@ def follow(
                 step = steps.correct(screen.draw_boxes(step.image, len(step.targets)))
                 drawn = painter.draw(step.image, step.number, step.targets)
             # Write them; the records first, which need less room.
-            records.write(step, step.targets)
+            records.write(step.number, step.seconds, step.targets)
             video.write(drawn, step.seconds)
             lost.update(state.target for state in step.targets if state.lost)
             # End where the user wants it.

@@ -36,6 +36,8 @@ class Painter:
         for state in states if self._length else ():
             self._draw_trail(drawn, state)
         for state in states:
+            if state.box_xywh[2] <= 0:  # a person said that it is not there
+                continue
             score = "" if state.score is None else f": {state.score:.2f}"
             label = f"{state.target}{score}{' lost' * state.lost}"
             drawn = draw_box(drawn, state.box_xywh, label, colour_of(state), dashed=state.lost)

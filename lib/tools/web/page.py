@@ -1,0 +1,280 @@
+"""The page around a session, in Gradio: draws, asks and shows; what it does is in session.py.
+
+Gradio is imported when a page is made, as it is optional (requirements-web.txt).
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import cv2
+
+from lib.io.layouts import write_image
+from lib.tools.web.canvas import from_page, to_page
+from lib.tools.web.curve import score_curve
+from lib.tools.web.export import KINDS, export
+from lib.tools.web.session import Session
+from lib.utils.messages import one_line
+from lib.utils.program import USERS_ERRORS
+
+TICK = 0.5  # seconds between two looks at a run
+LIVE_WIDTH = 960  # pixels of the frames that come while tracking
+NEW = "a new target"
+HELP = """
+1. Open a video. On a frame, press the mouse and draw a box around each target.
+2. **Track** follows the boxes of the shown frame, forwards or backwards, up to the end, to a box
+   checked by hand, or **Stop**.
+3. Go to a frame where a target is wrong (**Next lost** finds candidates), move its box or delete it
+   where the target is not to be seen, and track on from there. What you moved, drew or called right
+   is *checked*: tracking never changes it.
+4. Take the result away, as a video, table or data set. Frames where a target is lost count as not
+   visible there, unless you checked them.
+
+Select a box to move or resize it; Delete removes it. Nothing leaves the machine that this runs on.
+"""
+CSS = "footer {display: none !important} .gradio-container {max-width: 1100px !important}"
+
+
+class Page:
+    """One page for one session; whoever opens it sees the same."""
+
+    def __init__(self, session: Session) -> None:
+        """Raise ImportError where Gradio is not installed; says how to install it."""
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        try:
+            import gradio
+            from gradio_image_annotation import image_annotator
+        except ImportError as error:
+            text = f"the page needs Gradio: pip install -r requirements-web.txt ({error})"
+            raise ImportError(text) from error
+        self._gradio, self._annotator, self.session = gradio, image_annotator, session
+        with gradio.Blocks(title="AiATrack", analytics_enabled=False) as self.blocks:
+            self._build_canvas()
+            self._build_results()
+            self._wire()
+
+    def launch(self, port: int | None, max_upload: str) -> str:
+        """Serve on 127.0.0.1, in threads; return the address. OSError: the port is taken."""
+        gradio = self._gradio
+        fonts = ["system-ui", "sans-serif"]  # the machine's own: others come from the network
+        theme = gradio.themes.Default(font=fonts, font_mono=["ui-monospace", "monospace"])
+        folder = self.session.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        _, address, _ = self.blocks.queue().launch(
+            server_name="127.0.0.1",
+            server_port=port,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            allowed_paths=[str(folder)],
+            max_file_size=max_upload,
+            ssr_mode=False,
+            theme=theme,
+            css=CSS,
+            footer_links=[],
+        )
+        return str(address)
+
+    def _build_canvas(self) -> None:
+        gradio = self._gradio
+        with gradio.Row():
+            text = "Video on this machine, folder of images, camera (0), stream"
+            self.name = gradio.Textbox(label=text, placeholder="clip.mp4", scale=4)
+            self.open_button = gradio.Button("Open", variant="primary", scale=1)
+            self.upload = gradio.UploadButton("Upload a video", file_types=["video"], scale=1)
+        self.status = gradio.Markdown("Open a video, or upload one.", elem_id="status")
+        self.canvas = self._annotator(
+            label="Draw a box around each target",
+            sources=[],
+            disable_edit_boxes=True,
+            box_min_size=4,
+            boxes_alpha=0.1,
+            show_share_button=False,
+            show_clear_button=False,
+            show_remove_button=True,
+            visible=False,
+            elem_id="canvas",
+        )
+        self.live = gradio.Image(
+            label="Tracking", format="jpeg", interactive=False, visible=False, elem_id="live"
+        )
+        self.slider = gradio.Slider(0, 1, step=1, label="Frame", visible=False, elem_id="frame")
+        with gradio.Row(visible=False) as self.moves:
+            self.back, self.ahead = gradio.Button("◂ Frame"), gradio.Button("Frame ▸")
+            self.next_lost = gradio.Button("Next lost")
+            self.right = gradio.Button("Boxes are right ✓")
+        with gradio.Row(visible=False) as self.actions:
+            self.backwards = gradio.Button("◀ Track backwards")
+            self.stop = gradio.Button("■ Stop", variant="stop", interactive=False)
+            self.forwards = gradio.Button("Track ▶", variant="primary")
+            text = "A box that you draw is of"
+            self.new = gradio.Dropdown([NEW], value=NEW, label=text, interactive=True)
+        self.curve = gradio.HTML(elem_id="curve")
+
+    def _build_results(self) -> None:
+        gradio = self._gradio
+        with gradio.Group(visible=False) as self.results:
+            with gradio.Row():
+                kinds = list(KINDS)
+                self.kind = gradio.Dropdown(kinds, value=kinds[0], label="Take away", scale=2)
+                self.make = gradio.Button("Make the file", scale=1)
+            self.file = gradio.File(label="Download", interactive=False, elem_id="download")
+            self.video = gradio.Video(interactive=False, visible=False, elem_id="video")
+            self.command = gradio.Code(
+                label="The same from the command line", language="shell", interactive=False
+            )
+        with gradio.Accordion("How it works", open=False):
+            gradio.Markdown(HELP)
+        self.shown = gradio.State(0)  # the frame on the canvas
+        self.was_running = gradio.State(False)
+        self.timer = gradio.Timer(TICK)
+
+    def _wire(self) -> None:
+        drawing = [self.canvas, self.shown, self.new]
+        view = [
+            *(self.canvas, self.live, self.slider, self.moves, self.actions, self.backwards),
+            *(self.stop, self.forwards, self.new, self.curve, self.status, self.results),
+            *(self.command, self.shown, self.was_running),
+        ]
+
+        def wire(event: Callable, function: Callable, inputs: list[Any]) -> None:
+            event(self._told(function), inputs, view, show_progress="minimal")
+
+        wire(self.blocks.load, lambda: self._show(self.session.at), [])
+        wire(self.open_button.click, self._open, [self.name])
+        wire(self.name.submit, self._open, [self.name])
+        wire(self.upload.upload, self._open, [self.upload])
+        wire(self.slider.release, self._go, [*drawing, self.slider])
+        wire(self.back.click, lambda d, shown, new: self._go(d, shown, new, shown - 1), drawing)
+        wire(self.ahead.click, lambda d, shown, new: self._go(d, shown, new, shown + 1), drawing)
+        wire(self.next_lost.click, self._go_to_lost, drawing)
+        wire(self.right.click, self._check, drawing)
+        wire(self.forwards.click, self._track, drawing)
+        wire(self.backwards.click, partial(self._track, backwards=True), drawing)
+        self.stop.click(self.session.stop)
+        self.timer.tick(self._tick, [self.was_running], view, show_progress="hidden")
+        outputs = [self.file, self.video]
+        self.make.click(self._told(self._export), [*drawing, self.kind], outputs)
+
+    def _told(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Show what is wrong with users' input on the page."""
+
+        def call(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except (IndexError, *USERS_ERRORS) as error:
+                text = one_line(str(error), 400)
+                raise self._gradio.Error(text, duration=None, print_exception=False) from error
+
+        return call
+
+    # What events call; each returns updates of the view.
+
+    def _open(self, name: str | None) -> dict[Any, Any]:
+        self.session.open(name or "")
+        return self._show(0)
+
+    def _keep(self, drawn: dict[str, Any] | None, shown: int, new: str) -> None:
+        """Take the boxes of the canvas over into the labels."""
+        if drawn is None or self.session.running or not self.session.count:
+            return
+        states, target = self.session.labels.at(shown), None if new == NEW else int(new.split()[1])
+        height, width = self.session.frame(shown).image.shape[:2]
+        boxes = from_page(drawn["boxes"], states, (width, height), target)
+        self.session.labels.draw(shown, boxes)
+
+    def _go(self, drawn: Any, shown: int, new: str, number: int) -> dict[Any, Any]:
+        self._keep(drawn, shown, new)
+        return self._show(number)
+
+    def _go_to_lost(self, drawn: Any, shown: int, new: str) -> dict[Any, Any]:
+        self._keep(drawn, shown, new)
+        lost = self.session.labels.lost_after(shown)
+        if lost is None:
+            raise ValueError(f"after frame {shown}, no target is lost")
+        return self._show(lost)
+
+    def _check(self, drawn: Any, shown: int, new: str) -> dict[Any, Any]:
+        self._keep(drawn, shown, new)
+        self.session.labels.check(shown)
+        return self._show(shown)
+
+    def _track(
+        self, drawn: Any, shown: int, new: str, *, backwards: bool = False
+    ) -> dict[Any, Any]:
+        self._keep(drawn, shown, new)
+        self.session.start(shown, backwards=backwards)
+        return self._run_view(shown)
+
+    def _tick(self, was_running: bool) -> dict[Any, Any]:
+        session = self.session
+        if session.running:
+            return self._run_view(session.at)
+        if was_running:
+            return self._show(session.at)
+        return {self.was_running: False}
+
+    def _export(self, drawn: Any, shown: int, new: str, kind: str) -> tuple[Any, Any]:
+        self._keep(drawn, shown, new)
+        path = export(self.session, kind)
+        is_video = path.suffix == ".mp4"
+        player = self._gradio.update(value=str(path) if is_video else None, visible=is_video)
+        return str(path), player
+
+    # Views.
+
+    def _show(self, number: int) -> dict[Any, Any]:
+        """A frame to draw on, and all around it."""
+        session, update = self.session, self._gradio.update
+        if session.running:
+            return self._run_view(session.at)
+        if not session.count:
+            return {self.was_running: False}
+        number = min(max(int(number), 0), session.count - 1)
+        image = session.frame(number).image
+        path = session.folder / "shown" / f"{session.opened}-{number:08d}.jpg"
+        if not path.exists():
+            write_image(path, image)
+        states = session.labels.at(number)
+        boxes = to_page(states, image.shape[1], image.shape[0])
+        targets = [NEW, *(f"target {target}" for target in session.labels.targets)]
+        return {
+            self.canvas: update(value={"image": str(path), "boxes": boxes}, visible=True),
+            self.live: update(visible=False, value=None),
+            self.slider: update(value=number, maximum=max(session.count - 1, 1), visible=True),
+            self.new: update(choices=targets, value=NEW),
+            self.shown: number,
+            self.moves: update(visible=True),
+            self.command: session.command(),
+            **self._around(number, running=False),
+        }
+
+    def _run_view(self, number: int) -> dict[Any, Any]:
+        """The frame that tracking has come to."""
+        update, image = self._gradio.update, self.session.drawn()
+        if image is not None and image.shape[1] > LIVE_WIDTH:
+            height = round(image.shape[0] * LIVE_WIDTH / image.shape[1])
+            image = cv2.resize(image, (LIVE_WIDTH, height), interpolation=cv2.INTER_AREA)
+        return {
+            self.canvas: update(visible=False),
+            self.live: update(value=image, visible=True),
+            self.moves: update(visible=False),
+            self.slider: update(visible=False),
+            **self._around(number, running=True),
+        }
+
+    def _around(self, number: int, *, running: bool) -> dict[Any, Any]:
+        session, update = self.session, self._gradio.update
+        has_targets = bool(session.labels.targets)
+        return {
+            self.actions: update(visible=True),
+            self.stop: update(interactive=running),
+            self.forwards: update(interactive=not running),
+            self.backwards: update(interactive=not running),
+            self.new: update(interactive=not running),
+            self.results: update(visible=has_targets and not running),
+            self.curve: score_curve(session.labels, session.count, number) if has_targets else "",
+            self.status: session.status(number),
+            self.was_running: running,
+        }
