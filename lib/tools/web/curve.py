@@ -6,7 +6,8 @@ from lib.test.tracker.targets import State
 from lib.tools.video.painter import colour_of
 from lib.tools.web.labels import Labels
 
-WIDTH, HEIGHT, BELOW = 1000, 140, 14  # of the picture; of one target's strip of lost frames
+WIDTH, HEIGHT = 1000, 140  # of the curves
+GAP, STRIP = 14, 18  # to the strips of lost frames; from one target's to the next's
 MAX_POINTS = 500  # a target; more cannot be told apart
 
 
@@ -17,7 +18,7 @@ def score_curve(labels: Labels, count: int, at: int) -> str:
         count: frames of the video. at: the frame to mark.
     """
     targets, width = labels.targets, max(count - 1, 1)
-    height = HEIGHT + BELOW * len(targets)
+    height = HEIGHT + GAP + STRIP * len(targets)
     parts = [
         f'<svg viewBox="-40 -12 {WIDTH + 50} {height + 44}" role="img" '
         'style="width:100%;height:auto;background:#fff" font-family="system-ui,sans-serif" '
@@ -29,7 +30,7 @@ def score_curve(labels: Labels, count: int, at: int) -> str:
         parts.append(f'<text x="-8" y="{y + 5}" text-anchor="end">{score:g}</text>')
     for row, target in enumerate(targets):
         states = labels.track(target)
-        parts += _target(states, width, HEIGHT + 4 + BELOW * row)
+        parts += _target(states, width, HEIGHT + GAP + STRIP * row)
     x = WIDTH * min(at, width) / width
     parts.append(f'<path d="M{x:.1f} 0V{height}" stroke="#000" stroke-dasharray="4 3"/>')
     parts.append(f'<text x="0" y="{height + 26}">frame 0</text>')

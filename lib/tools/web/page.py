@@ -13,45 +13,33 @@ import cv2
 from lib.io.layouts import write_image
 from lib.tools.web.canvas import from_page, to_page
 from lib.tools.web.curve import score_curve
-from lib.tools.web.export import KINDS, export
+from lib.tools.web.export import export
+from lib.tools.web.parts import CSS, NEW, Parts
 from lib.tools.web.session import Session
 from lib.utils.messages import one_line
 from lib.utils.program import USERS_ERRORS
 
 TICK = 0.5  # seconds between two looks at a run
 LIVE_WIDTH = 960  # pixels of the frames that come while tracking
-NEW = "a new target"
-HELP = """
-1. Open a video. On a frame, press the mouse and draw a box around each target.
-2. **Track** follows the boxes of the shown frame, forwards or backwards, up to the end, to a box
-   checked by hand, or **Stop**.
-3. Go to a frame where a target is wrong (**Next lost** finds candidates), move its box or delete it
-   where the target is not to be seen, and track on from there. What you moved, drew or called right
-   is *checked*: tracking never changes it.
-4. Take the result away, as a video, table or data set. Frames where a target is lost count as not
-   visible there, unless you checked them.
-
-Select a box to move or resize it; Delete removes it. Nothing leaves the machine that this runs on.
-"""
-CSS = "footer {display: none !important} .gradio-container {max-width: 1100px !important}"
 
 
-class Page:
+class Page(Parts):
     """One page for one session; whoever opens it sees the same."""
 
     def __init__(self, session: Session) -> None:
         """Raise ImportError where Gradio is not installed; says how to install it."""
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["GRADIO_TEMP_DIR"] = str(session.folder.resolve() / "uploads")
         try:
             import gradio
             from gradio_image_annotation import image_annotator
         except ImportError as error:
             text = f"the page needs Gradio: pip install -r requirements-web.txt ({error})"
             raise ImportError(text) from error
-        self._gradio, self._annotator, self.session = gradio, image_annotator, session
+        self._gradio, self.session = gradio, session
         with gradio.Blocks(title="AiATrack", analytics_enabled=False) as self.blocks:
-            self._build_canvas()
-            self._build_results()
+            super().__init__(gradio, image_annotator)
+            self.timer = gradio.Timer(TICK)
             self._wire()
 
     def launch(self, port: int | None, max_upload: str) -> str:
@@ -76,60 +64,6 @@ class Page:
         )
         return str(address)
 
-    def _build_canvas(self) -> None:
-        gradio = self._gradio
-        with gradio.Row():
-            text = "Video on this machine, folder of images, camera (0), stream"
-            self.name = gradio.Textbox(label=text, placeholder="clip.mp4", scale=4)
-            self.open_button = gradio.Button("Open", variant="primary", scale=1)
-            self.upload = gradio.UploadButton("Upload a video", file_types=["video"], scale=1)
-        self.status = gradio.Markdown("Open a video, or upload one.", elem_id="status")
-        self.canvas = self._annotator(
-            label="Draw a box around each target",
-            sources=[],
-            disable_edit_boxes=True,
-            box_min_size=4,
-            boxes_alpha=0.1,
-            show_share_button=False,
-            show_clear_button=False,
-            show_remove_button=True,
-            visible=False,
-            elem_id="canvas",
-        )
-        self.live = gradio.Image(
-            label="Tracking", format="jpeg", interactive=False, visible=False, elem_id="live"
-        )
-        self.slider = gradio.Slider(0, 1, step=1, label="Frame", visible=False, elem_id="frame")
-        with gradio.Row(visible=False) as self.moves:
-            self.back, self.ahead = gradio.Button("◂ Frame"), gradio.Button("Frame ▸")
-            self.next_lost = gradio.Button("Next lost")
-            self.right = gradio.Button("Boxes are right ✓")
-        with gradio.Row(visible=False) as self.actions:
-            self.backwards = gradio.Button("◀ Track backwards")
-            self.stop = gradio.Button("■ Stop", variant="stop", interactive=False)
-            self.forwards = gradio.Button("Track ▶", variant="primary")
-            text = "A box that you draw is of"
-            self.new = gradio.Dropdown([NEW], value=NEW, label=text, interactive=True)
-        self.curve = gradio.HTML(elem_id="curve")
-
-    def _build_results(self) -> None:
-        gradio = self._gradio
-        with gradio.Group(visible=False) as self.results:
-            with gradio.Row():
-                kinds = list(KINDS)
-                self.kind = gradio.Dropdown(kinds, value=kinds[0], label="Take away", scale=2)
-                self.make = gradio.Button("Make the file", scale=1)
-            self.file = gradio.File(label="Download", interactive=False, elem_id="download")
-            self.video = gradio.Video(interactive=False, visible=False, elem_id="video")
-            self.command = gradio.Code(
-                label="The same from the command line", language="shell", interactive=False
-            )
-        with gradio.Accordion("How it works", open=False):
-            gradio.Markdown(HELP)
-        self.shown = gradio.State(0)  # the frame on the canvas
-        self.was_running = gradio.State(False)
-        self.timer = gradio.Timer(TICK)
-
     def _wire(self) -> None:
         drawing = [self.canvas, self.shown, self.new]
         view = [
@@ -139,7 +73,8 @@ class Page:
         ]
 
         def wire(event: Callable, function: Callable, inputs: list[Any]) -> None:
-            event(self._told(function), inputs, view, show_progress="minimal")
+            busy = {"show_progress": "minimal", "show_progress_on": self.status}
+            event(self._told(function), inputs, view, **busy)
 
         wire(self.blocks.load, lambda: self._show(self.session.at), [])
         wire(self.open_button.click, self._open, [self.name])
@@ -155,7 +90,8 @@ class Page:
         self.stop.click(self.session.stop)
         self.timer.tick(self._tick, [self.was_running], view, show_progress="hidden")
         outputs = [self.file, self.video]
-        self.make.click(self._told(self._export), [*drawing, self.kind], outputs)
+        inputs = [*drawing, self.kind]
+        self.make.click(self._told(self._export), inputs, outputs, show_progress_on=self.file)
 
     def _told(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Show what is wrong with users' input on the page."""
@@ -179,6 +115,8 @@ class Page:
         """Take the boxes of the canvas over into the labels."""
         if drawn is None or self.session.running or not self.session.count:
             return
+        if drawn.get("orientation"):
+            raise ValueError("the frame was turned: open it anew and leave it as it is")
         states, target = self.session.labels.at(shown), None if new == NEW else int(new.split()[1])
         height, width = self.session.frame(shown).image.shape[:2]
         boxes = from_page(drawn["boxes"], states, (width, height), target)
@@ -220,7 +158,7 @@ class Page:
         path = export(self.session, kind)
         is_video = path.suffix == ".mp4"
         player = self._gradio.update(value=str(path) if is_video else None, visible=is_video)
-        return str(path), player
+        return self._gradio.update(value=str(path), visible=True), player
 
     # Views.
 
