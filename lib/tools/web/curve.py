@@ -1,7 +1,5 @@
 """The scores of all targets over the frames, as a picture (SVG) that scales with the page."""
 
-import html
-
 from lib.test.tracker.targets import State
 from lib.tools.video.painter import colour_of
 from lib.tools.web.labels import Labels
@@ -20,9 +18,9 @@ def score_curve(labels: Labels, count: int, at: int) -> str:
     targets, width = labels.targets, max(count - 1, 1)
     height = HEIGHT + GAP + STRIP * len(targets)
     parts = [
-        f'<svg viewBox="-40 -12 {WIDTH + 50} {height + 44}" role="img" '
-        'style="width:100%;height:auto;background:#fff" font-family="system-ui,sans-serif" '
-        'font-size="16"><title>Score of each target over the frames</title>'
+        f'<figure style="margin:0"><svg viewBox="-70 -12 {WIDTH + 80} {height + 18}" role="img" '
+        'style="width:100%;height:auto;background:#fff" font-family="system-ui,sans-serif">'
+        "<title>Score of each target over the frames</title>"
     ]
     for score in (0, 0.5, 1):
         y = HEIGHT * (1 - score)
@@ -33,9 +31,10 @@ def score_curve(labels: Labels, count: int, at: int) -> str:
         parts += _target(states, width, HEIGHT + GAP + STRIP * row)
     x = WIDTH * min(at, width) / width
     parts.append(f'<path d="M{x:.1f} 0V{height}" stroke="#000" stroke-dasharray="4 3"/>')
-    parts.append(f'<text x="0" y="{height + 26}">frame 0</text>')
-    label = html.escape(f"{width}: the last frame; dark: lost; dots: checked by hand")
-    parts.append(f'<text x="{WIDTH}" y="{height + 26}" text-anchor="end">{label}</text></svg>')
+    parts.append(
+        f"</svg><figcaption>Scores in frames 0 to {width}; below, for each target: dark where it "
+        "is lost, a dot where its box was checked by hand</figcaption></figure>"
+    )
     return "".join(parts)
 
 

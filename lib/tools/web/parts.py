@@ -5,6 +5,7 @@ from typing import Any
 from lib.tools.web.export import KINDS
 
 NEW = "a new target"
+SMALL = 130  # pixels; two beside each other fit on a phone
 HELP = """
 1. Open a video. On a frame, press the mouse and draw a box around each target.
 2. **Track** follows the boxes of the shown frame, forwards or backwards, up to the end, to a box
@@ -21,6 +22,8 @@ Nothing leaves the machine that this runs on.
 CSS = """
 footer, #canvas [aria-label^=Rotate] {display: none !important}
 .gradio-container {max-width: 1100px !important; margin: 0 auto !important}
+#curve text {font-size: 16px}
+@media (max-width: 600px) {#curve text {font-size: 36px}}
 """
 
 
@@ -61,15 +64,17 @@ class Parts:
         )
         self.slider = gradio.Slider(0, 1, step=1, label="Frame", visible=False, elem_id="frame")
         with gradio.Row(visible=False) as self.moves:
-            self.back, self.ahead = gradio.Button("◂ Frame"), gradio.Button("Frame ▸")
-            self.next_lost = gradio.Button("Next lost")
-            self.right = gradio.Button("Boxes are right ✓")
+            names = ("◂ Frame", "Frame ▸", "Next lost", "Boxes are right ✓")
+            buttons = [gradio.Button(name, min_width=SMALL) for name in names]
+            self.back, self.ahead, self.next_lost, self.right = buttons
         with gradio.Row(visible=False) as self.actions:
-            self.backwards = gradio.Button("◀ Track backwards")
-            self.stop = gradio.Button("■ Stop", variant="stop", interactive=False)
-            self.forwards = gradio.Button("Track ▶", variant="primary")
+            self.backwards = gradio.Button("◀ Track backwards", min_width=SMALL)
+            self.stop = gradio.Button("■ Stop", variant="stop", interactive=False, min_width=SMALL)
+            self.forwards = gradio.Button("Track ▶", variant="primary", min_width=SMALL)
             text = "A box that you draw is of"
-            self.new = gradio.Dropdown([NEW], value=NEW, label=text, interactive=True)
+            self.new = gradio.Dropdown(
+                [NEW], value=NEW, label=text, interactive=True, min_width=SMALL
+            )
         self.curve = gradio.HTML(elem_id="curve")
 
     def _build_results(self, gradio: Any) -> None:

@@ -16,7 +16,7 @@ class Recording(FrameSource):
         super().__init__(live.name, live.rate, None)
         self._frames, self._live, self._folder = iter(live), live, folder
         self._seconds: list[float] = []
-        self._coming()
+        self._keep(next(self._frames))
 
     def __iter__(self) -> Iterator[Frame]:
         return self.walk(0)
@@ -32,8 +32,7 @@ class Recording(FrameSource):
             return
         for number in range(start or 0, self.count):
             yield self.read(number)
-        while True:
-            yield self._coming()
+        yield from map(self._keep, self._frames)
 
     def seconds(self, number: int) -> float:
         return self._seconds[number]
@@ -45,8 +44,8 @@ class Recording(FrameSource):
     def _read(self, number: int) -> Frame:
         return Frame(number, self._seconds[number], read_rgb(self._path(number)))
 
-    def _coming(self) -> Frame:
-        frame = next(self._frames)._replace(number=self.count)
+    def _keep(self, frame: Frame) -> Frame:
+        frame = frame._replace(number=self.count)
         write_image(self._path(frame.number), frame.image)
         self._seconds.append(frame.seconds)
         return frame
