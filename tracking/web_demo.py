@@ -18,6 +18,7 @@ ends the program. Uploads, recordings and results lie in --folder.
 
 import argparse
 import logging
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -34,7 +35,8 @@ from lib.utils.program import make_parser, run_program
 PORT = 7860
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments() -> tuple[argparse.Namespace, str]:
+    """The arguments, and those of them that tracking/video_demo.py takes as well, for a shell."""
     parser = make_parser(__doc__)
     add = parser.add_argument
     add("source", nargs="?", help="video file, camera index, folder of images, stream")
@@ -43,16 +45,23 @@ def parse_arguments() -> argparse.Namespace:
     add("--folder", type=Path, default=PROJECT_ROOT / "demo" / "web", help=folder_help)
     add("--max-upload", default="4gb", metavar="SIZE", help="of a file, such as 500mb, 4gb")
     lost_help = "scores below this count as lost (default: the recipe's TEST.LOST_BELOW)"
+    ours = len(parser._actions)
     add("--lost-below", type=float, metavar="SCORE", help=lost_help)
     add_tracker_arguments(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    shared = []
+    for action in parser._actions[ours:]:
+        value = getattr(args, action.dest)
+        if value != action.default:
+            flag = isinstance(value, bool)
+            shared += [action.option_strings[0], *([] if flag else [str(value)])]
+    return args, shlex.join(shared)
 
 
 def main() -> int:
-    args = parse_arguments()
+    args, options = parse_arguments()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     print("loading the network ...", flush=True)
-    options = "" if args.param == "baseline" else f"--param {args.param}"
     session = Session(make_tracker(tracker_options(args, "video")), args.folder, options)
     if args.source is not None:
         session.open(args.source)

@@ -37,7 +37,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    options = ["--param", "demo", "--device", "cpu", "--port", port, "--max-upload", "1mb"]
+    options = ["--param", "demo", "--device", "cpu", "--lost-below", "0"]
+    options += ["--port", port, "--max-upload", "1mb"]
     program = str(ROOT / "tracking" / "web_demo.py")
     command = [sys.executable, program, *options, "--folder", str(folder / "work")]
     with (folder / "log.txt").open("w") as log:
@@ -139,20 +140,24 @@ def test_a_video_is_tracked_and_labelled(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Track ▶").click()
     wait_for(page, f"frame {COUNT - 1} of .*targets here: 1")
     page.reload()
-    wait_for(page, f"frame {COUNT - 1} of .*targets here: 1")
+    wait_for(page, f"frame {COUNT - 1} of {COUNT - 1}; targets here: 1")
     go_to(page, 20)
     page.get_by_role("button", name="Track backwards").click()
-    wait_for(page, "frame 0 of .*targets here: 1")
-    assert "--init" in page.locator("#command").inner_text()
+    wait_for(page, f"frame 0 of {COUNT - 1}; targets here: 1")
+    assert re.search(
+        r"video_demo\.py \S+clip\.mp4 --init [\d.,]+ --lost-below 0\.0 --param demo --device cpu",
+        " ".join(page.locator("#command").inner_text().split()),
+    )
     assert page.locator("#curve polyline").count() == 1
     # Correct a frame by hand, and go on from there.
     go_to(page, 30)
     page.get_by_role("button", name="Boxes are right").click()
+    page.locator("#curve circle").nth(1).wait_for()
     go_to(page, 25)
     page.mouse.move(1, 1)
     draw(page, [5, 4, 30, 20])
     page.get_by_role("button", name="Track ▶").click()
-    wait_for(page, "frame 30 of .*targets here: 1, 2|frame 39 of .*targets here: 1, 2")
+    wait_for(page, f"frame {COUNT - 1} of {COUNT - 1}; targets here: 1, 2")
     # Take it away.
     rows = make(page, "CSV", tmp_path).read_text().splitlines()
     checked = [row.split(",")[:3:2] for row in rows if row.endswith(",1")]

@@ -4,6 +4,7 @@ Gradio is imported when a page is made, as it is optional (requirements-web.txt)
 """
 
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from lib.utils.messages import one_line
 from lib.utils.program import USERS_ERRORS
 
 TICK = 0.5  # seconds between two looks at a run
+TOAST = 6  # seconds that a problem covers a part of the page
 LIVE_WIDTH = 960  # pixels of the frames that come while tracking
 
 
@@ -29,7 +31,7 @@ class Page(Parts):
     def __init__(self, session: Session) -> None:
         """Raise ImportError where Gradio is not installed; says how to install it."""
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-        os.environ["GRADIO_TEMP_DIR"] = str(session.folder.resolve() / "uploads")
+        self._uploads = os.environ["GRADIO_TEMP_DIR"] = str(session.folder.resolve() / "uploads")
         try:
             import gradio
             from gradio_image_annotation import image_annotator
@@ -89,19 +91,20 @@ class Page(Parts):
         wire(self.backwards.click, partial(self._track, backwards=True), drawing)
         self.stop.click(self.session.stop)
         self.timer.tick(self._tick, [self.was_running], view, show_progress="hidden")
-        outputs = [self.file, self.video]
+        outputs = [self.file, self.video, self.status]
         inputs = [*drawing, self.kind]
         self.make.click(self._told(self._export), inputs, outputs, show_progress_on=self.file)
 
     def _told(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Show what is wrong with users' input on the page."""
+        """Say what is wrong with users' input in the status line, and before their eyes."""
 
         def call(*arguments: Any) -> Any:
             try:
                 return function(*arguments)
             except (IndexError, *USERS_ERRORS) as error:
-                text = one_line(str(error), 400)
-                raise self._gradio.Error(text, duration=None, print_exception=False) from error
+                text = one_line(re.sub(rf"{re.escape(self._uploads)}/\w+/", "", str(error)), 400)
+                self._gradio.Warning(text, duration=TOAST)
+                return {self.status: f"⚠ {text}"}
 
         return call
 
@@ -153,12 +156,13 @@ class Page(Parts):
             return self._show(session.at)
         return {self.was_running: False}
 
-    def _export(self, drawn: Any, shown: int, new: str, kind: str) -> tuple[Any, Any]:
+    def _export(self, drawn: Any, shown: int, new: str, kind: str) -> dict[Any, Any]:
         self._keep(drawn, shown, new)
         path = export(self.session, kind)
         is_video = path.suffix == ".mp4"
         player = self._gradio.update(value=str(path) if is_video else None, visible=is_video)
-        return self._gradio.update(value=str(path), visible=True), player
+        file = self._gradio.update(value=str(path), visible=True)
+        return {self.file: file, self.video: player}
 
     # Views.
 
