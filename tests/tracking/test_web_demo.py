@@ -122,7 +122,7 @@ def make(page: Any, kind: str, folder: Path) -> Path:
     page.get_by_role("option", name=kind, exact=True).click()
     page.get_by_role("button", name="Make the file").click()
     suffix = {"CSV": ".csv", "COCO": "coco.zip", "MP4 with boxes": ".mp4"}[kind]
-    link = page.locator("#download a[download]").filter(has_text=re.compile(suffix[-3:]))
+    link = page.locator(f'#download a[href$="{suffix}"]')
     link.first.wait_for()
     with page.expect_download() as download:
         link.first.click()
