@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from lib.tools.web.canvas import from_page, to_page
 from lib.tools.web.curve import score_curve
 from lib.tools.web.export import KINDS, export
 from lib.tools.web.labels import GONE, Labels
+from lib.tools.web.page import Page
 from lib.tools.web.session import Session
 
 COUNT = 12
@@ -306,6 +308,16 @@ def test_numbers_of_targets() -> None:
         labels.draw(5, [(2, BOX), (2, OTHER)])
     assert not labels.put(0, State(1, OTHER, 0.5, False))
     assert labels.track(1)[0].box_xywh == BOX
+
+
+def test_without_gradio(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # restored afterwards, as the next one is
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "")
+    with pytest.raises(
+        ImportError, match=r"the page needs Gradio: pip install -r requirements-web"
+    ):
+        Page(session)
 
 
 def test_the_curve_of_a_long_video_stays_small() -> None:

@@ -5,7 +5,7 @@ from lib.tools.video.painter import colour_of
 from lib.tools.web.labels import Labels
 
 WIDTH, HEIGHT = 1000, 140  # of the curves
-GAP, STRIP = 14, 18  # to the strips of lost frames; from one target's to the next's
+GAP, STRIP = 28, 30  # to the strips of lost frames; from one target's to the next's
 MAX_POINTS = 500  # a target; more cannot be told apart
 
 
@@ -18,7 +18,7 @@ def score_curve(labels: Labels, count: int, at: int) -> str:
     targets, width = labels.targets, max(count - 1, 1)
     height = HEIGHT + GAP + STRIP * len(targets)
     parts = [
-        f'<figure style="margin:0"><svg viewBox="-70 -12 {WIDTH + 80} {height + 18}" role="img" '
+        f'<figure style="margin:0"><svg viewBox="-70 -26 {WIDTH + 80} {height + 30}" role="img" '
         'style="width:100%;height:auto;background:#fff" font-family="system-ui,sans-serif">'
         "<title>Score of each target over the frames</title>"
     ]

@@ -23,7 +23,7 @@ CSS = """
 footer, #canvas [aria-label^=Rotate] {display: none !important}
 .gradio-container {max-width: 1100px !important; margin: 0 auto !important}
 #curve text {font-size: 16px}
-@media (max-width: 600px) {#curve text {font-size: 36px}}
+@media (max-width: 600px) {#curve text {font-size: 30px}}
 """
 
 
@@ -43,7 +43,7 @@ class Parts:
             self.upload = gradio.UploadButton("Upload a video", file_types=["video"], scale=1)
         self.status = gradio.Markdown("Open a video, or upload one.", elem_id="status")
         self.canvas = annotator(
-            label="Draw a box around each target",
+            show_label=False,  # it would cover a corner
             sources=[],
             disable_edit_boxes=True,
             box_min_size=4,

@@ -111,7 +111,10 @@ class Session:
         parts = [f"{Path(source.name).name}, frame {number} of {self.count - 1}"]
         if self.running:
             parts.append(f"tracking, {self.speed:.1f} frames a second")
-        parts.append(f"targets here: {', '.join(str(s.target) for s in states) or 'none'}")
+        if self.labels.targets:
+            parts.append(f"targets here: {', '.join(str(s.target) for s in states) or 'none'}")
+        else:
+            parts.append("draw a box around each target, on any frame, then track")
         parts += [f"lost: {', '.join(lost)}"] if lost else []
         parts += [self.problem] if self.problem else []
         return "; ".join(parts)
