@@ -129,7 +129,8 @@ def test_importing_lib_does_nothing(tmp_path: Path) -> None:
 import sys, importlib, logging, os, signal, warnings
 sys.path.insert(0, {str(ROOT)!r})
 import cv2, lmdb, matplotlib, numpy, onnx, timm, torch, torchvision  # may do what they like
-import pycocotools.coco, torch.utils.tensorboard, torch.fx.experimental.optimization
+import onnxruntime.quantization, pycocotools.coco, torch.utils.tensorboard
+import torch.fx.experimental.optimization
 
 
 def state():

@@ -19,7 +19,7 @@ import numpy as np
 from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import score
 from lib.test.evaluation.datasets import open_annotations
-from lib.utils.program import make_parser
+from lib.utils.program import at_least, make_parser, run_program
 
 FRAMES = 685_360  # of LaSOT's test set
 SIZE = (1280, 720)
@@ -44,9 +44,13 @@ def write_set(root: Path, generator: np.random.Generator) -> None:
 
 def main() -> int:
     parser = make_parser(__doc__)
-    parser.add_argument("--repeats", type=int, default=3, help="the quickest counts (default: 3)")
+    parser.add_argument(
+        "--repeats", type=at_least(1), default=3, help="the quickest counts (default: 3)"
+    )
     parser.add_argument("--limit", type=float, default=2.0, help="seconds allowed (default: 2)")
     args = parser.parse_args()
+    if not args.limit > 0:
+        parser.error(f"--limit must be above 0; given: {args.limit}")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_set(root, np.random.default_rng(0))
@@ -68,4 +72,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

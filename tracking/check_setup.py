@@ -17,22 +17,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+FIX = "      -> bash install.sh"
+
 try:
-    import torch
     from tqdm import tqdm
 
     from lib.config.aiatrack.config import recipe_names
     from lib.test.evaluation.environment import FOLDERS
-    from lib.tools.setup import machine
     from lib.tools.setup.data import check_test_set
-    from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
-    from lib.tools.setup.weights import check_checkpoint, check_checkpoints
+    from lib.tools.setup.findings import FAIL, NOTE, OK, WARN, Finding
     from lib.train.admin.environment import FOLDERS as TRAIN_FOLDERS
     from lib.train.admin.environment import find_data
     from lib.train.dataset import SETTINGS, build_dataset
     from lib.utils.program import USERS_ERRORS, make_parser, run_program
 except ImportError as missing:
-    sys.exit(f"FAIL  {missing}\n      -> bash install.sh")
+    sys.exit(f"FAIL  {missing}\n{FIX}")
 
 NEEDS = ["gpu", "pooling", *(f"weights:{r}" for r in recipe_names()), *FOLDERS, *SETTINGS]
 SUBJECT_WIDTH = 18  # characters
@@ -119,6 +118,13 @@ def check_sets(need: set[str], full: bool) -> list[Finding]:
 def main() -> int:
     """Check everything, print the page, return the exit status."""
     args = parse_arguments()
+    try:  # now that the arguments are right: it takes seconds
+        import torch
+
+        from lib.tools.setup import machine
+        from lib.tools.setup.weights import check_checkpoint, check_checkpoints
+    except ImportError as missing:
+        sys.exit(f"FAIL  {missing}\n{FIX}")
     logging.basicConfig(level=logging.CRITICAL)
     findings = show("Software", *machine.check_software(), machine.check_jpeg())
     devices, pooling = machine.check_devices(args.need), machine.check_pooling(args.need)

@@ -6,6 +6,7 @@ writes a mask `<stem>.png` beside each `<stem>.jpg` in which an object is found:
 it. Masks that are there are kept. Photographs without one serve as backgrounds and for parts.
 """
 
+import contextlib
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -18,10 +19,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.io.listing import list_folder
 from lib.synthetic.cutting import cut_object, draw_sheet
 from lib.utils.device import usable_cores
-from lib.utils.files import atomic_write
-from lib.utils.image import ImageError, encode_rgb, read_rgb
+from lib.utils.files import atomic_write, check_outputs
+from lib.utils.image import ImageError, encode_rgb, is_image_name, read_rgb
 from lib.utils.program import make_parser, run_program
 
 
@@ -30,8 +32,14 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="photographs, *.jpg")
     parser.add_argument("--sheet", type=Path, help="picture of the objects found, to look at")
     parser.add_argument("--anew", action="store_true", help="replace masks that are there")
+    parser.add_argument("--overwrite", action="store_true", help="replace a sheet that is there")
     arguments = parser.parse_args()
-    photographs = sorted(arguments.folder.glob("*.jpg"))
+    names = list_folder(arguments.folder)
+    photographs = [arguments.folder / name for name in names if name.endswith(".jpg")]
+    if arguments.sheet:
+        check_outputs([arguments.sheet], [arguments.folder], overwrite=arguments.overwrite)
+        if not is_image_name(arguments.sheet.name):
+            parser.error(f"--sheet is an image, such as objects.jpg; given: {arguments.sheet}")
     if not photographs:
         parser.error(f"{arguments.folder}: no *.jpg there")
     verdicts: Counter[str] = Counter()
@@ -63,10 +71,12 @@ def write_mask(path: Path, *, anew: bool) -> str:
 
 def write_sheet(photographs: list[Path], suffix: str, file: BinaryIO) -> None:
     masked = [path for path in photographs if path.with_suffix(".png").is_file()]
-    chosen = masked[:: max(len(masked) // 200, 1)]
-    masks = (read_rgb(path.with_suffix(".png"))[..., 0] for path in chosen)
-    sheet = draw_sheet(list(zip(map(read_rgb, chosen), masks, strict=True)))
-    file.write(encode_rgb(sheet, suffix))
+    pairs = []
+    for path in masked[:: max(len(masked) // 200, 1)]:
+        with contextlib.suppress(OSError, ImageError):  # as is told where masks are written
+            image, mask = read_rgb(path), read_rgb(path.with_suffix(".png"))[..., 0]
+            pairs += [(image, mask)] if mask.shape == image.shape[:2] else []
+    file.write(encode_rgb(draw_sheet(pairs), suffix))
 
 
 if __name__ == "__main__":

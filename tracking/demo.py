@@ -20,11 +20,10 @@ from lib.io.layouts import write_got10k
 from lib.io.video.draw import draw_box
 from lib.io.video_file import read_frame
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.plan import plan_clip
+from lib.synthetic.plan import VERSION, plan_clip
 from lib.synthetic.render import render
 from lib.synthetic.textures import SPLITS, PhotoTextures
 from lib.test.analysis.extract_results import Run
-from lib.test.analysis.plot_results import plot_all
 from lib.test.analysis.report import make_report
 from lib.test.analysis.tables import overall_rows, sequence_rows, to_text
 from lib.test.evaluation.data import Sequence
@@ -60,12 +59,12 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def clips_name(args: argparse.Namespace) -> str:
-    """A folder's name that says what the clips are made of; not the same for other photographs."""
+    """A folder's name that says what the clips are made of; others for other photographs."""
     folder = args.photographs.resolve()
     digest = hashlib.blake2b(os.fsencode(folder), digest_size=4).hexdigest()
     kind = folder.name if folder == PHOTOGRAPHS.resolve() else f"{folder.name}-{digest}"
     part = "" if args.part == "all" else f"_{args.part}"
-    return f"{kind}{part}_seed{args.seed}_{args.clips}x{args.frames}"
+    return f"{kind}{part}_v{VERSION}_seed{args.seed}_{args.clips}x{args.frames}"
 
 
 def compose_clips(args: argparse.Namespace, root: Path) -> list[Sequence]:
@@ -118,6 +117,8 @@ def main() -> int:
     scored = report.evaluations
     print(to_text([*sequence_rows(scored), *overall_rows(scored)]))
     print(f"\n{len(seconds) / sum(seconds):.0f} frames a second, reading and drawing left out")
+    from lib.test.analysis.plot_results import plot_all  # Matplotlib, once the clip is tracked
+
     plot_all(scored, out)
     write_contact_sheet(sheet_file, sheet)
     write_video(video_file, video)

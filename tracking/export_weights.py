@@ -4,14 +4,17 @@
         experiments/aiatrack/demo.safetensors
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.checkpoint.files import read_weights, save_weights
 from lib.utils.files import check_outputs
 from lib.utils.program import make_parser, run_program
 
@@ -36,6 +39,8 @@ def main() -> int:
     if args.out.suffix != ".safetensors":
         raise ValueError(f"weights are written as .safetensors; given: {args.out}")
     check_outputs([args.out], [args.checkpoint], overwrite=args.overwrite)
+    from lib.checkpoint.files import read_weights, save_weights
+
     state = read_weights(args.checkpoint)
     save_weights(args.out, in_16_bits(state) if args.half else state)
     print(f"{args.out}: {len(state)} tensors, {args.out.stat().st_size / 1e6:.1f} MB")

@@ -16,6 +16,8 @@ in one process on a synthetic video; ratios are medians over frames, to the firs
 one core, and where that time goes.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
@@ -23,25 +25,17 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
-import torch
 
 from lib.config.aiatrack.config import load_config
-from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.prroi_pool import load_cuda_pooling
-from lib.models.aiatrack.weights import load_weights
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.options import TrackerOptions
-from lib.tools.profiling.data import profile_loading, profile_opening, write_clips
-from lib.tools.profiling.timers import STAGES
-from lib.tools.profiling.tracking import MODES, profile_tracking
-from lib.tools.profiling.training import profile_training
+from lib.tools.profiling.modes import MODES
 from lib.train.admin.environment import find_data
 from lib.train.dataset import BaseDataset, build_dataset
 from lib.utils.device import choose_device
@@ -49,6 +43,9 @@ from lib.utils.files import atomic_write_text, check_outputs
 from lib.utils.image import jpeg_decoder
 from lib.utils.paths import DataPath
 from lib.utils.program import at_least, make_parser, run_program
+
+if TYPE_CHECKING:
+    from lib.models.aiatrack.aiatrack import AiATrack
 
 Report = dict[str, Any]
 
@@ -78,7 +75,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--height", type=int, default=720, help="of synthetic frames, pixels")
     add("--width", type=int, default=1280, help="of synthetic frames, pixels")
     add("--opening", type=int, metavar="N", help="how fast N synthetic sequences open, instead")
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.modes = args.modes.split(",")
+    if unknown := [name for name in args.modes if name not in MODES]:
+        parser.error(f"--modes knows {', '.join(MODES)}; given: {', '.join(unknown)}")
+    return args
 
 
 def table(*rows: Sequence[object]) -> str:
@@ -94,10 +95,7 @@ def table(*rows: Sequence[object]) -> str:
 
 def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str, TrackerOptions]:
     """Those of --modes, and the one that --plain, --precision and --compile describe."""
-    names = args.modes.split(",")
-    if unknown := [name for name in names if name not in MODES]:
-        raise ValueError(f"unknown modes {unknown}; there are {', '.join(MODES)}")
-    modes = {name: MODES[name] for name in names}
+    modes = {name: MODES[name] for name in args.modes}
     switches = ("plain", "precision", "compile", "calibration")
     asked = TrackerOptions(**{name: getattr(options, name) for name in switches})
     if asked == TrackerOptions():
@@ -107,6 +105,12 @@ def choose_modes(args: argparse.Namespace, options: TrackerOptions) -> dict[str,
 
 
 def load_network(options: TrackerOptions) -> AiATrack:
+    import torch
+
+    from lib.models.aiatrack.build import build_aiatrack
+    from lib.models.aiatrack.prroi_pool import load_cuda_pooling
+    from lib.models.aiatrack.weights import load_weights
+
     torch.manual_seed(0)
     model = build_aiatrack(load_config(options.config))
     if options.checkpoint:
@@ -120,13 +124,18 @@ def profile_tracker(args: argparse.Namespace) -> Report:
     args.compile = bool(args.compile)
     options = tracker_options(args, args.dataset)
     params = make_params(load_config(options.config), options.dataset, options.hyper)
-    device, modes = choose_device(options.device), choose_modes(args, options)
+    modes = choose_modes(args, options)
+    from lib.tools.profiling.tracking import profile_tracking  # torch, once the modes are right
+
+    device = choose_device(options.device)
     report = profile_tracking(load_network(options), params, device, modes, args.frames)
     show_tracking(report)
     return report
 
 
 def show_tracking(report: Report) -> None:
+    from lib.tools.profiling.timers import STAGES
+
     print(
         f"{report['device']}, {report['threads']} threads, torch {report['torch']}; "
         f"{report['parameters'] / 1e6:.2f} M parameters, {report['references']} references, "
@@ -151,6 +160,8 @@ def show_tracking(report: Report) -> None:
 
 
 def profile_step(args: argparse.Namespace) -> Report:
+    from lib.tools.profiling.training import profile_training
+
     device, compiled = choose_device(args.device), args.compile is not False
     sizes = {"batch_size": args.batch_size, "steps": args.steps}
     report = profile_training(args.param, device, compiled=compiled, **sizes)
@@ -171,6 +182,10 @@ def profile_step(args: argparse.Namespace) -> Report:
 
 
 def profile_data(args: argparse.Namespace) -> Report:
+    import torch
+
+    from lib.tools.profiling.data import profile_loading, profile_opening
+
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -190,6 +205,8 @@ def open_datasets(args: argparse.Namespace, folder: Path) -> list[BaseDataset]:
     """Open the data sets asked for, or write synthetic clips into a folder."""
     datasets = [build_dataset(name, find_data) for name in args.datasets]
     if not datasets:
+        from lib.tools.profiling.data import write_clips
+
         print(f"composing clips of {args.width}x{args.height} ...")
         write_clips(folder, clips=6, length=24, height=args.height, width=args.width)
         datasets = [build_dataset("GOT10K_val", lambda _: DataPath(folder, "synthetic clips"))]

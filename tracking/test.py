@@ -24,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.config.aiatrack.config import recipe_name
 from lib.test.evaluation import local
+from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import open_dataset, select_names
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.job import Failure, Job, Summary
-from lib.test.evaluation.layouts import LAYOUTS, TestSet
+from lib.test.evaluation.layouts import LAYOUTS
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.running import run_sequences

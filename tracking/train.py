@@ -3,34 +3,30 @@
 python tracking/train.py --config baseline --mode multiple --nproc 8
 """
 
+from __future__ import annotations
+
 import argparse
 import logging
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
-from lib.train.inputs import check_inputs
-from lib.train.run_training import run
 from lib.utils.messages import list_problems
-from lib.utils.program import refuse_empty
+from lib.utils.program import make_parser
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 LAUNCHER = "torch.distributed.elastic.multiprocessing.api"
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    refuse_empty(parser)
+    parser = make_parser(__doc__, argparse.ArgumentDefaultsHelpFormatter)
     add = parser.add_argument
     add("--config", default="baseline", help="recipe in experiments/aiatrack, or a YAML file")
     add("--save-dir", type=Path, default=Settings.save_dir, help="for checkpoints, logs, curves")
@@ -81,18 +77,15 @@ def main(arguments: list[str] | None = None) -> int:
     launch = ("mode", "nproc", "nnodes", "node_rank", "rdzv_endpoint")
     try:
         settings = Settings(**{k: v for k, v in vars(parsed).items() if k not in launch})
+        from lib.train.inputs import check_inputs
+
         check_inputs(settings)
     except (OSError, ValueError) as error:
         print(f"error: {list_problems(str(error).splitlines())}", file=sys.stderr)
         return 1
-    try:
-        result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
-    except ChildFailedError as error:
-        if not told_by_itself(error):
-            print(error, file=sys.stderr)  # which rank, and its traceback
-        return 1
-    except SignalException as stopped:
-        return 128 + stopped.sigval
+    result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
+    if isinstance(result, int):
+        return result
     if "IoU" in result:
         print(f"mean IoU of the last epoch looked at: {result['IoU']:.3f}")
     return 0
@@ -104,8 +97,20 @@ def told_by_itself(error: ChildFailedError) -> bool:
     return first.exitcode == 1 and not any(f.error_file_data for f in error.failures.values())
 
 
-def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float]:
-    """Run one process per GPU through torchrun's launcher; raises ChildFailedError if any fails."""
+def run(settings: Settings) -> dict[str, float]:
+    """Train in this process; torch is imported now that the arguments are known to be right."""
+    from lib.train import run_training
+
+    return run_training.run(settings)
+
+
+def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float] | int:
+    """Run one process per GPU through torchrun's launcher; an exit status if one fails."""
+    import torch
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
     gpus = 0 if settings.device == "cpu" else torch.cuda.device_count()
     nproc = parsed.nproc or gpus or 1
     several_machines = parsed.nnodes > 1
@@ -122,7 +127,14 @@ def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, fl
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
-        results = elastic_launch(config, run)(settings)
+        try:
+            results = elastic_launch(config, run)(settings)
+        except ChildFailedError as error:
+            if not told_by_itself(error):
+                print(error, file=sys.stderr)  # which rank, and its traceback
+            return 1
+        except SignalException as stopped:
+            return 128 + stopped.sigval
     return results.get(0) or {}
 
 

@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
-# Train the demo weights as they were trained; README, "Demo weights". From FOLDER of photographs with
-# segmentation masks, <name>.jpg and <name>.png. Goes on where it was stopped. SAVE_DIR, where checkpoints and
-# logs go, is the project's folder unless given; options are train.py's, for all stages.
+# Train the demo weights as they were trained; README, "Demo weights". From FOLDER of photographs *.jpg, in which
+# objects are cut out first, and TEACHER, the weights of EfficientNet-Lite0 (tracking/distill_backbone.py says
+# where they are). Goes on where it was stopped. SAVE_DIR, where checkpoints and logs go, is the project's folder
+# unless given; options are train.py's. LONG is the number of epochs at a constant rate, STEPS that of the
+# backbone's updates.
 #
-#   bash tracking/train_demo.sh FOLDER [SAVE_DIR] [OPTION ...]
+#   [LONG=90] [STEPS=3000] bash tracking/train_demo.sh FOLDER TEACHER [SAVE_DIR] [OPTION ...]
 set -euo pipefail
-if [ $# -lt 1 ]; then
-  echo "usage: bash tracking/train_demo.sh FOLDER_OF_PHOTOGRAPHS [SAVE_DIR] [OPTION ...]" >&2
+if [ $# -lt 2 ]; then
+  echo "usage: bash tracking/train_demo.sh FOLDER_OF_PHOTOGRAPHS TEACHER [SAVE_DIR] [OPTION ...]" >&2
   exit 2
 fi
-if [ ! -d "$1" ]; then
-  echo "train_demo.sh: $1: no such folder; photographs <name>.jpg with segmentation masks <name>.png are needed" >&2
+if [ ! -d "$1" ] || [ ! -f "$2" ]; then
+  if [ ! -d "$1" ]; then echo "train_demo.sh: $1: no such folder; photographs *.jpg are needed" >&2; fi
+  if [ ! -f "$2" ]; then echo "train_demo.sh: $2: no such file; the teacher's weights are needed" >&2; fi
   exit 2
 fi
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 export AIATRACK_PHOTOGRAPHS_DIR="$(cd "$1" && pwd)"
-shift
+teacher="$2"
+shift 2
 save="$root"
 if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then
   save="$1"
@@ -23,21 +27,25 @@ if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then
 fi
 if [ -n "${VIRTUAL_ENV:-}" ]; then python=python; else python="$root/.venv/bin/python"; fi
 
-# Large pages make a step on a CPU a quarter faster. Both cores compute while the loading process
-# takes its share: threads that wait must not spin. Another number of threads gives other last bits.
+# Large pages make a step on a CPU a quarter faster. One thread computes beside the loading process: two wait for
+# each other more than they help. Another number of threads gives other last bits.
 export THP_MEM_ALLOC_ENABLE="${THP_MEM_ALLOC_ENABLE:-1}"
-export OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
+checkpoints="$save/checkpoints/train/aiatrack"
+backbone="$checkpoints/demo_backbone.safetensors"
 stage() { # recipe, options
   "$python" "$root/tracking/train.py" --config "$1" --precision bf16 --channels-last \
     --save-dir "$save" "${@:2}"
 }
-newest() { # recipe
-  local found=("$save/checkpoints/train/aiatrack/$1"/AIATRACK_ep*.pth.tar)
-  echo "${found[-1]}"
-}
-stages="$root/experiments/aiatrack/demo_stages"
-stage "$stages/demo_wide.yaml" --until 5 "$@"
-stage "$stages/demo_near.yaml" --until 5 --init-from "$(newest demo_wide)" "$@"
-stage demo --init-from "$(newest demo_near)" "$@"
+
+"$python" "$root/tracking/cut_objects.py" "$AIATRACK_PHOTOGRAPHS_DIR"
+if [ ! -f "$backbone" ]; then
+  mkdir -p "$checkpoints"
+  "$python" "$root/tracking/distill_backbone.py" "$AIATRACK_PHOTOGRAPHS_DIR" "$teacher" "$backbone" \
+    --steps "${STEPS:-3000}" --bf16
+fi
+stage "$root/experiments/aiatrack/demo_stages/demo_long.yaml" --until "${LONG:-90}" \
+  --backbone-weights "$backbone" "$@"
+found=("$checkpoints"/demo_long/AIATRACK_ep*.pth.tar)
+stage demo --init-from "${found[-1]}" "$@"

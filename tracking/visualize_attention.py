@@ -11,11 +11,14 @@ whose cells are attended to, then each head's weights before and after the inner
 query is the cell that holds --cell, or the middle of the box found.
 """
 
+from __future__ import annotations
+
 import argparse
 import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -24,14 +27,14 @@ from tqdm import tqdm
 from lib.io.video.sources import FrameSource, open_source
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.arguments import add_weights_arguments
-from lib.test.tracker.load import load_torch_tracker
 from lib.test.tracker.options import TrackerOptions
-from lib.tools.attention import maps
-from lib.tools.attention.figure import draw_view
 from lib.tools.video.pictures import write_picture, write_video
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
+
+if TYPE_CHECKING:
+    from lib.tools.attention.maps import AttentionView
 
 DEFAULT_OUT = PROJECT_ROOT / "demo" / "attention.png"
 PNG_DPI, VIDEO_DPI = 150, 80
@@ -57,12 +60,14 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def views(
-    args: argparse.Namespace, source: FrameSource, since: int = 1
-) -> Iterator[maps.AttentionView]:
+def views(args: argparse.Namespace, source: FrameSource, since: int = 1) -> Iterator[AttentionView]:
     """Track to the frame asked for; ValueError if the source ends before it."""
     choice = (args.param, args.checkpoint, "video", args.device, parse_hyper(args.hyper))
-    tracker, last = load_torch_tracker(TrackerOptions(*choice, plain=True)), 0
+    options = TrackerOptions(*choice, plain=True)
+    from lib.test.tracker.prepare import load_torch_tracker  # torch, once the arguments are right
+    from lib.tools.attention import maps
+
+    tracker, last = load_torch_tracker(options), 0
     with maps.AttentionRecorder(maps.watched_attentions(tracker.model, args.layer)) as recorder:
         frames = itertools.islice(source, args.frame and args.frame + 1)
         for view in maps.attention_views(tracker, recorder, frames, args.init, args.cell, since):
@@ -75,7 +80,10 @@ def views(
 def main() -> int:
     args = parse_arguments()
     with open_source(args.source) as source:
+        from lib.tools.attention.figure import draw_view
+
         check_outputs([args.out], source.files, overwrite=args.overwrite)
+
         if args.out.suffix.lower() == ".png":
             (view,) = views(args, source, since=args.frame)
             write_picture(args.out, draw_view(view, PNG_DPI))

@@ -1,4 +1,4 @@
-"""Read and write checkpoints and weight files, with a digest of what they hold; find the newest.
+"""Read and write checkpoints and weight files, with a digest of what they hold.
 
 Source: docs/method.md, section 6. Neighbours: pickles.py loads without running anything,
 digest.py hashes.
@@ -20,8 +20,6 @@ from lib.utils.files import atomic_path, require_regular
 
 logger = logging.getLogger(__name__)
 
-EPOCH_FILE = "AIATRACK_ep{:04d}.pth.tar"  # name by epoch; the released files have it too
-_EPOCH_FILE = re.compile(r"AIATRACK_ep(\d+)\.pth\.tar")
 DIGEST = "digest"  # the entry of a checkpoint, and of a safetensors file's metadata
 
 _UNDER = ("net", "state_dict", "model")  # what weights are filed under: here, and elsewhere
@@ -104,17 +102,6 @@ def save_weights(path: Path, state: dict[str, Tensor]) -> None:
     state = {name: value.clone().contiguous() for name, value in sorted(state.items())}
     with atomic_path(path) as temporary:
         save_file(state, temporary, {"format": "pt", DIGEST: digest(state)})
-
-
-def epoch_of(path: Path) -> int:
-    """Epoch of a checkpoint that EPOCH_FILE names."""
-    return int(path.name.removeprefix("AIATRACK_ep").partition(".")[0])
-
-
-def checkpoints_newest_first(folder: str | Path) -> list[Path]:
-    """List the checkpoints of a folder that EPOCH_FILE names, the highest epoch first."""
-    files = [path for path in Path(folder).glob("*.pth.tar") if _EPOCH_FILE.fullmatch(path.name)]
-    return sorted(files, key=epoch_of, reverse=True)
 
 
 def _regular(path: str | Path) -> Path:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lib.checkpoint.digest import seal_of
+from lib.utils.messages import one_line
 
 MAX_PICKLE = 2**22  # bytes of structure around the tensors; those of a long training take 1e5
 
@@ -82,7 +83,7 @@ def load_pickled(path: Path) -> Any:
     except BAD_BYTES as error:
         raise CheckpointError(
             f"{path}: truncated or not a checkpoint ({path.stat().st_size} bytes): "
-            f"{str(error)[:200]}"
+            f"{one_line(str(error))}"
         ) from error
 
 
@@ -178,5 +179,7 @@ def _short_reason(error: Exception) -> str:
     """The one useful line of torch's long messages about refused pickles."""
     text = str(error)
     if match := re.search(r"Trying to .*|Unsupported .*|.*not an allowed global.*", text):
-        return f"refused: {match[0].strip()[:200]}"
-    return f"not a checkpoint, or one that needs more than tensors and plain values: {text[:200]}"
+        return f"refused: {one_line(match[0])}"
+    return (
+        f"not a checkpoint, or one that needs more than tensors and plain values: {one_line(text)}"
+    )

@@ -123,7 +123,7 @@ def _weakness(rgb: np.ndarray, mask: np.ndarray) -> str:
 def draw_sheet(pairs: Sequence[tuple[np.ndarray, np.ndarray]], tile: int = 100) -> np.ndarray:
     """Draw photographs (H, W, 3), green where their masks (H, W) are 0, on one sheet to look at."""
     columns = max(round(len(pairs) ** 0.5 * 1.3), 1)
-    rows = -(-len(pairs) // columns)
+    rows = max(-(-len(pairs) // columns), 1)
     sheet = np.zeros((rows * tile, columns * tile, 3), np.uint8)
     for number, (image, mask) in enumerate(pairs):
         shown = np.where(mask[..., None] > 0, image, image // 4 + np.array([0, 96, 0], np.uint8))

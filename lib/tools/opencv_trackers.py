@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from lib.test.tracker.basetracker import Output
-from lib.test.tracker.inputs import check_box
+from lib.test.tracker.reference_tracker import check_box
 from lib.utils.image import check_rgb
 
 NEED_NETWORK_FILES = ("DaSiamRPN", "GOTURN", "Nano", "Vit")  # not in OpenCV
@@ -59,7 +59,7 @@ class OpenCVTracker:
         ok, box = self._tracker.update(_bgr(image))
         if ok:
             self._box = [float(v) for v in box]
-        return Output(list(self._box), float(ok), not ok)
+        return Output(list(self._box), float(ok))
 
     def for_new_target(self) -> "OpenCVTracker":
         return OpenCVTracker(self.name)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from lib.checkpoint.files import CheckpointError, read_weights
 from lib.models.aiatrack.backbone import PRETRAINED
+from lib.utils.messages import one_line
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def _fetch(name: str) -> dict[str, Tensor]:
         timm_cache = os.environ.get("HF_HUB_CACHE", f"{timm_cache}/hub")
         raise BackboneWeightsError(
             f"no ImageNet weights for {name}: none given, none in the caches, and fetching "
-            f"{timm_name} failed ({type(error).__name__}: {str(error)[:200]}). "
+            f"{timm_name} failed ({type(error).__name__}: {one_line(str(error))}). "
             f"Give {file} by --backbone-weights FILE"
             + (f", or put it at {hub_path}" if hub_path else "")
             + f". timm's own cache is {timm_cache}. `--config demo` and `--config quick` need none."

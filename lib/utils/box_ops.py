@@ -2,28 +2,33 @@
 
 Source: docs/method.md, sections 1 and 4. `xywh` is top-left corner and size, `xyxy` two opposite
 corners, `cxcywh` centre and size. Unless typed otherwise, functions take NumPy arrays or torch
-tensors of any leading shape and return the same kind. Arrays need no torch: scoring runs without.
+tensors of any leading shape and return the same kind.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+OF_NUMPY = (np.ndarray, np.generic)  # an array, and what arithmetic makes of one of no dimension
 Array = TypeVar("Array", np.ndarray, "Tensor")
-NUMPY = (np.ndarray, np.generic)
+
+
+def library_of(array: Any) -> Any:
+    """NumPy or torch, whichever made an array; who has no tensor imports no torch."""
+    if isinstance(array, OF_NUMPY):
+        return np
+    import torch
+
+    return torch
 
 
 def _join(parts: list[Array]) -> Array:
-    if isinstance(parts[0], NUMPY):
-        return np.stack(parts, -1)
-    import torch
-
-    return torch.stack(parts, -1)
+    return library_of(parts[0]).stack(parts, -1)
 
 
 def _split(box: Array) -> tuple[Array, Array, Array, Array]:
@@ -32,7 +37,9 @@ def _split(box: Array) -> tuple[Array, Array, Array, Array]:
 
 def _at_least(values: Array, minimum: float) -> Array:
     """Clamp from below; NaN stays."""
-    return np.maximum(values, minimum) if isinstance(values, NUMPY) else values.clamp(min=minimum)
+    if isinstance(values, OF_NUMPY):
+        return np.maximum(values, minimum)
+    return values.clamp(min=minimum)
 
 
 def xywh_to_xyxy(box_xywh: Array) -> Array:
@@ -59,15 +66,6 @@ def cxcywh_to_xywh(box_cxcywh: Array) -> Array:
     return _join([cx - w / 2, cy - h / 2, w, h])
 
 
-def _tiny(values: Array) -> float:
-    """The smallest positive number of a type, to divide by instead of 0."""
-    if isinstance(values, NUMPY):
-        return float(np.finfo(values.dtype).tiny)
-    import torch
-
-    return torch.finfo(values.dtype).tiny
-
-
 def box_area(box_xyxy: Array) -> Array:
     """Area of (..., 4) xyxy boxes, (...); an inverted side counts as 0."""
     return _at_least(box_xyxy[..., 2:] - box_xyxy[..., :2], 0).prod(-1)
@@ -75,12 +73,10 @@ def box_area(box_xyxy: Array) -> Array:
 
 def intersection_area(a_xyxy: Array, b_xyxy: Array) -> Array:
     """Area that paired (..., 4) boxes share, (...); NaN where a box holds NaN."""
-    if not isinstance(a_xyxy, NUMPY):
-        top_left = a_xyxy[..., :2].maximum(b_xyxy[..., :2])
-        bottom_right = a_xyxy[..., 2:].minimum(b_xyxy[..., 2:])
-        return _at_least(bottom_right - top_left, 0).prod(-1)
-    top_left = np.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
-    sides = np.maximum(np.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:]) - top_left, 0)
+    library = library_of(a_xyxy)
+    top_left = library.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
+    bottom_right = library.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    sides = _at_least(bottom_right - top_left, 0)
     return sides[..., 0] * sides[..., 1]  # NumPy's prod is slow on an axis of two
 
 
@@ -95,36 +91,13 @@ def box_iou(a_xyxy: Array, b_xyxy: Array) -> tuple[Array, Array]:
     """
     intersection = intersection_area(a_xyxy, b_xyxy)
     union = box_area(a_xyxy) + box_area(b_xyxy) - intersection
-    return intersection / _at_least(union, _tiny(union)), union
-
-
-def generalized_box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> tuple[Tensor, Tensor]:
-    """Generalised IoU of paired boxes, defined for inverted boxes too.
-
-    Areas are clamped at 0 and the enclosing box spans the extremes of *all* corners, so a predicted
-    box with x2 < x1 gives a finite value whose gradient pulls its corners back into order.
-
-    Args:
-        a_xyxy, b_xyxy: (..., 4).
-
-    Returns:
-        GIoU in [-1, 1] and IoU in [0, 1], each (...).
-    """
-    iou, union = box_iou(a_xyxy, b_xyxy)
-    corners = [a_xyxy[..., :2], a_xyxy[..., 2:], b_xyxy[..., :2], b_xyxy[..., 2:]]
-    spread = _join(corners)  # (..., 2, 4)
-    enclosing = (spread.amax(-1) - spread.amin(-1)).prod(-1)
-    return iou - (enclosing - union) / _at_least(enclosing, _tiny(enclosing)), iou
+    tiny = float(library_of(union).finfo(union.dtype).tiny)
+    return intersection / _at_least(union, tiny), union
 
 
 def has_area(box_xywh: np.ndarray) -> np.ndarray:
     """(...) bool, True where a (..., 4) box is finite with a positive width and height."""
     return np.isfinite(box_xywh).all(-1) & (box_xywh[..., 2:] > 0).all(-1)
-
-
-def is_inverted(box_xyxy: Tensor) -> Tensor:
-    """(...) bool, True where x2 < x1 or y2 < y1."""
-    return (box_xyxy[..., 2:] < box_xyxy[..., :2]).any(-1)
 
 
 def clip_xywh_image(

@@ -1,13 +1,18 @@
 """Which device computes, and how many cores this process may use.
 
-ONNX Runtime chooses its own providers (lib/models/aiatrack/onnx/session.py).
+torch is imported by the functions that deal with its devices. ONNX Runtime chooses its own
+providers (lib/models/aiatrack/onnx/session.py).
 """
+
+from __future__ import annotations
 
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU in each period
 
@@ -18,6 +23,8 @@ def choose_device(device: str | torch.device) -> torch.device:
     Raises:
         ValueError: unknown, or not on this machine.
     """
+    import torch
+
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -34,12 +41,16 @@ def choose_device(device: str | torch.device) -> torch.device:
 
 def device_name(device: torch.device) -> str:
     """Name of the GPU, or "cpu"."""
+    import torch
+
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def synchronize(device: torch.device) -> None:
     """Wait until a GPU has finished its work; does nothing on a CPU."""
     if device.type == "cuda":
+        import torch
+
         torch.cuda.synchronize(device)
 
 

@@ -128,15 +128,15 @@ def atomic_write_text(path: Path, text: str) -> None:
     atomic_write(path, lambda file: file.write(text.encode()))
 
 
-def remove_left_overs(folder: Path, names: Iterable[str]) -> None:
-    """Remove what processes that were killed left half-written of these files.
+def remove_left_overs(folder: Path, patterns: Iterable[str]) -> list[Path]:
+    """Remove what killed processes left half-written of files of these names; return its paths.
 
     For whoever keeps other writers of them out.
     """
-    beginnings = tuple(f".{name}." for name in names)
-    for path in folder.iterdir():
-        if path.name.startswith(beginnings) and path.name.endswith(".tmp"):
-            path.unlink()
+    found = [path for pattern in patterns for path in folder.glob(f".{pattern}.*.tmp")]
+    for path in found:
+        path.unlink()
+    return found
 
 
 @contextlib.contextmanager

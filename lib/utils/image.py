@@ -89,6 +89,9 @@ def decode_rgb(data: bytes, path: str | Path, size: tuple[int, int] | None = Non
     stored = _decode_jpeg(path, data) if is_jpeg else _decode_other(path, data)
     turned = TURNS.get(orientation, lambda image: image)(stored)
     if size is not None and stored.shape[1::-1] == size != turned.shape[1::-1]:
+        _say_once(
+            path, "an orientation tag; it is ignored where the data set states the stored size"
+        )
         return stored
     return np.ascontiguousarray(turned)
 
@@ -119,15 +122,14 @@ def _decode_other(path: str | Path, data: bytes) -> np.ndarray:
     if image.ndim == 2:
         return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     if image.shape[2] == 4:
-        _say_alpha_is_dropped(path)
+        _say_once(path, "an alpha channel; it is dropped, of all images")
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
-def _say_alpha_is_dropped(path: str | Path) -> None:
-    global _alpha_is_said
-    if not _alpha_is_said:
-        logger.warning("%s has an alpha channel; it is dropped, of all images", path)
-    _alpha_is_said = True
+def _say_once(path: str | Path, what: str) -> None:
+    if what not in _said:
+        logger.warning("%s has %s", path, what)
+    _said.add(what)
 
 
 def _decode(data: bytes, flags: int) -> np.ndarray | None:
@@ -210,4 +212,4 @@ def by_number(name: str) -> list[int | str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
 
 
-_alpha_is_said = False  # in this process
+_said: set[str] = set()  # in this process

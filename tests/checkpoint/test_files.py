@@ -15,12 +15,12 @@ from safetensors.torch import save_file
 
 from lib.checkpoint.files import (
     CheckpointError,
-    checkpoints_newest_first,
     read_checkpoint,
     read_weights,
     save_checkpoint,
     save_weights,
 )
+from lib.checkpoint.names import checkpoints_newest_first
 
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "before torch 1.6"])
 

@@ -4,21 +4,17 @@ import copy
 import math
 
 import pytest
+import timm
 import torch
 from torch import Tensor, nn
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import (
-    AiATrack,
-    Encoded,
-    concat_references,
-    covered_shares,
-    target_cells,
-)
-from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded, covered_shares, target_cells
+from lib.models.aiatrack.attention import AiAAttention
+from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.initialization import init_transformer
-from lib.models.aiatrack.transformer import References
+from lib.models.aiatrack.references import KeyValue, References, concat_references
 from lib.utils.box_ops import xyxy_to_xywh
 from tests.conftest import TINY
 
@@ -350,6 +346,19 @@ def test_other_backbones(name: str) -> None:
         assert model(**random_inputs(1)).box_xyxy.shape == (1, 4)
 
 
+@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenetv3_small_050", "lcnet_035"])
+@torch.no_grad()
+def test_stages_after_stride_16_are_dropped(name: str) -> None:
+    """EfficientNet-like networks of timm run them all; the features are the same without."""
+    backbone = Backbone(name).eval()
+    whole = timm.create_model(name, features_only=True).eval()
+    count = sum(p.numel() for p in backbone.parameters())
+    assert count < 0.6 * sum(p.numel() for p in whole.parameters())
+    assert not whole.load_state_dict(backbone.body.state_dict(), strict=False).unexpected_keys
+    image = torch.rand(1, 3, SIZE, SIZE)
+    assert torch.equal(backbone(image), whole(image)[whole.feature_info.reduction().index(16)])
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -366,6 +375,7 @@ def test_backbones_that_cannot_be_used(name: str, message: str) -> None:
 
 
 def test_frozen_layer_that_is_not_there() -> None:
-    cfg = make_config({**TINY, "TRAIN": {"FREEZE_LAYERS": ["layer9"]}})
+    cfg = make_config(TINY)
+    cfg.TRAIN.FREEZE_LAYERS = ["layer9"]
     with pytest.raises(ValueError, match=r"TRAIN.FREEZE_LAYERS: .* no module 'layer9'; it has"):
         build_aiatrack(cfg)

@@ -9,8 +9,9 @@ import torch
 from seeded import seeded_box, seeded_frame
 from torch import Tensor
 
-from lib.models.aiatrack.aiatrack import AiATrack, Encoded, concat_references
+from lib.models.aiatrack.aiatrack import AiATrack, Encoded
 from lib.models.aiatrack.position_encoding import sine_position_encoding
+from lib.models.aiatrack.references import concat_references
 from lib.utils.crop import Crop
 
 EVERY = 7  # the fixture keeps every 7th token

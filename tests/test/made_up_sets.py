@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lib.test.evaluation.layouts import read_names, read_rows
+from lib.test.evaluation.base_set import read_names, read_rows
 
 BOXES = "10,20,30,40\n12,22,30,40\n14,24,30,40\n"  # three frames
 LASOT_NAMES = read_names("lasot_test.txt")

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lib.io.video.sources import Frame
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.attention import AiAAttention
+from lib.models.aiatrack.references import KeyValue
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.tools.attention.figure import LEFT, TILE, TOP, draw_view

@@ -314,9 +314,7 @@ def test_without_gradio(session: Session, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # restored afterwards, as the next one is
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "")
-    with pytest.raises(
-        ImportError, match="needs Gradio: pip install -r requirements-web"
-    ):
+    with pytest.raises(ImportError, match="needs Gradio: pip install -r requirements-web"):
         Page(session)
 
 

@@ -15,11 +15,12 @@ from safetensors.torch import load_file, save_file
 from seeded import seeded_frame
 
 from lib.checkpoint.files import save_checkpoint, save_weights
+from lib.checkpoint.names import EPOCH_FILE
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import released_contents
+from lib.test.evaluation.base_set import read_names
 from lib.test.evaluation.environment import FOLDERS
-from lib.test.evaluation.layouts import read_names
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.tools.setup import machine, self_test
 from lib.tools.setup.data import check_test_set
@@ -296,10 +297,11 @@ def test_shipped_weights_are_compared_with_their_digest(tmp_path: Path) -> None:
 
 def test_a_folder_in_the_place_of_weights_is_told(tmp_path: Path) -> None:
     """Nothing else is taken in its place."""
-    place = tmp_path / "checkpoints" / "train" / "aiatrack" / "demo" / "AIATRACK_ep0016.pth.tar"
+    epoch = load_config("demo").TEST.EPOCH
+    place = tmp_path / "checkpoints" / "train" / "aiatrack" / "demo" / EPOCH_FILE.format(epoch)
     place.mkdir(parents=True)
     demo = {f.subject: f for f in check_checkpoints({"demo"}, tmp_path)}["demo"]
-    assert demo.level == "FAIL" and f"{place}: a folder, no file" in demo.text
+    assert demo.level == "FAIL" and f"{place}: Is a directory" in demo.text
 
 
 def test_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

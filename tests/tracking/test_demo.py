@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lib.synthetic.plan import VERSION
 from lib.tools.video.pictures import write_contact_sheet, write_video
 from tests.programs import runner
 
@@ -25,7 +26,8 @@ def test_demo_of_any_weights(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path:
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 16
     assert cv2.imread(str(out / "contact_sheet.png")).shape[1] == 6 * 244
     assert (out / "success_otb_strict.png").is_file()
-    results = out / "results" / "photographs_val_seed2026_2x8" / "aiatrack" / "tiny" / "demo"
+    name = f"photographs_val_v{VERSION}_seed2026_2x8"
+    results = out / "results" / name / "aiatrack" / "tiny" / "demo"
     assert len((results / "clip_02.txt").read_text().splitlines()) == 8
 
 

@@ -15,8 +15,9 @@ from seeded import seeded_box, seeded_frame
 from lib.checkpoint.files import save_checkpoint
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.onnx import contract
 from lib.models.aiatrack.onnx import export as onnx_export
-from lib.models.aiatrack.onnx.graphs import INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.onnx.contract import INPUTS, METADATA, OUTPUTS, GraphFacts
 from lib.models.aiatrack.onnx.session import OnnxError, OnnxNetwork, choose_providers
 from lib.models.aiatrack.weights import released_contents
 from lib.test.tracker.load import load_tracker
@@ -49,7 +50,7 @@ def export(
     box = ",".join(map(str, seeded_box(0)))
     network = ("--param", tiny_recipe, "--checkpoint", weights, "--dataset", "otb")
     check = ("--check-sequence", clip, "--init", box, "--frames", "4")
-    done = run_program("export_onnx.py", *network, *check, "--out", folder / "out")
+    done = run_program("export_onnx.py", *network, *check, "--int8", "--out", folder / "out")
     assert done.returncode == 0, done.stderr
     return folder / "out", done.stdout
 
@@ -72,7 +73,9 @@ def pair(folder: Path, weights: Path, tiny_recipe: Path) -> tuple:
 @pytest.mark.slow
 def test_what_it_says(export: tuple[Path, str]) -> None:
     folder, text = export
-    assert sorted(p.name for p in folder.iterdir()) == ["memorize.onnx", "track.onnx"]
+    names = ["memorize.onnx", "track.onnx"]
+    assert sorted(p.name for p in folder.iterdir()) == ["int8", *names]
+    assert sorted(p.name for p in (folder / "int8").iterdir()) == names
     assert "track.onnx: opset 18" in text and "short_key (1, 2, 48, 16)" in text
     assert "track.box" in text and "(0.0001 is allowed)" in text
     assert "4 frames of" in text and "(0.05 is allowed)" in text and "times as fast" in text
@@ -136,6 +139,23 @@ def test_several_targets(pair: tuple) -> None:
 
 
 @pytest.mark.slow
+def test_int8(pair: tuple, folder: Path, tiny_recipe: Path) -> None:
+    """Another backbone, nearly the same boxes; the rest, memory among it, stays fp32."""
+    model = onnx.load(folder / "int8" / "track.onnx")
+    made = GraphFacts.from_text({p.key: p.value for p in model.metadata_props}[METADATA])
+    assert made.origin["precision"] == "int8"
+    kinds = {x.data_type for x in model.graph.initializer}
+    assert {onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT} <= kinds
+    options = {"device": "cpu", "hyper": HYPER, "backend": "onnx", "onnx": folder / "int8"}
+    trackers = (pair[1], load_tracker(tiny_recipe, **options))
+    for tracker in trackers:
+        tracker.initialize(seeded_frame(0), seeded_box(0))
+    exact, rounded = (tracker.track(seeded_frame(1)).box for tracker in trackers)
+    assert exact != rounded
+    np.testing.assert_allclose(rounded, exact, atol=2.0)
+
+
+@pytest.mark.slow
 def test_files_for_something_else(folder: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     def load(recipe: str | Path = tiny_recipe, dataset: str = "otb") -> OnnxTracker:
         return load_tracker(recipe, None, dataset, "cpu", backend="onnx", onnx=folder)
@@ -152,7 +172,9 @@ def test_files_for_something_else(folder: Path, tiny_recipe: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no .*memorize.onnx; write it with `python track"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no .*memorize.onnx; `python .* RECIPE` writes it"
+    ):
         OnnxNetwork(tmp_path, "cpu")
     for name in ("memorize.onnx", "track.onnx"):
         (tmp_path / name).write_bytes(b"no graph")
@@ -179,7 +201,7 @@ def test_files_that_are_none(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_of_an_older_version(tmp_path: Path) -> None:
     for name in ("remember.onnx", "track.onnx"):
         (tmp_path / name).write_bytes(b"of format 1")
-    message = r"no .*memorize.onnx \(remember.onnx is of an older version\); write it with `python"
+    message = r"no .*memorize.onnx \(remember.onnx is of an older version\); `python"
     with pytest.raises(FileNotFoundError, match=message):
         OnnxNetwork(tmp_path, "cpu")
 
@@ -272,9 +294,9 @@ def test_without_the_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(RuntimeError, match="ONNX Runtime is not installed: `pip install onnxrunti"):
         OnnxNetwork(folder, "cpu")
-    monkeypatch.setattr(onnx_export, "PACKAGES", ("onnx", "no_such_package"))
+    monkeypatch.setattr(contract, "PACKAGES", ("onnx", "no_such_package"))
     with pytest.raises(RuntimeError, match="the export needs packages: `pip install no_such_packa"):
-        onnx_export.require_packages()
+        contract.require_packages()
 
 
 @pytest.mark.slow
@@ -303,6 +325,7 @@ REFUSED = [
     (1, "--hyper 1,2", "--hyper must be capacity,ensemble,threshold"),
     (2, "--check-sequence clip", "--check-sequence SOURCE and --init X,Y,W,H go together"),
     (2, "--init 1,2,3", "a box is x,y,w,h in pixels"),
+    (2, "--calibration x", "--calibration FOLDER is for --int8"),
     (2, "--frames 1", "--frames: must be 2 or more; given: 1"),
 ]
 

@@ -1,19 +1,21 @@
 """Guards programs around trainings: retraining the demo weights, the ablation, bare weights."""
 
+import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import yaml
+from layouts import write_photographs
 
 from lib.checkpoint.files import read_verified, read_weights
 from lib.config.aiatrack.config import EXPERIMENTS
+from lib.train.distillation import TEACHER
 from lib.utils.paths import PROJECT_ROOT
 from tests.programs import runner
-
-PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
-
 
 ablation, export = runner("ablation.py"), runner("export_weights.py")
 
@@ -32,25 +34,34 @@ def shortened(name: str, folder: Path) -> Path:
 def test_retraining_the_demo_weights(tmp_path: Path) -> None:
     """The command of README, "Demo weights", for a few steps; a second run goes on."""
     script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
-    options = "--device cpu --samples 8 --batch-size 4 --workers 0 --until".split()
-    for until in ("1", "2"):
-        command = ["bash", script, str(PHOTOGRAPHS), str(tmp_path), *options, until]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    photographs, teacher = tmp_path / "photographs", tmp_path / "teacher.pth"
+    photographs.mkdir()
+    write_photographs(photographs, 11)
+    (photographs / "3.png").unlink()  # noise in which nothing is found
+    torch.save(timm.create_model(TEACHER).state_dict(), teacher)
+    options = "--device cpu --samples 8 --batch-size 4 --workers 0".split()
+    command = ["bash", script, str(photographs), str(teacher), str(tmp_path), *options]
+    for epochs in ("1", "2"):
+        environment = {**os.environ, "LONG": epochs, "STEPS": "2"}
+        run = partial(subprocess.run, capture_output=True, text=True, timeout=300, env=environment)
+        done = run([*command, "--epochs", epochs])
         assert done.returncode == 0, done.stderr
-        assert "SYNTHETIC_PARTS: clips of 3 photographs" in done.stderr
-    assert done.stderr.count("resuming after epoch 1") == 3
+        assert "SYNTHETIC_PARTS: clips of 9 photographs" in done.stderr
+        assert "10  mask was there" in done.stdout
+    assert done.stderr.count("resuming after epoch 1") == 2
     folder = tmp_path / "checkpoints" / "train" / "aiatrack"
-    for stage in ("demo_wide", "demo_near", "demo"):
+    for stage in ("demo_long", "demo"):
         assert (folder / stage / "AIATRACK_ep0002.pth.tar").is_file()
 
 
-def test_retraining_needs_photographs(tmp_path: Path) -> None:
+def test_retraining_needs_photographs_and_a_teacher(tmp_path: Path) -> None:
     script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
-    done = subprocess.run(["bash", script], capture_output=True, text=True, timeout=60)
+    run = partial(subprocess.run, capture_output=True, text=True, timeout=60)
+    done = run(["bash", script])
     assert done.returncode == 2 and "usage: bash tracking/train_demo.sh FOLDER" in done.stderr
-    command = ["bash", script, str(tmp_path / "none")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and "none: no such folder" in done.stderr
+    done = run(["bash", script, str(tmp_path / "none"), str(tmp_path / "nothing")])
+    assert done.returncode == 2
+    assert "none: no such folder" in done.stderr and "nothing: no such file" in done.stderr
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_other_pixels_are_refused(
 def test_alpha_is_dropped_and_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    monkeypatch.setattr(image_module, "_alpha_is_said", False)
+    monkeypatch.setattr(image_module, "_said", set())
     path = write(tmp_path / name, np.dstack([PICTURE, PICTURE[..., 0]]))
     got = [read_rgb(path) for _ in range(3)]
     assert np.abs(got[2].astype(int) - PICTURE).mean() < 3
@@ -223,7 +223,10 @@ def test_orientation_tags_turn_the_image(
         assert np.abs(image.astype(int) - by_opencv).max() < 8
 
 
-def test_the_stated_size_decides_whether_an_image_is_turned(tmp_path: Path) -> None:
+def test_the_stated_size_decides_whether_an_image_is_turned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(image_module, "_said", set())
     path = write_turned(tmp_path / "turned.jpg", 6)
     height, width = PICTURE.shape[:2]
     sizes = {
@@ -231,8 +234,11 @@ def test_the_stated_size_decides_whether_an_image_is_turned(tmp_path: Path) -> N
         (height, width): (width, height),
         (width, height): (height, width),
     }
-    for stated, shape in sizes.items():
+    for stated, shape in [*sizes.items()] * 2:
         assert read_rgb(path, stated).shape[:2] == shape, stated
+    assert caplog.messages == [
+        f"{path} has an orientation tag; it is ignored where the data set states the stored size"
+    ]
     assert read_rgb(path, (5, 5)).shape[:2] == (width, height)  # fits neither: as the tag says
 
 

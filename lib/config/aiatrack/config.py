@@ -7,16 +7,14 @@ import contextlib
 import functools
 import logging
 import math
-from collections.abc import Iterator
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import yaml
 from easydict import EasyDict
 
-from lib.config.aiatrack.names import DATASETS, are_layers, is_backbone, is_dataset
 from lib.config.aiatrack.recipe_file import ConfigError, read_recipe
+from lib.config.aiatrack.requirements import LARGEST, is_number, requirements
 from lib.utils.messages import one_line, shorten
 from lib.utils.paths import PROJECT_ROOT
 
@@ -25,43 +23,10 @@ logger = logging.getLogger(__name__)
 EXPERIMENTS = PROJECT_ROOT / "experiments" / "aiatrack"
 SUFFIXES = (".yaml", ".yml")  # by which a path is told from a name
 DEFAULTS = Path(__file__).with_name("defaults.yaml")  # every key, with a value of the key's type
-STRIDE = 16  # pixels of the crop per cell of the feature map
 
 # Keys of the published recipes that nothing reads; any value of the right type is accepted.
 NO_EFFECT = ("MODEL.NUM_OBJECT_QUERIES", "MODEL.TRANSFORMER.DIVIDE_NORM", "TRAIN.DEEP_SUPERVISION")
 
-# Keys with a fixed set of values.
-CHOICES: dict[str, tuple] = {
-    "MODEL.HEAD_TYPE": ("CORNER",),
-    "MODEL.POSITION_EMBEDDING": ("sine",),
-    "MODEL.PREDICT_MASK": (False,),
-    "MODEL.TARGET_CELLS": ("rounded", "coverage"),
-    "MODEL.BACKBONE.OUTPUT_LAYERS": (["layer3"],),
-    "MODEL.BACKBONE.DILATION": (False,),
-    "MODEL.TRANSFORMER.DEC_LAYERS": (1,),
-    "MODEL.TRANSFORMER.PRE_NORM": (False,),
-    "MODEL.AIA.WHERE": ("both", "self", "cross"),
-    "TRAIN.OPTIMIZER": ("ADAMW",),
-    "TRAIN.SCHEDULER.TYPE": ("step", "cosine"),
-}
-
-POSITIVE = """
-MODEL.HIDDEN_DIM MODEL.TRANSFORMER.NHEADS MODEL.TRANSFORMER.DIM_FEEDFORWARD
-MODEL.TRANSFORMER.ENC_LAYERS MODEL.AIA.MATCH_DIM MODEL.AIA.FEAT_SIZE
-TRAIN.LR TRAIN.EPOCH TRAIN.BATCH_SIZE TRAIN.PRINT_INTERVAL TRAIN.VAL_EPOCH_INTERVAL
-TRAIN.GRAD_CLIP_NORM TRAIN.SCHEDULER.DECAY_RATE
-DATA.MAX_SAMPLE_INTERVAL DATA.TRAIN.SAMPLE_PER_EPOCH DATA.SEARCH.SIZE DATA.SEARCH.FACTOR
-TEST.SEARCH_SIZE TEST.SEARCH_FACTOR TEST.EPOCH
-""".split()
-NOT_NEGATIVE = """
-TRAIN.WEIGHT_DECAY TRAIN.NUM_WORKER TRAIN.LR_DROP_EPOCH TRAIN.BACKBONE_MULTIPLIER
-TRAIN.SCHEDULER.WARMUP_EPOCHS TRAIN.GIOU_WEIGHT TRAIN.L1_WEIGHT TRAIN.IOU_WEIGHT TRAIN.CORNER_WEIGHT
-DATA.SEARCH.CENTER_JITTER DATA.SEARCH.SCALE_JITTER
-DATA.TEMPLATE.CENTER_JITTER DATA.TEMPLATE.SCALE_JITTER
-DATA.RECENT.CENTER_JITTER DATA.RECENT.SCALE_JITTER
-""".split()
-
-LARGEST = 2**31 - 1  # of whole numbers
 TYPE_NAMES = {
     float: "a finite number",
     int: f"a whole number of at most {LARGEST}",
@@ -100,7 +65,7 @@ def make_config(values: dict[str, Any] | None = None) -> EasyDict:
         if key in NO_EFFECT:
             _warn_no_effect(key)
     flat = flatten(cfg)
-    for key, allowed, ok in _requirements(cfg, flat):
+    for key, allowed, ok in requirements(cfg, flat):
         if not ok:
             raise ConfigError(f"{key} must be {allowed}; given: {shorten(flat[key])}")
     for name, hyper in cfg.TEST.HYPER.items():
@@ -194,67 +159,6 @@ def _convert(path: str, value: Any, default: Any) -> Any:
     raise ConfigError(f"{path} must be {expected}, such as {default!r}; given: {shorten(value)}")
 
 
-def _requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """Yield (key, what is allowed, whether the value is); each may assume those before it."""
-    for key, choices in CHOICES.items():
-        yield key, " or ".join(map(repr, choices)), flat[key] in choices
-    for key in POSITIVE:
-        yield key, "above 0", flat[key] > 0
-    for key in NOT_NEGATIVE:
-        yield key, "0 or more", flat[key] >= 0
-    yield "MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", 0 <= cfg.MODEL.TRANSFORMER.DROPOUT < 1
-    for key in ("DATA.CROP_FLIP", "DATA.ABSENT", "TEST.LOST_BELOW"):
-        yield key, "in [0, 1]", 0 <= flat[key] <= 1
-    yield from _dimensions(cfg)
-    yield from _lists(cfg, flat)
-
-
-def _dimensions(cfg: EasyDict) -> Iterator[tuple[str, str, bool]]:
-    """Widths and sizes that must fit each other."""
-    width, heads = cfg.MODEL.HIDDEN_DIM, cfg.MODEL.TRANSFORMER.NHEADS
-    allowed = f"divisible by MODEL.TRANSFORMER.NHEADS ({heads})"
-    yield "MODEL.HIDDEN_DIM", allowed, width % heads == 0
-    allowed = "divisible by 8 (position encoding, corner head)"
-    yield "MODEL.HIDDEN_DIM", allowed, width % 8 == 0
-    allowed = "divisible by 4 (position encoding)"
-    yield "MODEL.AIA.MATCH_DIM", allowed, cfg.MODEL.AIA.MATCH_DIM % 4 == 0
-    size, test_size = cfg.DATA.SEARCH.SIZE, cfg.TEST.SEARCH_SIZE
-    yield "DATA.SEARCH.SIZE", f"divisible by the stride {STRIDE}", size % STRIDE == 0
-    yield "TEST.SEARCH_SIZE", f"divisible by the stride {STRIDE}", test_size % STRIDE == 0
-    cells = (size // STRIDE) ** 2
-    allowed = f"{cells}, that is (DATA.SEARCH.SIZE / {STRIDE})^2 with size {size}"
-    yield "MODEL.AIA.FEAT_SIZE", allowed, cfg.MODEL.AIA.FEAT_SIZE == cells
-    allowed = f"equal to DATA.SEARCH.SIZE ({size}): the network's FEAT_SIZE is fixed"
-    yield "TEST.SEARCH_SIZE", allowed, test_size == size
-
-
-def _lists(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """Lists, whose entries the defaults do not check."""
-    for key in ("DATA.MEAN", "DATA.STD"):
-        yield key, "3 numbers, R, G, B", len(flat[key]) == 3 and all(map(_is_number, flat[key]))
-    yield "DATA.STD", "above 0", min(cfg.DATA.STD) > 0
-    yield "MODEL.BACKBONE.TYPE", *is_backbone(cfg.MODEL.BACKBONE.TYPE)
-    yield "TRAIN.FREEZE_LAYERS", *are_layers(cfg.MODEL.BACKBONE.TYPE, cfg.TRAIN.FREEZE_LAYERS)
-    yield "DATA.TRAIN.DATASETS_NAME", "one data set or more", bool(cfg.DATA.TRAIN.DATASETS_NAME)
-    for part in ("TRAIN", "VAL"):
-        key, allowed = f"DATA.{part}.DATASETS_NAME", f"a list of {', '.join(DATASETS)}"
-        yield key, allowed, all(map(is_dataset, flat[key]))
-        ratios, count = cfg.DATA[part].DATASETS_RATIO, len(cfg.DATA[part].DATASETS_NAME)
-        names = f"DATA.{part}.DATASETS_NAME ({count})"
-        allowed = f"one number of 0 or more per entry of {names}, not all 0"
-        are_ratios = all(_is_number(ratio) and ratio >= 0 for ratio in ratios)
-        ok = len(ratios) == count and are_ratios and (sum(ratios) > 0 or count == 0)
-        yield f"DATA.{part}.DATASETS_RATIO", allowed, ok
-
-
-def _is_number(value: object) -> bool:
-    """Whether a value is a finite number."""
-    try:
-        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number that no float holds
-        return False
-
-
 def check_hyper(hyper: Any, source: str) -> tuple[int, int, float]:
     """Return (capacity, ensemble, threshold), checked.
 
@@ -269,7 +173,7 @@ def check_hyper(hyper: Any, source: str) -> tuple[int, int, float]:
         capacity, ensemble, threshold = hyper
     except (TypeError, ValueError):
         raise ConfigError(message) from None
-    if not all(map(_is_number, (capacity, ensemble, threshold))):
+    if not all(map(is_number, (capacity, ensemble, threshold))):
         raise ConfigError(message)
     are_whole = capacity == int(capacity) and ensemble == int(ensemble)
     if not are_whole or not 2 <= capacity <= LARGEST or not 1 <= ensemble <= LARGEST:

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lib.config.aiatrack.config import STRIDE
+from lib.config.aiatrack.requirements import STRIDE
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.head import CornerHead, IoUHead
 from lib.models.aiatrack.position_encoding import PositionEncodings
-from lib.models.aiatrack.transformer import KeyValue, LayerOptions, References, Transformer
+from lib.models.aiatrack.references import KeyValue, References, concat_references
+from lib.models.aiatrack.transformer import LayerOptions, Transformer
 from lib.utils.box_ops import xyxy_to_xywh
 
 
@@ -115,15 +116,12 @@ class AiATrack(nn.Module):
 
         Args:
             search, search_mask: (B, 3, S, S), (B, S, S).
-            references, reference_masks: (B, R, 3, S, S), (B, R, S, S); the first is the long-term
-                one, R >= 2.
+            references, reference_masks: (B, R, 3, S, S), (B, R, S, S), R >= 2, the long-term first.
             reference_boxes: (B, R, 4) xywh.
             proposals: (B, P, 4) xywh, boxes to score.
-            search_box: (B, 4) xywh. If given, every frame is sought in turn by the others: 1+R
-                times as many boxes to learn from, of frames that are encoded anyway.
+            search_box: (B, 4) xywh. If given, every frame is sought in turn by the others.
             recent_boxes: (B, 1+R, 4) xywh of references and search frame, in temporal order: where
-                a frame is marked as a recent reference, if not at its box. A tracker's memory has
-                its own errors.
+                they are marked as recent references, if not at their boxes.
             score_own: score the predicted box of the search frame too, after the proposals.
         """
         batch, count = reference_boxes.shape[:2]
@@ -132,8 +130,7 @@ class AiATrack(nn.Module):
         masks = torch.cat([search_mask, reference_masks.transpose(0, 1).flatten(0, 1)])
         encoded = self.encode(images, masks)
         # Memorize the frames whose boxes are known: all of them, or all but the search frames.
-        boxes = [] if search_box is None else [search_box]
-        boxes += reference_boxes.unbind(1)
+        boxes = [b for b in (search_box, *reference_boxes.unbind(1)) if b is not None]
         skipped = len(images) - batch * len(boxes)
         known = Encoded(*(x[skipped:] for x in encoded))
         memory = self.memorize(known, torch.cat(boxes))
@@ -194,14 +191,6 @@ def covered_shares(box_xywh_crop: Tensor, height: int, width: int) -> Tensor:
     across = (torch.minimum(x + w, columns + 1) - torch.maximum(x, columns)).clamp(0, 1)
     down = (torch.minimum(y + h, rows + 1) - torch.maximum(y, rows)).clamp(0, 1)
     return (down[:, :, None] * across[:, None, :]).flatten(1)
-
-
-def concat_references(references: list[References]) -> References:
-    """Put short-term references of the same targets one after another along the token axis."""
-    key = torch.cat([r.short.key for r in references], 2)
-    value = torch.cat([r.short.value for r in references], 2)
-    inner_pos = torch.cat([r.inner_pos for r in references], 1)
-    return References(None, KeyValue(key, value), inner_pos)
 
 
 def _rows_from(references: References, start: int, count: int) -> References:

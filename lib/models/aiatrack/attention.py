@@ -6,18 +6,12 @@ match width.
 """
 
 import math
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class KeyValue(NamedTuple):
-    """Projected keys and values of R frames; they depend on nothing later and can be kept."""
-
-    key: Tensor  # (B, h, R*N, d)
-    value: Tensor  # (B, h, R*N, d)
+from lib.models.aiatrack.references import KeyValue
 
 
 class AiAAttention(nn.Module):

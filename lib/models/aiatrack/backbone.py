@@ -6,12 +6,11 @@ the released files'.
 
 from typing import Any
 
-import timm
-from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 
-from lib.config.aiatrack.config import STRIDE
+from lib.config.aiatrack.requirements import STRIDE
 from lib.models.aiatrack.initialization import init_backbone
+from lib.models.aiatrack.timm_import import timm
 
 # The published recipe's names, and whose ImageNet weights they mean.
 PRETRAINED = {"resnet50": "resnet50.tv_in1k"}
@@ -47,10 +46,11 @@ class Backbone(nn.Module):
         body: Any = timm.create_model(
             timm_name, features_only=True, out_indices=(index,), pretrained=pretrained
         )
+        _drop_later_stages(body)
         if not pretrained:
             init_backbone(body)
         self.channels: int = body.feature_info.channels()[-1]
-        self.body = freeze_batch_norm_2d(body) if freeze_bn else body
+        self.body = timm.layers.freeze_batch_norm_2d(body) if freeze_bn else body
         names = [child for child, _ in self.body.named_children()]
         for module in frozen:
             if module not in names:
@@ -62,6 +62,18 @@ class Backbone(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, S, S) normalised RGB -> (B, channels, S/16, S/16)."""
         return self.body(image)[-1]
+
+
+def _drop_later_stages(body: Any) -> None:
+    """Drop, in place, what follows the stage whose features are wanted.
+
+    timm does this where each stage is a module of its own; EfficientNet's are one sequence, which
+    it runs to the end.
+    """
+    parent, _, index = body.feature_info.module_name()[-1].rpartition(".")
+    stages = dict(body.named_children()).get(parent)
+    if isinstance(stages, nn.Sequential) and index.isdecimal():
+        del stages[int(index) + 1 :]
 
 
 def _stage_at_stride(name: str) -> int:

@@ -9,7 +9,8 @@ from typing import NamedTuple, cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.attention import AiAAttention
+from lib.models.aiatrack.references import KeyValue, References
 
 
 class LayerOptions(NamedTuple):
@@ -28,20 +29,6 @@ class LayerOptions(NamedTuple):
         return AiAAttention(
             self.dim, self.heads, self.tokens, self.match_dim, self.dropout, use_aia=use_aia
         )
-
-
-class References(NamedTuple):
-    """What the decoder needs of R memorized frames."""
-
-    long: KeyValue | None  # as long-term reference; None where only the short-term part is kept
-    short: KeyValue  # as short-term reference
-    inner_pos: Tensor  # (B, R*N, D)
-
-    def long_term(self) -> KeyValue:  # no property: torch.compile of 2.6 traces none here
-        """`long`. Raises ValueError where it was not kept."""
-        if self.long is None:
-            raise ValueError("references without a long-term part cannot be the first ones")
-        return self.long
 
 
 class _Layer(nn.Module):

@@ -12,8 +12,8 @@ import numpy as np
 
 from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import SequenceScore, score
+from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.data import Truth
-from lib.test.evaluation.layouts import TestSet
 from lib.test.evaluation.results import box_file, find_results, verified
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")

@@ -13,8 +13,8 @@ import numpy as np
 
 from lib.io.load_text import load_boxes, load_column
 from lib.test.analysis.metrics import intersection_over_union
+from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.data import Truth
-from lib.test.evaluation.layouts import TestSet
 from lib.test.evaluation.results import box_file, score_file, verified
 from lib.utils.box_ops import has_area
 

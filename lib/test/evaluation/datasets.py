@@ -5,8 +5,9 @@ Source: docs/method.md, section 7. layouts.py reads them, environment.py says wh
 
 from pathlib import Path
 
+from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.environment import dataset_path
-from lib.test.evaluation.layouts import LAYOUTS, TestSet
+from lib.test.evaluation.layouts import LAYOUTS
 
 # The annotation of GOT-10k's test split is with its server alone.
 SCORED = tuple(name for name in LAYOUTS if name != "got10k_test")

@@ -4,110 +4,28 @@ Source: docs/method.md, section 7. The tables in sequences/ say what belongs to 
 """
 
 import configparser
-import csv
-import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lib.io.listing import list_folder, read_text, split_lines
-from lib.io.load_text import load_boxes, load_column
+from lib.io.load_text import load_column
 from lib.io.own_data import check_boxes, own_boxes, own_frames, own_sequences
 from lib.io.store import FolderStore
 from lib.io.video_file import Frame, is_video_name, video_frames
-from lib.test.evaluation.data import Sequence, SequenceError, Truth
+from lib.test.evaluation.base_set import (
+    TABLES,
+    TestSet,
+    category_of,
+    list_frames_folder,
+    read_names,
+    read_rows,
+)
+from lib.test.evaluation.data import Sequence
 from lib.utils.box_ops import has_area
-from lib.utils.image import by_number, is_image_name
-
-logger = logging.getLogger(__name__)
-
-TABLES = Path(__file__).parent / "sequences"
-
-
-def read_names(table: str) -> tuple[str, ...]:
-    """Names in a table of one name per line, such as `lasot_test.txt`."""
-    return tuple(split_lines(read_text(TABLES / table)))
-
-
-def read_rows(table: str) -> dict[str, dict[str, str]]:
-    """Rows by sequence name of a table with a header, such as `otb.csv`."""
-    with open(TABLES / table, encoding="utf-8", newline="") as file:
-        return {row["name"]: row for row in csv.DictReader(file)}
-
-
-class TestSet:
-    """A test set: for each sequence a folder of images and a file of boxes, both below `root`."""
-
-    __test__ = False  # no test case, whatever pytest thinks of the name
-
-    images = "{name}"  # paths below the root; {category} is "airplane" of "airplane-1"
-    annotation = "{name}/groundtruth.txt"
-    unscorable = "nothing to score against"  # where the annotation is the first box only
-
-    def __init__(self, dataset: str, root: Path, names: Iterable[str]) -> None:
-        """names: of the sequences, in order; none of them is touched yet."""
-        self.dataset, self.root, self.names = dataset, root, tuple(names)
-
-    def load(self, name: str) -> Sequence:
-        """Return what a tracker runs on.
-
-        Raises:
-            SequenceError, FileNotFoundError: frames or boxes are not there, or do not fit.
-        """
-        try:
-            boxes = self.boxes(name)
-            sequence = Sequence(name, self.dataset, self.frames(name), boxes)
-            self.check(sequence)
-            return sequence
-        except ValueError as error:
-            raise SequenceError(f"{name}: {error}") from error
-
-    def truth(self, name: str) -> Truth:
-        """Return what a result is scored against; images need not be there.
-
-        Raises:
-            FileNotFoundError, ValueError: it is not there, cannot be read, or is one box only.
-        """
-        boxes = self.boxes(name)
-        if len(boxes) == 1:
-            raise ValueError(f"{self.box_file(name)} holds the first box only: {self.unscorable}")
-        return Truth(name, self.dataset, boxes, **self.extras(name, len(boxes)))
-
-    def folder(self, name: str) -> Path:
-        """The folder of a sequence's images."""
-        return self.root / self.images.format(name=name, category=_category(name))
-
-    def box_file(self, name: str) -> Path:
-        """The file of a sequence's boxes, x,y,w,h in image pixels, one per line."""
-        return self.root / self.annotation.format(name=name, category=_category(name))
-
-    def frames(self, name: str) -> tuple[Frame, ...]:
-        """Frames of a sequence, in order."""
-        files = filter(is_image_name, _entries(self.folder(name)))
-        return tuple(self.folder(name) / file for file in sorted(files, key=by_number))
-
-    def boxes(self, name: str) -> np.ndarray:
-        """(n, 4) float64 xywh in image pixels, NaN where unknown."""
-        return load_boxes(self.box_file(name))
-
-    def extras(self, name: str, count: int) -> dict[str, Any]:
-        """What `Truth` has beside `count` boxes."""
-        return {}
-
-    def check(self, sequence: Sequence) -> None:
-        """Raise ValueError where frames and boxes cannot belong together."""
-        frames, boxes = len(sequence.frames), len(sequence.boxes_xywh)
-        if not frames:
-            raise ValueError("the sequence is empty, there is no frame")
-        if not boxes:
-            raise ValueError("the annotation is empty, there is no first box")
-        if boxes > frames:
-            raise ValueError(f"more boxes ({boxes}) than frames ({frames})")
-        if 1 < boxes < frames:
-            logger.warning("%s: %d boxes for %d frames", sequence.name, boxes, frames)
 
 
 class TableSet(TestSet):
@@ -127,7 +45,7 @@ class TableSet(TestSet):
         row, folder = self._rows[name], self.folder(name)
         numbers = range(int(row["start"]) + int(row["init_omit"]), int(row["end"]) + 1)
         files = [f"{number:0{row['digits']}d}.{row['ext']}" for number in numbers]
-        existing = set(_entries(folder))
+        existing = set(list_frames_folder(folder))
         if missing := [file for file in files if file not in existing]:
             count = f"{len(missing)} of {len(files)}"
             raise ValueError(f"frame {folder / missing[0]} is missing ({count})")
@@ -155,7 +73,7 @@ class LaSOT(TestSet):
         self.annotation = "annos/{name}.txt" if self._is_toolkit else own
 
     def extras(self, name: str, count: int) -> dict[str, Any]:
-        path, group = self.box_file(name), f"class: {_category(name)}"
+        path, group = self.box_file(name), f"class: {category_of(name)}"
         if self._is_toolkit:
             absent = self.root / "absent"
             absent = absent if absent.is_dir() else path.parent / "absent"
@@ -245,16 +163,6 @@ LAYOUTS: dict[str, Callable[[str, Path], TestSet]] = {
     **dict.fromkeys(("got10k_test", "got10k_val", "demo"), GOT10k),
     "own": OwnData,
 }
-
-
-def _category(name: str) -> str:
-    return name.rsplit("-", 1)[0]
-
-
-def _entries(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder of frames {folder}")
-    return list_folder(folder)
 
 
 def _attributes(path: Path, table: str) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ import json
 import platform
 from pathlib import Path
 
-import torch
 from easydict import EasyDict
 
 from lib.config.aiatrack.config import load_config, recipe_name
@@ -48,8 +47,14 @@ def make_provenance(options: TrackerOptions, *, batched: bool = False) -> Proven
         "device": _device_name(options),
         "calibration": digest(calibration_files(images)) if images else None,
         "batched": batched,
-        "torch": torch.__version__,
+        "torch": _torch_version() if options.backend == "torch" else None,
     }
+
+
+def _torch_version() -> str:
+    import torch
+
+    return torch.__version__
 
 
 def code_files(options: TrackerOptions, root: Path = PROJECT_ROOT) -> list[Path]:

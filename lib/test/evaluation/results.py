@@ -16,6 +16,7 @@ A sequence counts as finished only if its _run.json has the run's provenance and
 files beside it, so files of two runs mixed together, or cut short, never count.
 """
 
+import glob
 import hashlib
 import json
 from collections.abc import Iterable
@@ -62,7 +63,8 @@ class ResultFolder:
         texts[f"{name}_run.json"] = json.dumps(run, indent=1) + "\n"
         with locked_folder(self.path):  # two runs that save the same sequence take turns
             home = _home(self.path, name)
-            remove_left_overs(home, texts)
+            home.mkdir(exist_ok=True)
+            remove_left_overs(home, map(glob.escape, texts))
             for file, text in texts.items():
                 atomic_write_text(home / file, text)
 

@@ -53,7 +53,7 @@ def _check_results(tracked: list[Sequence], job: Job, progress: Progress) -> Non
 
 
 def _run_here(todo: list[Sequence], job: Job, progress: Progress, on_frame: OnFrame | None) -> None:
-    device = worker_device(str(job.options.device), 0)
+    device = worker_device(job.options, 0)
     tracker = make_tracker(replace(job.options, device=device))
     for sequence, outcome in track_and_save(tracker, todo, job, progress.advance, on_frame):
         progress.finish(sequence, outcome)

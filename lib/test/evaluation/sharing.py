@@ -9,8 +9,8 @@ import os
 from collections.abc import Sequence
 from typing import TypeVar
 
-import torch
-import torch.distributed as dist
+from lib.models.aiatrack.onnx.session import CUDA, import_onnxruntime
+from lib.test.tracker.options import TrackerOptions
 
 Item = TypeVar("Item")
 
@@ -41,9 +41,15 @@ def my_share(items: Sequence[Item]) -> Sequence[Item]:
     return share
 
 
-def worker_device(device: str, index: int, workers: int = 1) -> str:
+def worker_device(options: TrackerOptions, index: int, workers: int = 1) -> str:
     """Choose the device of a worker among a process's `workers`: all GPUs are used for "auto"."""
-    count = torch.cuda.device_count() if device == "auto" else 0
+    device = str(options.device)
+    onnx = options.backend == "onnx"
+    if device != "auto" or (onnx and CUDA not in import_onnxruntime().get_available_providers()):
+        return device
+    import torch
+
+    count = torch.cuda.device_count()
     if not count:
         return device
     return f"cuda:{(int(os.environ.get('LOCAL_RANK', 0)) * workers + index) % count}"
@@ -53,6 +59,8 @@ def finish_together() -> None:
     """Under torchrun, wait until every process is done: it ends all others as soon as one fails."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return
+    import torch.distributed as dist
+
     dist.init_process_group("gloo", timeout=TIMEOUT)
     try:
         dist.barrier()

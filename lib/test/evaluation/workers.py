@@ -12,7 +12,9 @@ sent the next one.
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
+import sys
 import traceback
 from collections import deque
 from collections.abc import Iterator
@@ -21,7 +23,6 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 import cv2
-import torch
 
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.job import Job, Outcome, Progress, track_and_save
@@ -61,7 +62,7 @@ class Pool:
         self._queue.extend(todo)
         try:
             for index in range(self.count):
-                device = worker_device(str(self.job.options.device), index, self.count)
+                device = worker_device(self.job.options, index, self.count)
                 self._start(device, self.job.batch)
             while self._busy:
                 ready = wait(list(self._busy))
@@ -151,7 +152,10 @@ def _exit_text(code: int | None) -> str:
 
 def _work(job: Job, pipe: Connection, workers: int) -> None:
     """A worker process: one network, sequences from the pipe until there are no more."""
-    torch.set_num_threads(max(1, usable_cores() // workers))
+    threads = max(1, usable_cores() // workers)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch or ONNX Runtime is imported
+    if torch := sys.modules.get("torch"):  # by the caller's own program
+        torch.set_num_threads(threads)
     cv2.setNumThreads(1)
     sequences = _receive_sequences(pipe)
     try:

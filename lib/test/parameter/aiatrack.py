@@ -6,7 +6,7 @@ from pathlib import Path
 
 from easydict import EasyDict
 
-from lib.checkpoint.files import EPOCH_FILE, checkpoints_newest_first
+from lib.checkpoint.names import EPOCH_FILE, checkpoints_newest_first
 from lib.config.aiatrack.config import check_hyper
 from lib.utils.paths import PROJECT_ROOT
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lib.synthetic.clip_options import ClipOptions
 from lib.synthetic.plan import plan_clip
@@ -24,7 +22,7 @@ SEED = 18
 Pair = tuple[np.ndarray, np.ndarray]  # (H, W, 3) uint8 RGB, xywh box in pixels
 
 
-def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -> Tensor:
+def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -> np.ndarray:
     """Cut (K, 3, S, S) windows, float32 RGB in [0, 1], as the tracker does.
 
     Args:
@@ -37,7 +35,7 @@ def calibration_crops(params: TrackerParams, folder: str | Path | None = None) -
     pairs = _synthetic(generator) if folder is None else _from_folder(folder, generator)
     factor, size = params.search_factor, params.search_size
     crops = [Crop.around(box, factor, size).cut(image).image for image, box in pairs]
-    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255
+    return np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32, order="C") / np.float32(255)
 
 
 def calibration_files(folder: str | Path) -> list[Path]:

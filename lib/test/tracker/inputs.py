@@ -1,20 +1,23 @@
 """What users hand over as images and as sources of frames, made into what trackers take."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
 from PIL import ImageOps
-from torch import Tensor
 
 from lib.io.video.codecs import VideoError
 from lib.io.video.sources import DEFAULT_RATE, Frame, FrameSource, open_source
 from lib.utils.image import check_rgb, read_rgb
 
-Image = np.ndarray | Tensor | PIL.Image.Image | str | PathLike[str]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Image = Any  # see `as_rgb`
 Source = str | PathLike[str] | FrameSource | Iterable[Any]
 PICTURES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB")
 
@@ -31,7 +34,7 @@ def as_rgb(image: Image, *, bgr: bool = False) -> np.ndarray:
         TypeError, ValueError: none of these; `bgr` for an image that knows its own colours.
         FileNotFoundError, OSError, ImageError: see `read_rgb`.
     """
-    if isinstance(image, Tensor):
+    if _is_tensor(image):
         image = _from_tensor(image)
     elif not isinstance(image, np.ndarray) and bgr:
         raise ValueError(f"bgr is for arrays and tensors; this is a {type(image).__name__}")
@@ -68,7 +71,7 @@ class ImageSource(FrameSource):
     """Images in memory, or from an iterator."""
 
     def __init__(self, images: Iterable[Any], *, bgr: bool, rate: float | None) -> None:
-        stored = isinstance(images, Sequence | np.ndarray | Tensor)
+        stored = isinstance(images, Sequence | np.ndarray) or _is_tensor(images)
         super().__init__("images", rate or DEFAULT_RATE, len(images) if stored else None)  # type: ignore[arg-type]
         self._images, self._bgr = images, bgr
 
@@ -93,7 +96,13 @@ class ImageSource(FrameSource):
             raise type(error)(f"frame {number}: {error}") from error
 
 
-def _from_tensor(tensor: Tensor) -> np.ndarray:
+def _is_tensor(image: Any) -> bool:
+    """Whether it is one of torch's, which is imported then."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(image, torch.Tensor)
+
+
+def _from_tensor(tensor: "Tensor") -> np.ndarray:
     expected = "a tensor of an image has shape (3, H, W), uint8 or floating point in [0, 1]"
     if tensor.ndim == 4 and len(tensor) == 1:
         tensor = tensor[0]
@@ -112,24 +121,3 @@ def _from_picture(picture: PIL.Image.Image) -> np.ndarray:
     if picture.mode not in PICTURES:
         raise ValueError(f"a picture has 8 bits a channel; this one's PIL mode is {picture.mode!r}")
     return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-
-
-def check_box(box: Any, image: np.ndarray) -> np.ndarray:
-    """Return a box xywh in pixels of an (H, W, 3) image as (4,) float64 if one can start on it.
-
-    Raises:
-        ValueError: not 4 finite numbers, a side that is not positive, or wholly outside the image.
-    """
-    try:
-        values = np.asarray(box, np.float64).reshape(-1)
-    except (TypeError, ValueError):
-        values = np.empty(0)
-    if values.shape != (4,) or not np.isfinite(values).all():
-        raise ValueError(f"the target's box must be 4 finite numbers x, y, w, h; given: {box!r}")
-    x, y, w, h = xywh = values.tolist()
-    if w <= 0 or h <= 0:
-        raise ValueError(f"the target's width and height must be above 0; given: {xywh}")
-    height, width = image.shape[:2]
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise ValueError(f"the target's box {xywh} lies outside the {width} x {height} image")
-    return values

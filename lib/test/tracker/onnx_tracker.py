@@ -1,18 +1,18 @@
-"""The tracker with its network in ONNX Runtime; everything else is that of aiatrack.py."""
+"""The tracker with its network in ONNX Runtime; everything else is that of reference_tracker.py."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from lib.config.aiatrack.config import load_config, recipe_name
-from lib.models.aiatrack.onnx.graphs import network_settings
+from lib.models.aiatrack.onnx.contract import network_settings
 from lib.models.aiatrack.onnx.session import OnnxNetwork
-from lib.models.aiatrack.transformer import References
+from lib.models.aiatrack.references import References
 from lib.test.parameter.aiatrack import make_params
-from lib.test.tracker.aiatrack import NetworkOutput, ReferenceTracker
-from lib.test.tracker.memory import unbind_references
+from lib.test.tracker.memory import ReferenceMemory
 from lib.test.tracker.options import TrackerOptions
+from lib.test.tracker.reference_tracker import NetworkOutput, ReferenceTracker, SearchRegion
 from lib.utils.paths import PROJECT_ROOT
 
 
@@ -22,18 +22,25 @@ class OnnxTracker(ReferenceTracker[OnnxNetwork]):
     def _fingerprint(self) -> str:
         return self.model.digest
 
-    def _memorize_first(self, image: Tensor, mask: Tensor, box_xywh_crop: Tensor) -> References:
-        return self.model.memorize(image, mask, box_xywh_crop)
+    def _memorize_first(self, region: SearchRegion, box_xywh_crop: np.ndarray) -> References:
+        return self.model.memorize(*_arrays(region), box_xywh_crop)
 
     def _search(
-        self, image: Tensor, mask: Tensor, first: References, recent: References
+        self, regions: Sequence[SearchRegion], memories: Sequence[ReferenceMemory]
     ) -> NetworkOutput:
-        count = len(image)
-        references = (unbind_references(first, count), unbind_references(recent, count))
-        rows = zip(image.split(1), mask.split(1), *references, strict=True)
-        boxes, scores, memorized = zip(*(self.model.track(*row) for row in rows), strict=True)
-        box_xywh_crop, score = torch.cat(boxes), torch.cat(scores)
-        return NetworkOutput(box_xywh_crop, score, lambda indices: [memorized[i] for i in indices])
+        found = [
+            self.model.track(*_arrays(region), memory.first, memory.recent)
+            for region, memory in zip(regions, memories, strict=True)
+        ]
+        rows = np.concatenate([np.concatenate([box, score], 1) for box, score, _ in found])
+        own = [references for _, _, references in found]
+        return NetworkOutput(rows.astype(np.float64), lambda indices: [own[i] for i in indices])
+
+
+def _arrays(region: SearchRegion) -> tuple[np.ndarray, np.ndarray]:
+    """What a window shows, (1, 3, S, S) float32 in [0, 1], and its (1, S, S) mask."""
+    pixels = region.cut.image.transpose(2, 0, 1)[None].astype(np.float32, order="C")
+    return pixels / np.float32(255), region.cut.mask[None]
 
 
 def default_folder(config: str | Path) -> Path:
@@ -47,4 +54,4 @@ def load_onnx_tracker(options: TrackerOptions) -> OnnxTracker:
     params = make_params(cfg, options.dataset, options.hyper, options.lost_below)
     network = OnnxNetwork(options.onnx or default_folder(options.config), str(options.device))
     network.check_fits(recipe_name(options.config), network_settings(cfg), params.ensemble)
-    return OnnxTracker(network, params, torch.device("cpu"))
+    return OnnxTracker(network, params)

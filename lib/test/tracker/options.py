@@ -1,15 +1,11 @@
-"""What a tracker is made from and how its network runs, checked; `load_tracker` explains each."""
+"""What a tracker is made from and how its network runs; `load_tracker` explains each.
 
-import logging
+Checked here: what does not depend on the machine. prepare.py checks the rest.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-
-from lib.models.aiatrack.fast.precision import computes_bf16_natively
-from lib.models.aiatrack.fast.quantized import check_int8
-
-logger = logging.getLogger(__name__)
+from typing import Any
 
 CHOICES = {
     "pooling": ("closed_form", "cuda"),
@@ -26,7 +22,7 @@ class TrackerOptions:
     config: str | Path = "baseline"
     checkpoint: str | Path | None = None
     dataset: str = "otb"
-    device: str | torch.device = "auto"
+    device: Any = "auto"  # or a name, or a torch.device
     hyper: tuple[int, int, float] | None = None  # capacity, ensemble, threshold
     pooling: str = "closed_form"
     plain: bool = False
@@ -57,14 +53,3 @@ class TrackerOptions:
             raise ValueError(f"calibration is for int8 only; given: precision {self.precision!r}")
         if self.precision == "int8" and self.compile:
             raise ValueError("torch.compile does not take the int8 kernels; choose one of the two")
-
-    def check_device(self, device: torch.device) -> None:
-        """Warn where a device runs the network slowly; ValueError, RuntimeError where it cannot."""
-        if self.precision == "fp16" and device.type != "cuda":
-            raise ValueError(f"fp16 needs a GPU; on {device} there are fp32, bf16 and int8")
-        if self.precision == "int8" and device.type != "cpu":
-            raise ValueError(f"int8 is for CPUs; on {device} there are fp32, bf16 and fp16")
-        if self.precision == "int8":
-            check_int8()
-        if self.precision == "bf16" and not computes_bf16_natively(device):
-            logger.warning("%s computes bf16 by way of fp32: that is slower than fp32", device)

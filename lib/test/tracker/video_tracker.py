@@ -4,15 +4,16 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
 
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.basetracker import BatchTracker
 from lib.test.tracker.following import Boxes, FirstBoxes, Following
 from lib.test.tracker.inputs import Source, as_source
 from lib.test.tracker.memory import ReferenceMemory
-from lib.test.tracker.states import read_state, write_state
+from lib.test.tracker.states import parts_of, read_state, references_of, write_state
 from lib.test.tracker.targets import Targets
 
 NOT_STARTED = "call initialize(image, box) before track(image)"
@@ -21,9 +22,8 @@ NOT_STARTED = "call initialize(image, box) before track(image)"
 class VideoTracker(BatchTracker, ABC):
     """A tracker with a memory of its video."""
 
-    def __init__(self, params: TrackerParams, device: torch.device) -> None:
+    def __init__(self, params: TrackerParams) -> None:
         self.params = params
-        self.device = device
         self.box: list[float] = []  # x, y, w, h in image pixels, of the last frame
         self.raw_score = float("nan")  # of the last frame, as the IoU head gives it
         self._memory: ReferenceMemory | None = None
@@ -65,7 +65,12 @@ class VideoTracker(BatchTracker, ABC):
 
     def save_state(self, path: str | Path) -> None:
         """Write box and memory to a file; see `write_state`. RuntimeError before `initialize`."""
-        write_state(Path(path), self.memory, self._identity(), (self.box, self.raw_score))
+        remembered = [self.memory.first, *self.memory.entries]
+        arrays = [
+            {name: self._to_array(values) for name, values in parts_of(references).items()}
+            for references in remembered
+        ]
+        write_state(Path(path), arrays, self._identity(), (self.box, self.raw_score))
 
     def load_state(self, path: str | Path) -> None:
         """Go on from a file of `save_state`, to the bit as the tracker that wrote it.
@@ -74,10 +79,22 @@ class VideoTracker(BatchTracker, ABC):
             FileNotFoundError: no such file.
             ValueError: not such a file, or written by other weights or with other settings.
         """
-        read, last = read_state(Path(path), self._identity(), self.device)
+        arrays, last = read_state(Path(path), self._identity())
+        read = [
+            references_of({name: self._from_array(*values) for name, values in parts.items()})
+            for parts in arrays
+        ]
         capacity, ensemble = self.params.capacity, self.params.ensemble
         self._memory = ReferenceMemory(read[0], capacity, ensemble, read[1:])
         self.box, self.raw_score = last
+
+    def _to_array(self, values: Any) -> tuple[np.ndarray, str]:
+        """A part of the memory for a file, exactly, and the name of its dtype."""
+        return values, str(values.dtype)
+
+    def _from_array(self, array: np.ndarray, dtype: str) -> Any:
+        """Undo `_to_array`."""
+        return array.astype(dtype, copy=False)
 
     @abstractmethod
     def _fingerprint(self) -> str:

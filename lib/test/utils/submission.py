@@ -22,7 +22,7 @@ from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file, v
 from lib.test.utils.submission_check import GOT10K, Layout, SubmissionError, check
 from lib.utils.files import atomic_path
 from lib.utils.messages import list_problems
-from lib.utils.program import refuse_empty
+from lib.utils.program import make_parser
 
 logger = logging.getLogger(__name__)
 ZIP_DATE = (2022, 1, 1, 0, 0, 0)  # fixed: the same results give the same bytes
@@ -102,11 +102,11 @@ def count_frames(layout: Layout, root: Path) -> dict[str, int]:
 
 
 def _parse(layout: Layout, arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=f"Pack {layout.title} results into {layout.archive}, for its server. "
+    parser = make_parser(
+        f"Pack {layout.title} results into {layout.archive}, for its server.\n"
         "Everything is validated first; raw results are left as they are."
     )
-    add = refuse_empty(parser).add_argument
+    add = parser.add_argument
     add("--tracker_name", "--tracker", default="aiatrack", metavar="NAME")
     add("--cfg_name", "--param", default="baseline", metavar="NAME", help="recipe of the run")
     add("--results", type=Path, metavar="DIR", help="all results (default: test/tracking_results)")

@@ -1,6 +1,5 @@
 """How much memory this process and its tensors take."""
 
-import ctypes
 import resource
 import sys
 import threading
@@ -8,6 +7,8 @@ from collections.abc import Callable
 
 import psutil
 import torch
+
+from lib.test.tracker.prepare import return_freed_memory
 
 SAMPLE_EVERY = 0.002  # seconds
 
@@ -32,8 +33,7 @@ def peak_rise(step: Callable[[], None], device: torch.device) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         step()
         return torch.cuda.max_memory_allocated(device) - before
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):  # glibc
-        libc.malloc_trim(0)
+    return_freed_memory()
     done, sizes = threading.Event(), [resident_bytes()]
 
     def sample() -> None:

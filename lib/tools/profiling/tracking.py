@@ -21,8 +21,8 @@ from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import render
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.aiatrack import AiATrackTracker
-from lib.test.tracker.load import prepare_network
 from lib.test.tracker.options import TrackerOptions
+from lib.test.tracker.prepare import check_device, prepare_network
 from lib.tools.profiling.memory import peak_bytes, resident_bytes
 from lib.tools.profiling.timers import MatrixProduct, StageTimer
 from lib.utils.device import device_name
@@ -32,16 +32,6 @@ MAX_PRODUCTS = 100  # frames that a matrix product is measured with
 FRAMES_PER_TURN = 5  # that a mode runs in a row: a tracker's caches hold its own network
 CLIP_LENGTH = 6  # synthetic frames, shown to and fro
 MAX_MEMORY = 20  # frames: full after warming up and a few turns
-MODES = {
-    "plain": TrackerOptions(plain=True),
-    "optimized": TrackerOptions(),
-    "compiled": TrackerOptions(compile=True),
-    "bf16": TrackerOptions(precision="bf16"),
-    "bf16-compiled": TrackerOptions(precision="bf16", compile=True),
-    "fp16": TrackerOptions(precision="fp16"),
-    "fp16-compiled": TrackerOptions(precision="fp16", compile=True),
-    "int8": TrackerOptions(precision="int8"),
-}
 
 
 def profile_tracking(
@@ -65,7 +55,7 @@ def profile_tracking(
         ValueError, RuntimeError: a mode that is not possible on the device.
     """
     for mode in modes.values():
-        mode.check_device(device)
+        check_device(mode, device)
     params = replace(params, capacity=MAX_MEMORY, threshold=-1e9)
     video, box_xywh = _make_video(image_size)
     # Count the operations of the network as trained: the matrix product does as many.

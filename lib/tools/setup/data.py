@@ -4,11 +4,11 @@ Neighbour: lib/test/evaluation/datasets.py knows the layouts.
 """
 
 from lib.io.video_file import read_frame
+from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.datasets import open_dataset
 from lib.test.evaluation.environment import FOLDERS, dataset_path
-from lib.test.evaluation.layouts import TestSet
-from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
+from lib.tools.setup.findings import FAIL, NOTE, OK, WARN, Finding
 from lib.utils.image import ImageError
 
 # Sequences of sets that bring their own list; the others' tables are in evaluation/sequences.

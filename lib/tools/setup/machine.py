@@ -11,18 +11,16 @@ import shutil
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from lib.models.aiatrack.prroi_pool import load_cuda_pooling
 from lib.test.evaluation.environment import results_root
+from lib.tools.setup.findings import FAIL, NOTE, OK, WARN, Finding
 from lib.tools.setup.self_test import TOLERANCE, run_self_test
 from lib.utils.device import usable_cores
 from lib.utils.image import jpeg_decoder
 from lib.utils.paths import PROJECT_ROOT
-
-OK, NOTE, WARN, FAIL = "ok", "note", "WARN", "FAIL"  # a script needs to look at FAIL alone
 
 # Without these nothing runs; the others serve one purpose each.
 CORE_PACKAGES = {"torch", "torchvision", "timm", "numpy", "opencv-python"}
@@ -30,15 +28,6 @@ CORE_PACKAGES |= {"pyyaml", "easydict", "safetensors", "tqdm"}
 # Distributions that bring the same module.
 ALTERNATIVES = {"opencv-python": ("opencv-python-headless", "opencv-contrib-python")}
 MIN_FREE_BYTES = 2**30
-
-
-class Finding(NamedTuple):
-    """One line of the page."""
-
-    level: str  # OK, NOTE, WARN (not right, but not needed) or FAIL
-    subject: str
-    text: str
-    fix: str = ""  # a command, or what to do
 
 
 def check_software(requirements: Path = PROJECT_ROOT / "requirements.txt") -> list[Finding]:

@@ -6,17 +6,13 @@ Neighbour: lib/models/aiatrack/weights.py loads and describes weights.
 from collections.abc import Collection
 from pathlib import Path
 
-from lib.checkpoint.files import (
-    EPOCH_FILE,
-    CheckpointError,
-    checkpoints_newest_first,
-    read_verified,
-)
+from lib.checkpoint.files import CheckpointError, read_verified
+from lib.checkpoint.names import EPOCH_FILE, checkpoints_newest_first
 from lib.config.aiatrack.config import load_config, recipe_names
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.weights import describe_recipe, load_weights
 from lib.test.parameter.aiatrack import find_checkpoint
-from lib.tools.setup.machine import FAIL, NOTE, OK, WARN, Finding
+from lib.tools.setup.findings import FAIL, NOTE, OK, WARN, Finding
 from lib.utils.paths import PROJECT_ROOT
 
 

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lib.models.aiatrack.aiatrack import Prediction
+from lib.train.actors.box_losses import generalized_box_iou, is_inverted
 from lib.train.data.batch import Batch
-from lib.utils.box_ops import generalized_box_iou, is_inverted, xywh_to_xyxy
+from lib.utils.box_ops import xywh_to_xyxy
 
 
 class LossWeights(NamedTuple):

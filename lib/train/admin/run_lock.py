@@ -4,7 +4,6 @@ import contextlib
 import errno
 import logging
 import os
-import re
 import socket
 import time
 from collections.abc import Iterator
@@ -13,13 +12,12 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from lib.utils.files import LOCK_FILE, atomic_write_text
+from lib.utils.files import LOCK_FILE, atomic_write_text, remove_left_overs
 
 logger = logging.getLogger(__name__)
 
 HOLDER_FILE = ".training"  # says which process holds the lock
-# Temporary files of lib/utils/files.py, of what a training writes into its folder.
-LEFT_OVER = re.compile(r"\.(AIATRACK_\w+\.pth\.tar|nonfinite_\w+\.pt|\.training)\.\w+\.tmp")
+WRITTEN = ("AIATRACK_*.pth.tar", "nonfinite_*.pt", HOLDER_FILE)  # by a training, in its folder
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of a file system that has none
 PATIENCE = 30.0  # seconds, for the loading processes of a training that was killed
 
@@ -45,10 +43,8 @@ def sole_training(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OSError(f"cannot write in {folder}: {error.strerror or error}") from None
     try:
-        for path in folder.iterdir():
-            if LEFT_OVER.fullmatch(path.name):
-                logger.info("removed %s, which a killed training left half-written", path)
-                path.unlink()
+        for path in remove_left_overs(folder, WRITTEN):
+            logger.info("removed %s, which a killed training left half-written", path)
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from easydict import EasyDict
 
-from lib.config.aiatrack.config import STRIDE
+from lib.config.aiatrack.requirements import STRIDE
 from lib.train.data.batch import CompactSample
 from lib.train.data.random_boxes import Jitter, beside_box, draw_proposals, jitter_box
 from lib.train.data.transforms import (

@@ -140,7 +140,8 @@ def build_dataset(name: str, find: Callable[[str], DataPath]) -> BaseDataset | S
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{name}: {error} (from {root.source}). {root.hint()}") from error
     except DatasetError as error:
-        raise DatasetError(f"{error}\n  (from {root.source})") from error
+        separator = "\n  " if "\n" in str(error) else " "
+        raise DatasetError(f"{error}{separator}(from {root.source})") from error
     logger.info("%s: %d sequences from %s", name, len(dataset), dataset.store.root)
     return dataset
 

@@ -15,15 +15,8 @@ from typing import Any
 
 from easydict import EasyDict
 
-from lib.checkpoint.files import (
-    EPOCH_FILE,
-    CheckpointError,
-    checkpoints_newest_first,
-    epoch_of,
-    read_checkpoint,
-    save_checkpoint,
-    weights_in,
-)
+from lib.checkpoint.files import CheckpointError, read_checkpoint, save_checkpoint, weights_in
+from lib.checkpoint.names import EPOCH_FILE, checkpoints_newest_first, epoch_of
 from lib.config.aiatrack.config import flatten
 from lib.train.trainers.insides import OPTIMIZER, check_built
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lib.models.aiatrack.aiatrack import AiATrack, concat_references
+from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.fast.factored import optimize_network
 from lib.models.aiatrack.fast.prepacked import PrepackedConv2d, PrepackedLinear, prepack
 from lib.models.aiatrack.fast.quantized import check_int8
+from lib.models.aiatrack.references import concat_references
 
 ROOT = Path(__file__).resolve().parents[3]
 CONVOLUTION = [f"ops.mkldnn.{name}" for name in support.CONVOLUTION]

@@ -12,8 +12,8 @@ from lib.test.analysis.lost import (
     label_frames,
     read_frames,
 )
+from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.data import Truth
-from lib.test.evaluation.layouts import TestSet
 from lib.test.evaluation.results import ResultFolder, SequenceResult
 
 BOX = [10.0, 10.0, 20.0, 20.0]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from lib.test.evaluation.base_set import read_names, read_rows
 from lib.test.evaluation.datasets import open_annotations
-from lib.test.evaluation.layouts import read_names, read_rows
 from tests.test import made_up_sets as made_up
 
 THREE = [[10, 20, 30, 40], [12, 22, 30, 40], [14, 24, 30, 40]]

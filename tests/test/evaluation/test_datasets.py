@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.test.evaluation.base_set import read_rows
 from lib.test.evaluation.data import SequenceError
 from lib.test.evaluation.datasets import open_dataset, select_names
 from lib.test.evaluation.environment import FOLDERS
-from lib.test.evaluation.layouts import LAYOUTS, read_rows
+from lib.test.evaluation.layouts import LAYOUTS
 
 
 def lay_out(root: Path, name: str, boxes: int | None = None, frames: int | None = None) -> Path:

@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import os
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from lib.models.aiatrack.onnx.session import CUDA
 from lib.test.evaluation import running, sharing, workers
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.job import Job, Progress
@@ -152,4 +154,10 @@ def test_devices_of_workers(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setenv("LOCAL_RANK", local_rank)
-    assert sharing.worker_device(device, index, workers) == chosen
+    assert sharing.worker_device(TrackerOptions(device=device), index, workers) == chosen
+    # ONNX Runtime takes no GPU that it has no provider for, whatever torch sees.
+    options = TrackerOptions(device=device, backend="onnx")
+    for providers, expected in (["CPUExecutionProvider"], device), ([CUDA], chosen):
+        runtime = SimpleNamespace(get_available_providers=lambda found=providers: found)
+        monkeypatch.setitem(sys.modules, "onnxruntime", runtime)
+        assert sharing.worker_device(options, index, workers) == expected

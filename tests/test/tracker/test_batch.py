@@ -9,13 +9,11 @@ from seeded import seeded_box, seeded_frame
 
 from lib.config.aiatrack.config import make_config
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.attention import KeyValue
 from lib.models.aiatrack.fast.factored import optimize_network
-from lib.models.aiatrack.transformer import References
+from lib.models.aiatrack.references import KeyValue, References
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker import load_tracker
-from lib.test.tracker.aiatrack import AiATrackTracker
-from lib.test.tracker.memory import stack_references, unbind_references
+from lib.test.tracker.aiatrack import AiATrackTracker, stack_references, unbind_references
 from tests.conftest import TINY
 
 # First frame and box of each target; the second one's window is padded, the last one's is not.

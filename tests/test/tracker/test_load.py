@@ -20,15 +20,16 @@ from seeded import seeded_box, seeded_frame
 from torch import Tensor
 
 from lib.config.aiatrack.config import make_config
-from lib.models.aiatrack.aiatrack import AiATrack, concat_references
+from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.fast import compiled, quantized, support
+from lib.models.aiatrack.references import concat_references
 from lib.test.parameter.aiatrack import TrackerParams, make_params
 from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.calibration import calibration_crops
-from lib.test.tracker.load import prepare_network
 from lib.test.tracker.options import TrackerOptions
+from lib.test.tracker.prepare import check_device, prepare_network
 from lib.tools.profiling.memory import resident_bytes
 from lib.utils.crop import Crop
 from tests.conftest import TINY
@@ -200,7 +201,7 @@ REFUSALS = [
 @pytest.mark.parametrize(("options", "device", "message"), REFUSALS)
 def test_refusals(options: dict, device: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        TrackerOptions(**options).check_device(torch.device(device))
+        check_device(TrackerOptions(**options), torch.device(device))
 
 
 def test_options_reach_a_worker_unchanged() -> None:
@@ -212,10 +213,10 @@ def test_what_int8_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(support, "has_instructions", lambda name: True)
     monkeypatch.setattr(quantized, "ENGINE", "abacus")
     with pytest.raises(RuntimeError, match="int8 needs a torch with 'abacus'; this one has"):
-        TrackerOptions(precision="int8").check_device(CPU)
+        check_device(TrackerOptions(precision="int8"), CPU)
     monkeypatch.setattr(support, "has_instructions", lambda name: False)
     with pytest.raises(RuntimeError, match="int8 needs a CPU with VNNI"):
-        TrackerOptions(precision="int8").check_device(CPU)
+        check_device(TrackerOptions(precision="int8"), CPU)
 
 
 def test_emulated_bf16_is_told(
@@ -223,14 +224,14 @@ def test_emulated_bf16_is_told(
 ) -> None:
     monkeypatch.setattr(support, "has_instructions", lambda name: False)
     with caplog.at_level(logging.WARNING):
-        TrackerOptions(precision="bf16").check_device(CPU)
+        check_device(TrackerOptions(precision="bf16"), CPU)
     assert "cpu computes bf16 by way of fp32" in caplog.text
 
 
 def test_calibration_crops(params: TrackerParams, tmp_path: Path) -> None:
     crops = calibration_crops(params)
     assert crops.shape == (8, 3, 64, 64) and crops.min() >= 0 and crops.max() <= 1
-    assert torch.equal(crops, calibration_crops(params))
+    assert np.array_equal(crops, calibration_crops(params))
     with pytest.raises(FileNotFoundError, match=r"calibration: no folder .*none"):
         calibration_crops(params, tmp_path / "none")
     (tmp_path / "notes.txt").write_text("no image")

@@ -2,8 +2,7 @@
 
 import torch
 
-from lib.models.aiatrack.attention import KeyValue
-from lib.models.aiatrack.transformer import References
+from lib.models.aiatrack.references import KeyValue, References
 from lib.test.tracker.memory import ReferenceMemory
 
 

@@ -1,5 +1,7 @@
 """Guards the tracker: the reference's loops, its interface, its memory, bad input."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from lib.test.tracker import load_tracker
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.memory import ReferenceMemory
 from lib.utils.image import read_rgb
+from lib.utils.paths import PROJECT_ROOT
 from tests.conftest import TINY
 
 SLOW_LOOPS = [pytest.param(name, marks=pytest.mark.slow) for name in ("all", "none")]
@@ -172,6 +175,43 @@ def test_load_tracker_refusals(
         load_tracker(tiny_recipe, tiny_checkpoint, device="gpu")
     with pytest.raises(ValueError, match="pooling must be"):
         load_tracker(tiny_recipe, tiny_checkpoint, pooling="compiled")
+
+
+PRECISIONS = {  # torch's setting -> value; from 2.9 on there are several of them
+    "fp32_precision": "ieee",
+    "cudnn.conv.fp32_precision": "ieee",
+    "cudnn.allow_tf32": False,
+    "cudnn.deterministic": True,
+}
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_settings_of_the_user_stay(tiny_recipe: Path, tiny_checkpoint: Path, name: str) -> None:
+    """In a process of its own: what is set once cannot wholly be taken back."""
+    program = f"""
+import sys, torch, numpy as np
+sys.path.insert(0, {str(PROJECT_ROOT)!r})
+from lib.test.tracker.aiatrack import without_tf32
+from lib.test.tracker.load import load_tracker
+backends = torch.backends
+backends.{name} = {PRECISIONS[name]!r}
+tracker = load_tracker({str(tiny_recipe)!r}, {str(tiny_checkpoint)!r}, device="cpu")
+frame = np.zeros((99, 99, 3), np.uint8)
+tracker.initialize(frame, [30, 30, 20, 20])
+tracker.track(frame)
+assert backends.{name} == {PRECISIONS[name]!r}
+for device in ("cpu", "cuda"):
+    with without_tf32(torch.device(device)):
+        assert backends.cudnn.deterministic == ({name!r} == "cudnn.deterministic")
+        if device == "cuda":
+            conv = getattr(backends.cudnn, "conv", None)
+            assert conv.fp32_precision != "tf32" if conv else not backends.cudnn.allow_tf32
+    assert backends.{name} == {PRECISIONS[name]!r}
+"""
+    if "conv" in name and not hasattr(torch.backends.cudnn, "conv"):
+        pytest.skip("this torch has no such setting")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -22,25 +22,33 @@ one with keys [K U], are thus ordinary ones.
 """
 
 import copy
+import logging
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import BatchNormAct2d, unfreeze_batch_norm_2d
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node, symbolic_trace
+from torch.fx.proxy import TraceError
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.attention import AiAAttention, KeyValue
+from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.prroi_pool import prroi_pool, prroi_pool_in_one_product
+from lib.models.aiatrack.references import KeyValue
+from lib.models.aiatrack.timm_import import timm
+
+logger = logging.getLogger(__name__)
+
+TRACE_ERRORS = (TraceError, TypeError, RuntimeError)  # torch.fx's, where Python needs values
 
 
 def optimize_network(model: AiATrack) -> AiATrack:
     """Return an optimized copy of a network, in evaluation mode; the original stays as it is."""
-    model = copy.deepcopy(model).eval().requires_grad_(False)
+    model = copy_structure(model).eval()
     body = trace_backbone(model.backbone.get_submodule("0.body"))
     model.backbone.set_submodule("0.body", body)
     for module in list(model.modules()):
@@ -58,16 +66,31 @@ def optimize_network(model: AiATrack) -> AiATrack:
     return model.to(memory_format=torch.channels_last)
 
 
-def trace_backbone(body: nn.Module) -> GraphModule:
-    """Trace a timm network; its batch norms, frozen and with an activation or not, are folded."""
-    body = unfreeze_batch_norm_2d(body)
+def copy_structure(model: AiATrack) -> AiATrack:
+    """Copy a network's modules around the same values, which what follows replaces, not changes."""
+    shared: dict[int, Any] = {id(x): x.detach() for x in model.buffers()}
+    shared |= {id(x): nn.Parameter(x.detach(), requires_grad=False) for x in model.parameters()}
+    return copy.deepcopy(model, shared)
+
+
+def trace_backbone(body: nn.Module) -> nn.Module:
+    """Trace a timm network; its batch norms, frozen and with an activation or not, are folded.
+
+    One that torch.fx cannot trace, as it branches on the size of its input, stays as it is.
+    """
+    body = timm.layers.unfreeze_batch_norm_2d(body)
     for module in list(body.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, BatchNormAct2d):
+            if isinstance(child, timm.layers.BatchNormAct2d):
                 norm = nn.BatchNorm2d(child.num_features, child.eps)
                 norm.load_state_dict(child.state_dict())
                 setattr(module, name, nn.Sequential(norm, child.act))
-    return trace(body)
+    try:
+        return trace(body)
+    except TRACE_ERRORS as error:
+        reason = str(error).strip().splitlines()[0]
+        logger.warning("torch.fx cannot trace the backbone, which runs eager: %s", reason)
+        return body
 
 
 def trace(module: nn.Module) -> GraphModule:
@@ -149,6 +172,7 @@ class FactoredAiAAttention(nn.Module):
         mix = (torch.eye(self.tokens) + projection.out_proj.weight) * inner.feat_norm2.weight
         mix = (mix - mix.mean(1, keepdim=True)) * math.sqrt(self.tokens)
         self.query_weight = buffer(torch.cat([mix, inner.corr_proj.weight]))
+        self.mean_weight = buffer(inner.corr_proj.weight.sum(1, keepdim=True))  # (D, 1)
         self.corr_bias = buffer(inner.corr_proj.bias)
         self.norm, self.eps = inner.feat_norm1, inner.feat_norm2.eps
         self.out_proj = attention.out_proj
@@ -162,18 +186,23 @@ class FactoredAiAAttention(nn.Module):
     def forward(self, query: Tensor, memory: KeyValue, inner_pos: Tensor) -> Tensor:
         """As `AiAAttention.forward`: (B, N, C), R frames of keys, (B, R*N, D) -> (B, N, C)."""
         q = self._split_heads(F.linear(query, self.q_weight, self.q_bias))  # (B, h, N, d)
-        t, wq = (self.query_weight @ q).tensor_split([self.tokens], -2)  # over all queries
-        u = self._attend_inside(q, wq, memory.key, inner_pos)  # (B, h, R*N, d)
+        # What queries have in common is kept apart: it would drown the rest in bf16.
+        mean = q.mean(-2, keepdim=True)
+        centred = q - mean
+        t, wq = (self.query_weight @ centred).tensor_split([self.tokens], -2)  # over all queries
+        wq = wq + self.mean_weight * mean
+        u = self._attend_inside(centred, wq, memory.key, inner_pos)  # (B, h, R*N, d)
         # The refined map is [K U] [Q T]^T.
         query, key = torch.cat([q, t], -1), torch.cat([memory.key, u], -1)
         attended = _attend(query, key, memory.value, self.fuses_bf16)  # (B, h, N, d)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
-    def _attend_inside(self, q: Tensor, wq: Tensor, key: Tensor, inner_pos: Tensor) -> Tensor:
+    def _attend_inside(self, centred: Tensor, wq: Tensor, key: Tensor, inner_pos: Tensor) -> Tensor:
         """U = P (K / s) of each frame on its own, over sqrt(N), (B, h, R*N, d); wq (B, h, D, d)."""
-        scatter = q.transpose(-2, -1) @ (q - q.mean(-2, keepdim=True))  # N times the covariance
+        scatter = centred.transpose(-2, -1) @ centred  # N times the covariance
         variance = ((key @ scatter) * key).sum(-1, keepdim=True)  # N times that of a key's column
-        values = key * (variance + self.tokens * self.eps).rsqrt()
+        # Rounding can take it below 0.
+        values = key * (variance.clamp(min=0) + self.tokens * self.eps).rsqrt()
         projected = key @ wq.transpose(-2, -1) + self.corr_bias  # (B, h, R*N, D)
         z = self.norm(projected) + inner_pos[:, None]
         inner_q, inner_k = F.linear(z, self.inner_weight, self.inner_bias).chunk(2, -1)

@@ -22,7 +22,8 @@ from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.fast.factored import layer_of, trace
 from lib.models.aiatrack.fast.precision import computes_bf16_natively
 from lib.models.aiatrack.fast.winograd import WinogradConv2d, suits_winograd
-from lib.models.aiatrack.transformer import DecoderLayer, References
+from lib.models.aiatrack.references import References
+from lib.models.aiatrack.transformer import DecoderLayer
 
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 RELUS = (F.relu, torch.relu, "relu", "relu_")

@@ -11,6 +11,7 @@ import warnings
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.fast import support
@@ -28,12 +29,17 @@ def quantize_network(model: AiATrack, crops: Tensor) -> AiATrack:
         crops: (K, 3, S, S) RGB in [0, 1], to observe the ranges of activations on.
 
     Raises:
-        RuntimeError: see `check_int8`.
+        RuntimeError: see `check_int8`. ValueError: the backbone could not be traced.
     """
+    body = model.backbone.get_submodule("0.body")
+    if not isinstance(body, GraphModule):
+        raise ValueError(
+            "int8 needs a backbone that torch.fx can trace, and this recipe's is none; "
+            "fp32 and bf16 run any"
+        )
     with torch.inference_mode():
         images = ((crops - model.mean) / model.std).contiguous(memory_format=torch.channels_last)
-    body = quantize_graph(model.backbone.get_submodule("0.body"), images)
-    model.backbone.set_submodule("0.body", body)
+    model.backbone.set_submodule("0.body", quantize_graph(body, images))
     if computes_bf16_natively(torch.device("cpu")):
         model.backbone.append(Cast(torch.bfloat16))
         cast_behind_backbone(model, torch.bfloat16)

@@ -29,10 +29,10 @@ class WinogradConv2d(nn.Module):
     def __init__(self, conv: nn.Conv2d, direct: nn.Module, *, relu: bool = False) -> None:
         """Take a convolution that suits, and direct: what computes small maps, ReLU included."""
         super().__init__()
-        kernel, data, result = _transforms()
-        weight = torch.einsum("ij,ocjk,lk->ilco", kernel, conv.weight.double(), kernel)
+        _, data, result = _transforms()
         bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
-        self.weight = buffer(weight.flatten(0, 1).float().contiguous())  # (36, C_in, C_out)
+        self.conv_weight = conv.weight
+        self.weight: Tensor | None = None  # four times as large: made when it is used
         self.bias = buffer(bias.float())
         self.data = buffer(torch.kron(data, data).float())  # (36, 36)
         self.result = buffer(torch.kron(result, result).float())  # (16, 36)
@@ -44,6 +44,8 @@ class WinogradConv2d(nn.Module):
         rows, columns = -(-height // OUT), -(-width // OUT)
         if batch * rows * columns < MIN_TILES:
             return self.direct(x)
+        if self.weight is None:
+            self.weight = _transform_kernel(self.conv_weight)
         below, right = rows * OUT - height, columns * OUT - width
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, right + 1, 1, below + 1))
         tiles = padded.unfold(1, TILE, OUT).unfold(2, TILE, OUT)  # (B, rows, columns, C_in, 6, 6)
@@ -70,6 +72,13 @@ def suits_winograd(module: nn.Module) -> TypeGuard[nn.Conv2d]:
         and module.groups == 1
         and module.in_channels >= MIN_CHANNELS
     )
+
+
+def _transform_kernel(weight: Tensor) -> Tensor:
+    """(C_out, C_in, 3, 3) -> (36, C_in, C_out)."""
+    kernel, _, _ = _transforms()
+    transformed = torch.einsum("ij,ocjk,lk->ilco", kernel, weight.double(), kernel)
+    return transformed.flatten(0, 1).float().contiguous()
 
 
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:

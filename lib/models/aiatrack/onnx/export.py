@@ -4,7 +4,6 @@ The network is the optimized one (fast/factored.py), which ONNX Runtime too runs
 eager one. Its position encodings are computed in the graph, so that padded crops need no other.
 """
 
-import importlib.util
 import warnings
 from pathlib import Path
 
@@ -13,10 +12,16 @@ from torch import Tensor
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.fast.factored import optimize_network
-from lib.models.aiatrack.onnx.graphs import GRAPHS, INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.onnx.contract import (
+    INPUTS,
+    METADATA,
+    OUTPUTS,
+    GraphFacts,
+    require_packages,
+)
+from lib.models.aiatrack.onnx.graphs import GRAPHS
 
 OPSET = 18
-PACKAGES = ("onnx", "onnxscript")
 
 
 def example_inputs(
@@ -49,13 +54,6 @@ def optimize_for_export(model: AiATrack) -> AiATrack:
     optimized = optimize_network(model)
     optimized.positions = model.positions
     return optimized.to(memory_format=torch.contiguous_format)
-
-
-def require_packages() -> None:
-    """Raise RuntimeError if a package for the export is missing; says how to install it."""
-    absent = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if absent:
-        raise RuntimeError(f"the export needs packages: `pip install {' '.join(absent)}`")
 
 
 def export_graph(model: AiATrack, inputs: dict[str, Tensor], facts: GraphFacts, path: Path) -> None:

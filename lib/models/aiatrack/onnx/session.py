@@ -1,7 +1,7 @@
 """The network of a tracker as two ONNX files in ONNX Runtime.
 
-`tracking/export_onnx.py` writes the files; lib/models/aiatrack/onnx/graphs.py has their contract.
-B = 1: the files have static shapes.
+`tracking/export_onnx.py` writes the files; contract.py beside this says what they hold. Arrays are
+NumPy's: tracking with them needs no torch. B = 1: the files have static shapes.
 """
 
 import functools
@@ -11,13 +11,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+import numpy as np
 
-from lib.models.aiatrack.attention import KeyValue
-from lib.models.aiatrack.onnx.graphs import GRAPHS, INPUTS, METADATA, OUTPUTS, GraphFacts
-from lib.models.aiatrack.transformer import References
+from lib.models.aiatrack.onnx.contract import INPUTS, METADATA, OUTPUTS, GraphFacts
+from lib.models.aiatrack.references import KeyValue, References
+from lib.utils.device import usable_cores
 
+CUDA = "CUDAExecutionProvider"
 EXPORT = "python tracking/export_onnx.py"
 
 
@@ -25,8 +25,8 @@ class OnnxError(ValueError):
     """Files that cannot be used; the message names them and what is wrong."""
 
 
-class OnnxNetwork(nn.Module):
-    """Memorizes and tracks frames as the PyTorch network does; tensors stay on the CPU."""
+class OnnxNetwork:
+    """Memorizes and tracks frames as the PyTorch network does."""
 
     def __init__(self, folder: str | Path, device: str = "auto") -> None:
         """Read both files.
@@ -40,12 +40,11 @@ class OnnxNetwork(nn.Module):
             OnnxError: unreadable, of another kind, or files that do not belong together.
             ValueError: no such device here.
         """
-        super().__init__()  # without parameters: trackers move their network and switch its mode
         runtime = import_onnxruntime()
         self.providers = choose_providers(device, runtime.get_available_providers())
         self.folder, self._files = Path(folder), onnx_files(folder)
-        self._sessions = {name: self._open(runtime, name) for name in GRAPHS}
-        facts = {name: self._facts(name) for name in GRAPHS}
+        self._sessions = {name: self._open(runtime, name) for name in INPUTS}
+        facts = {name: self._facts(name) for name in INPUTS}
         self.facts = facts["track"]
         if facts["memorize"]._replace(graph="track") != self.facts:
             raise OnnxError(
@@ -85,15 +84,15 @@ class OnnxNetwork(nn.Module):
                 f"--dataset or --hyper: `{EXPORT} --param {recipe}`"
             )
 
-    def memorize(self, image: Tensor, mask: Tensor, box: Tensor) -> References:
+    def memorize(self, image: np.ndarray, mask: np.ndarray, box: np.ndarray) -> References:
         """Encode a frame and its (1, 4) xywh box, fractions of the crop, as first reference."""
         *keys_values, inner_pos = self.run("memorize", image, mask, box)
         return References(KeyValue(*keys_values[:2]), KeyValue(*keys_values[2:]), inner_pos)
 
     def track(
-        self, image: Tensor, mask: Tensor, first: References, recent: References
-    ) -> tuple[Tensor, Tensor, References]:
-        """Find the target in (1, 3, S, S) RGB in [0, 1] with its (1, S, S) bool padding mask.
+        self, image: np.ndarray, mask: np.ndarray, first: References, recent: References
+    ) -> tuple[np.ndarray, np.ndarray, References]:
+        """Find the target in (1, 3, S, S) float32 RGB in [0, 1] with its (1, S, S) padding mask.
 
         Returns:
             The (1, 4) xywh box in fractions of the crop, the (1, 1) score, and the frame as a
@@ -103,17 +102,16 @@ class OnnxNetwork(nn.Module):
         box, score, key, value, pos = self.run("track", image, mask, *references)
         return box, score, References(None, KeyValue(key, value), pos)
 
-    def run(self, name: str, *tensors: Tensor) -> list[Tensor]:
-        """Compute "memorize" or "track" from its INPUTS to its OUTPUTS."""
-        arrays = (tensor.contiguous().numpy() for tensor in tensors)
+    def run(self, name: str, *arrays: Any) -> list[Any]:
+        """Compute "memorize" or "track" from its INPUTS to its OUTPUTS, NumPy arrays."""
         feed = dict(zip(INPUTS[name], arrays, strict=True))
-        return [torch.from_numpy(x) for x in self._sessions[name].run(OUTPUTS[name], feed)]
+        return self._sessions[name].run(OUTPUTS[name], feed)
 
     def _open(self, runtime: ModuleType, name: str) -> Any:
-        """A session on one file, with as many threads as torch has here."""
+        """A session on one file, with a thread per core that this process may use."""
         path = self._files[name]
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = usable_cores()
         # Between frames its threads would otherwise wait busily on the cores that others need.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
@@ -137,12 +135,12 @@ class OnnxNetwork(nn.Module):
 
 def onnx_files(folder: str | Path) -> dict[str, Path]:
     """Find both files of a folder: graph name -> path. Raises FileNotFoundError for either."""
-    files = {name: Path(folder) / f"{name}.onnx" for name in GRAPHS}
+    files = {name: Path(folder) / f"{name}.onnx" for name in INPUTS}
     older = Path(folder) / "remember.onnx"  # what memorize.onnx was called in format 1
     reason = f" ({older.name} is of an older version)" if older.is_file() else ""
     for path in files.values():
         if not path.is_file():
-            raise FileNotFoundError(f"no {path}{reason}; write it with `{EXPORT} --out {folder}`")
+            raise FileNotFoundError(f"no {path}{reason}; `{EXPORT} --param RECIPE` writes it")
     return files
 
 
@@ -163,7 +161,7 @@ def choose_providers(device: str, available: list[str]) -> list[Any]:
     Raises:
         ValueError: another device, or CUDA without its provider.
     """
-    has_cuda = "CUDAExecutionProvider" in available
+    has_cuda = CUDA in available
     kind, _, index = device.partition(":")
     if device == "cpu" or (device == "auto" and not has_cuda):
         return ["CPUExecutionProvider"]
@@ -177,5 +175,5 @@ def choose_providers(device: str, available: list[str]) -> list[Any]:
             "CUDA needs `pip install onnxruntime-gpu`; --device cpu works"
         )
     # The CPU's convolutions in fp32 are what boxes are compared with: no TF32.
-    cuda = ("CUDAExecutionProvider", {"device_id": int(index or 0), "use_tf32": 0})
+    cuda = (CUDA, {"device_id": int(index or 0), "use_tf32": 0})
     return [cuda, "CPUExecutionProvider"]
