@@ -1,6 +1,6 @@
-"""Small data sets for tests: clips written as LaSOT, TrackingNet, COCO and GOT-10k's test split.
+"""Small data sets for tests: clips written as TrackingNet, COCO and GOT-10k's test split.
 
-What the product itself writes, GOT-10k's train and val, is `lib/synthetic/layouts.py`.
+What the product itself writes is in `lib/io/layouts.py`.
 """
 
 import json
@@ -10,20 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lib.synthetic.layouts import write_image
+from lib.io.layouts import coco_object, write_image
 from lib.synthetic.render import Clip
-
-
-def write_lasot(root: Path, clips: Mapping[str, Clip]) -> None:
-    """Write `<class>/<class>-<n>/img/%08d.jpg` from 1, boxes and flags."""
-    for name, clip in clips.items():
-        folder = root / name.rsplit("-", 1)[0] / name
-        _write_frames(folder / "img", "{:08d}.jpg", 1, clip)
-        outside = ~clip.visible & (clip.boxes_xywh[:, 2:].min(1) <= 0)
-        hidden = ~clip.visible & ~outside
-        for flags, stem in ((hidden, "full_occlusion"), (outside, "out_of_view")):
-            _write_text(folder / f"{stem}.txt", ",".join(str(int(flag)) for flag in flags) + "\n")
-        _write_text(folder / "groundtruth.txt", _lines(clip.boxes_xywh))
 
 
 def write_trackingnet(root: Path, clips: Mapping[str, Clip], split: str = "TRAIN_0") -> None:
@@ -58,7 +46,7 @@ def write_coco(root: Path, clips: Mapping[str, Clip]) -> None:
             images.append({"id": image, "file_name": file_name, **size})
             if visible:
                 ids = {"id": len(objects) + 1, "image_id": image, "category_id": category}
-                objects.append(ids | _coco_object(box))
+                objects.append(ids | coco_object(box))
     categories = [
         {"id": number, "name": name, "supercategory": "clip"}
         for number, name in enumerate(clips, 1)
@@ -76,17 +64,6 @@ def write_photographs(folder: Path, count: int = 3) -> None:
         mask[40:80, 50:110] = 2
         cv2.imwrite(str(folder / f"{number}.jpg"), photo)
         cv2.imwrite(str(folder / f"{number}.png"), mask)
-
-
-def _coco_object(box_xywh: np.ndarray) -> dict:
-    """A COCO annotation, without its ids, whose outline is the box."""
-    x, y, w, h = (float(value) for value in box_xywh)
-    return {
-        "bbox": [x, y, w, h],
-        "area": w * h,
-        "iscrowd": 0,
-        "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]],
-    }
 
 
 def _write_frames(folder: Path, pattern: str, first: int, clip: Clip) -> None:

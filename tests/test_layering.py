@@ -13,6 +13,7 @@ MODELS = {"lib.models.aiatrack"}
 FAST, ONNX = {"lib.models.aiatrack.fast"}, {"lib.models.aiatrack.onnx"}
 BATCH = {"lib.train.data.batch"}
 TRAINER_PARTS = {f"lib.train.{room}" for room in ("actors", "admin", "data", "optimizer")}
+LOW = {"lib.io", "lib.synthetic"}
 TRACKER = {"lib.test.parameter", "lib.test.tracker"}
 
 # A room, and the rooms that it may import besides itself. The most specific entry counts.
@@ -34,11 +35,11 @@ ALLOWED: dict[str, set[str]] = {
     "lib.train.optimizer": set(),
     "lib.train.trainers": BELOW | MODELS | BATCH | TRAINER_PARTS,
     "lib.test.parameter": BELOW,
-    "lib.test.tracker": BELOW | MODELS | FAST | ONNX | {"lib.synthetic", "lib.test.parameter"},
+    "lib.test.tracker": BELOW | MODELS | FAST | ONNX | LOW | {"lib.test.parameter"},
     "lib.test.evaluation": BELOW | ONNX | TRACKER | {"lib.io"},
     "lib.test.analysis": {"lib.utils", "lib.io", "lib.test.evaluation"},
     "lib.test.utils": BELOW | {"lib.io", "lib.test.evaluation"},
-    "lib.test.vot": BELOW | TRACKER | {"lib.synthetic"},
+    "lib.test.vot": BELOW | TRACKER | LOW,
     "lib.tools": {"lib"},
     "tracking": {"lib"},
 }

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from lib.config.aiatrack.config import recipe_name
+from lib.io.layouts import write_got10k
 from lib.io.video.draw import draw_box
 from lib.io.video_file import read_frame
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.layouts import write_got10k
 from lib.synthetic.plan import VERSION, plan_clip
 from lib.synthetic.render import render
 from lib.synthetic.textures import SPLITS, PhotoTextures

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.config.aiatrack.config import load_config, recipe_name
+from lib.io.video.sources import open_source
 from lib.models.aiatrack.onnx.contract import INPUTS, GraphFacts, network_settings, require_packages
 from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
 from lib.test.evaluation.provenance import make_provenance
@@ -35,7 +36,6 @@ from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hype
 from lib.test.tracker.load import load_tracker
 from lib.test.tracker.onnx_tracker import default_folder
 from lib.test.tracker.options import TrackerOptions
-from lib.tools.video.sources import open_source
 from lib.utils.files import check_outputs
 from lib.utils.program import at_least, make_parser, parse_box, run_program
 

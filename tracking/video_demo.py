@@ -38,14 +38,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tqdm import tqdm
 
-from lib.config.aiatrack.config import load_config
+from lib.io.video.sources import Frame, open_source
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
+from lib.test.tracker.following import Following
 from lib.test.tracker.load import make_tracker
-from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
+from lib.test.tracker.targets import Targets
+from lib.tools.video.follow import RecordWriter, Summary, follow
 from lib.tools.video.painter import Painter
 from lib.tools.video.screen import NoScreenError, Screen
-from lib.tools.video.sources import Frame, FrameSource, open_source
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, parse_box, run_program
@@ -121,10 +122,10 @@ def first_boxes(
     return boxes
 
 
-def with_bar(source: FrameSource) -> Iterator[Frame]:
+def with_bar(length: int | None, frames: Iterator[Frame]) -> Iterator[Frame]:
     """Pass frames on, drawing a progress bar; a plain counter where the length is not known."""
-    with tqdm(total=source.length, unit="frame", disable=None, smoothing=0.05) as bar:
-        for frame in source:
+    with tqdm(total=length, unit="frame", disable=None, smoothing=0.05) as bar:
+        for frame in frames:
             yield frame
             bar.update()
 
@@ -146,18 +147,17 @@ def main() -> int:
         check_outputs(outputs, source.files, overwrite=args.overwrite)
         # Load the network.
         tracker = make_tracker(tracker_options(args, "video"))
-        if args.lost_below is None:
-            args.lost_below = load_config(args.param).TEST.LOST_BELOW
         # Follow the targets to the end.
         with (
             VideoWriter(outputs[0], source.rate, args.codec) as video,
             RecordWriter(outputs[1]) as records,
             StopRequest(second_interrupts=True) as stop,
         ):
-            targets, shown = Targets(tracker, args.lost_below), screen if args.show else None
-            choose, writers = partial(first_boxes, args, screen), (video, records)
-            follow_here = partial(follow, painter=Painter(args.trail), screen=shown, stop=stop)
-            summary = follow_here(with_bar(source), targets, choose, writers)
+            bar, choose = partial(with_bar, source.length), partial(first_boxes, args, screen)
+            steps = Following(source, Targets(tracker), choose, frames=bar)
+            writers, painter = (video, records), Painter(args.trail)
+            shown = screen if args.show else None
+            summary = follow(steps, writers, painter=painter, screen=shown, stop=stop)
     # Say how it ended.
     report(summary, out)
     if summary.ended_by == "signal" and stop.signal_number is not None:

@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tqdm import tqdm
 
+from lib.io.video.sources import FrameSource, open_source
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.arguments import add_weights_arguments
 from lib.test.tracker.options import TrackerOptions
 from lib.tools.video.pictures import write_picture, write_video
-from lib.tools.video.sources import FrameSource, open_source
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program

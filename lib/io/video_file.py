@@ -81,6 +81,10 @@ class VideoFile:
             self.close()
         return image
 
+    def seconds(self, index: int) -> float:
+        """Time of a frame, as the file says it. Raises as `count`."""
+        return float(self._times[index])
+
     def close(self) -> None:
         """Release the decoder; the next reading opens it again."""
         if self._decoder is not None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from lib.io.video.sources import Frame
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.onnx.contract import OUTPUTS
 from lib.models.aiatrack.onnx.export import example_inputs
@@ -18,7 +19,6 @@ from lib.models.aiatrack.onnx.graphs import GRAPHS
 from lib.models.aiatrack.onnx.session import OnnxNetwork
 from lib.test.tracker.basetracker import BaseTracker
 from lib.tools.setup.self_test import greatest_difference
-from lib.tools.video.sources import Frame
 
 BOX_TOLERANCE = 0.05  # pixels, as everywhere in this project
 SEEDS = (0, 1)  # an unpadded crop and a padded one

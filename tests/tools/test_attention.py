@@ -8,6 +8,7 @@ import torch
 from seeded import seeded_box, seeded_frame
 from torch import Tensor
 
+from lib.io.video.sources import Frame
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.references import KeyValue
@@ -21,7 +22,6 @@ from lib.tools.attention.maps import (
     cell_of,
     watched_attentions,
 )
-from lib.tools.video.sources import Frame
 from lib.utils.crop import Crop
 
 FRAMES = [Frame(t, t / 25, seeded_frame(t)) for t in range(6)]

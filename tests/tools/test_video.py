@@ -19,13 +19,15 @@ import pytest
 from made_videos import number_of, write_timed
 
 from lib.io.video.codecs import VideoError
+from lib.io.video.sources import Frame, FrameSource, VideoBrokenOffError, open_source
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker import Output
+from lib.test.tracker.following import Following
+from lib.test.tracker.targets import State, Targets
 from lib.tools.video import screen as screen_module
-from lib.tools.video.follow import RecordWriter, Targets, follow
-from lib.tools.video.painter import Painter, State
+from lib.tools.video.follow import RecordWriter, follow
+from lib.tools.video.painter import Painter
 from lib.tools.video.screen import NoScreenError, Screen
-from lib.tools.video.sources import Frame, VideoBrokenOffError, open_source
 from lib.utils.stopping import StopRequest
 
 RED, GREEN = (220, 0, 0), (0, 220, 0)
@@ -305,7 +307,8 @@ class FakeTracker:
 
     @staticmethod
     def track_batch(trackers: list["FakeTracker"], views: list[float]) -> list[Output]:
-        return [Output(list(t.box), score) for t, score in zip(trackers, views, strict=True)]
+        pairs = zip(trackers, views, strict=True)
+        return [Output(list(t.box), score, score < 0.45) for t, score in pairs]
 
 
 class FakeScreen:
@@ -327,13 +330,24 @@ def frames(count: int) -> Iterator[Frame]:
         yield Frame(i, i / 10, plain((50 - i, 0, 0)))
 
 
+class FakeSource(FrameSource):
+    """Gives frames of a generator."""
+
+    def __init__(self, made: Iterator[Frame]) -> None:
+        super().__init__("made up", 10, None)
+        self._made = made
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self._made
+
+
 def run(tmp_path: Path, source: Iterator[Frame], **options):
     """Follow two targets; return the summary and the records."""
     boxes = [[1.0, 2.0, 3.0, 4.0], [10.0, 20.0, 5.0, 5.0]]
     outputs = VideoWriter(tmp_path / "a.mp4"), RecordWriter(tmp_path / "a.jsonl")
     with outputs[0], outputs[1]:
-        targets = Targets(FakeTracker(), lost_below=0.45)
-        summary = follow(source, targets, lambda image: boxes, outputs, **options)
+        steps = Following(FakeSource(source), Targets(FakeTracker()), lambda image: boxes)
+        summary = follow(steps, outputs, **options)
     lines = (tmp_path / "a.jsonl").read_text().splitlines()
     return summary, [json.loads(line) for line in lines]
 
@@ -383,9 +397,10 @@ def test_stop_request(tmp_path: Path) -> None:
 
 
 def test_bad_box_names_its_target_and_writes_nothing(tmp_path: Path) -> None:
-    targets = Targets(FakeTracker(), 0.3)
+    targets = Targets(FakeTracker())
     with pytest.raises(ValueError, match="target 2: bad box"):
-        targets.start(plain(RED), [[1, 1, 5, 5], [-9, 1, 5, 5]])
+        targets.place(plain(RED), {1: [1, 1, 5, 5], 2: [-9, 1, 5, 5]})
+    assert targets.states == []
     with RecordWriter(tmp_path / "a.jsonl"):
         """Nothing is written."""
     assert not list(tmp_path.iterdir())
@@ -406,7 +421,7 @@ DOUBTS = [  # a box in an image of 320 x 240
 def test_boxes_that_look_like_something_else(
     box: tuple[float, ...], word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Targets(FakeTracker(), 0.3).start(plain(RED, 240, 320), [box])
+    Targets(FakeTracker()).place(plain(RED, 240, 320), {1: box})
     assert bool(caplog.text) == bool(word) and word in caplog.text
 
 
@@ -418,7 +433,9 @@ def test_a_full_disk_keeps_the_records(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
             with RecordWriter(tmp_path / "a.jsonl") as records:
                 for frame in frames(20):
-                    records.write(frame, [State(1, [1.0, 2.0, 3.0, 4.0], 0.5, False)])
+                    records.write(
+                        frame.number, frame.seconds, [State(1, [1.0, 2.0, 3.0, 4.0], 0.5, False)]
+                    )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     lines = (tmp_path / "a.jsonl").read_text().splitlines()

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from lib.io.layouts import write_got10k
 from lib.io.store import LmdbStore
-from lib.synthetic.layouts import write_got10k
 from tests.programs import run_program
 from tests.train.clips import make_clip
 

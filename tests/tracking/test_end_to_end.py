@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from layouts import write_got10k_test, write_trackingnet
 
+from lib.io.layouts import write_got10k
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.layouts import write_got10k
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import Clip, render

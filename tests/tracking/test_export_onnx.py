@@ -121,6 +121,21 @@ def test_boxes_are_pytorchs_on_a_real_sequence(pair: tuple, shared: Path) -> Non
 
 
 @pytest.mark.slow
+def test_states_are_saved(pair: tuple, tmp_path: Path) -> None:
+    """A state goes on to the bit, in the library that computed it and in no other."""
+    for tracker in pair:
+        tracker.initialize(seeded_frame(0), seeded_box(0))
+        tracker.track(seeded_frame(1))
+        tracker.save_state(tmp_path / "a.state")
+        expected = tracker.track(seeded_frame(2))
+        other = tracker.for_new_target()
+        other.load_state(tmp_path / "a.state")
+        assert other.track(seeded_frame(2)) == expected
+    with pytest.raises(ValueError, match="another network"):
+        pair[0].load_state(tmp_path / "a.state")
+
+
+@pytest.mark.slow
 def test_several_targets(pair: tuple) -> None:
     """Together they are tracked as alone."""
     one = pair[1]

@@ -66,7 +66,7 @@ def track(clip: Path, *options: object) -> set[str]:
     box = ",".join(map(str, seeded_box(0)))
     out = ("--out", clip.parent / "out.mp4", "--overwrite", "--device", "cpu")
     status, imported, messages = run(
-        TRACKING / "video_demo.py", clip, "--init", box, *out, *options
+        TRACKING / "video_demo.py", clip, "--init", box, *out, "--overwrite", *options
     )
     assert status == 0, messages
     return imported

@@ -20,10 +20,14 @@ class TrackerParams:
     capacity: int  # remembered frames
     ensemble: int  # short-term references
     threshold: float  # raw output of the IoU head (2 * IoU - 1) above which a frame is remembered
+    lost_below: float  # predicted IoU in [0, 1] below which the target counts as lost
 
 
 def make_params(
-    cfg: EasyDict, dataset: str, hyper: tuple[int, int, float] | None = None
+    cfg: EasyDict,
+    dataset: str,
+    hyper: tuple[int, int, float] | None = None,
+    lost_below: float | None = None,
 ) -> TrackerParams:
     """Choose the settings of a benchmark.
 
@@ -31,12 +35,14 @@ def make_params(
         cfg: a checked recipe.
         dataset: name such as "otb"; one without TEST.HYPER.<NAME> takes TEST.HYPER.DEFAULT.
         hyper: (capacity, ensemble, threshold) instead of the recipe's; ConfigError if impossible.
+        lost_below: instead of the recipe's TEST.LOST_BELOW.
     """
     if hyper is None:
         hyper = cfg.TEST.HYPER.get(dataset.upper(), cfg.TEST.HYPER.DEFAULT)
     factor, size = cfg.TEST.SEARCH_FACTOR, cfg.TEST.SEARCH_SIZE
     capacity, ensemble, threshold = check_hyper(hyper, "hyper")
-    return TrackerParams(factor, size, capacity, ensemble, threshold)
+    lost_below = cfg.TEST.LOST_BELOW if lost_below is None else lost_below
+    return TrackerParams(factor, size, capacity, ensemble, threshold, lost_below)
 
 
 def parse_hyper(text: str | None) -> tuple[int, int, float] | None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.checkpoint.digest import digest
 from lib.models.aiatrack.aiatrack import AiATrack, Encoded
 from lib.models.aiatrack.references import KeyValue, References
 from lib.test.parameter.aiatrack import TrackerParams
@@ -24,6 +25,16 @@ class AiATrackTracker(ReferenceTracker[AiATrack]):
         super().__init__(model.to(device).eval(), params)
         self.device = device
         self._upload = Upload(device)
+
+    def _fingerprint(self) -> str:
+        return digest({"box_head": dict(self.model.box_head.state_dict())})
+
+    def _to_array(self, values: Tensor) -> tuple[np.ndarray, str]:
+        exact = values.detach().float().cpu().numpy()  # fp16 and bf16 lie within fp32
+        return exact, str(values.dtype).removeprefix("torch.")
+
+    def _from_array(self, array: np.ndarray, dtype: str) -> Tensor:
+        return torch.from_numpy(array).to(self.device, getattr(torch, dtype))
 
     def _memorize_first(self, region: SearchRegion, box_xywh_crop: np.ndarray) -> References:
         encoded = self.model.encode(*self._tensors([region]))

@@ -7,11 +7,28 @@ import numpy as np
 from typing_extensions import Self
 
 
-class Output(NamedTuple):
-    """Where the target is in one frame."""
+class _BoxAndScore(NamedTuple):
+    box: list[float]
+    score: float
 
-    box: list[float]  # x, y, w, h in image pixels
-    score: float  # predicted IoU of that box with the target, in [0, 1]
+
+class Output(_BoxAndScore):
+    """Where the target is in one frame; unpacks into box and score.
+
+    `box_xywh` or `box`: x, y, w, h in image pixels. `score`: predicted IoU of that box with the
+    target, in [0, 1]. `lost`: whether the score is so low that the target is probably elsewhere.
+    """
+
+    lost: bool
+
+    def __new__(cls, box_xywh: list[float], score: float, lost: bool = False) -> Self:
+        output = super().__new__(cls, box_xywh, score)
+        output.lost = lost
+        return output
+
+    @property
+    def box_xywh(self) -> list[float]:
+        return self.box
 
 
 class BaseTracker(Protocol):

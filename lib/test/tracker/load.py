@@ -24,6 +24,7 @@ def load_tracker(
     calibration: str | Path | None = None,
     backend: str = "torch",
     onnx: str | Path | None = None,
+    lost_below: float | None = None,
 ) -> "ReferenceTracker":
     """Make a tracker.
 
@@ -43,6 +44,7 @@ def load_tracker(
         backend: "torch", or "onnx" for the files of tracking/export_onnx.py in ONNX Runtime, which
             hold the weights and take none of the options from `pooling` to `calibration`.
         onnx: the folder of those files; None: checkpoints/onnx/aiatrack/<config>.
+        lost_below: scores below this, in [0, 1], count as lost; None: the recipe's TEST.LOST_BELOW.
 
     Raises:
         FileNotFoundError, ConfigError, CheckpointError, ValueError, RuntimeError: what is wrong.

@@ -19,6 +19,9 @@ from lib.utils.paths import PROJECT_ROOT
 class OnnxTracker(ReferenceTracker[OnnxNetwork]):
     """Follows one target; of a batch one target after the other passes the network."""
 
+    def _fingerprint(self) -> str:
+        return self.model.digest
+
     def _memorize_first(self, region: SearchRegion, box_xywh_crop: np.ndarray) -> References:
         return self.model.memorize(*_arrays(region), box_xywh_crop)
 
@@ -48,7 +51,7 @@ def default_folder(config: str | Path) -> Path:
 def load_onnx_tracker(options: TrackerOptions) -> OnnxTracker:
     """Make a tracker from exported files; see `load_tracker`. Raises OnnxError too."""
     cfg = load_config(options.config)
-    params = make_params(cfg, options.dataset, options.hyper)
+    params = make_params(cfg, options.dataset, options.hyper, options.lost_below)
     network = OnnxNetwork(options.onnx or default_folder(options.config), str(options.device))
     network.check_fits(recipe_name(options.config), network_settings(cfg), params.ensemble)
     return OnnxTracker(network, params)

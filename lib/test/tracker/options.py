@@ -32,12 +32,15 @@ class TrackerOptions:
     calibration: str | Path | None = None  # folder of images, for int8
     backend: str = "torch"
     onnx: str | Path | None = None  # folder of exported files
+    lost_below: float | None = None  # predicted IoU
 
     def __post_init__(self) -> None:
         """Check what does not depend on the machine."""
         for name, choices in CHOICES.items():
             if (value := getattr(self, name)) not in choices:
                 raise ValueError(f"{name} must be one of {choices}; given: {value!r}")
+        if self.lost_below is not None and not 0 <= self.lost_below <= 1:
+            raise ValueError(f"lost_below must be in [0, 1]; given: {self.lost_below!r}")
         if self.backend == "torch" and self.onnx is not None:
             raise ValueError(f"ONNX files need backend 'onnx'; given: {str(self.onnx)!r}")
         changed = [n for n in TORCH_ONLY if getattr(self, n) != getattr(TrackerOptions, n)]

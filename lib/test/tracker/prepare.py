@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 def load_torch_tracker(options: TrackerOptions) -> AiATrackTracker:
     """Make a tracker with its network in PyTorch; see `load_tracker`."""
     cfg = load_config(options.config)
-    params = make_params(cfg, options.dataset, options.hyper)
+    params = make_params(cfg, options.dataset, options.hyper, options.lost_below)
     device = choose_device(options.device)
     check_device(options, device)
     model = build_aiatrack(cfg)

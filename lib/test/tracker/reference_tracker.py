@@ -6,7 +6,7 @@ NumPy; neighbours: aiatrack.py has the network in PyTorch, onnx_tracker.py in ON
 """
 
 import copy
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -17,12 +17,12 @@ from typing_extensions import Self
 from lib.models.aiatrack.references import References
 from lib.test.parameter.aiatrack import TrackerParams
 from lib.test.tracker.basetracker import Output
+from lib.test.tracker.inputs import Image, as_rgb
 from lib.test.tracker.memory import ReferenceMemory
+from lib.test.tracker.video_tracker import NOT_STARTED, VideoTracker
 from lib.utils.box_ops import clip_xywh_image
 from lib.utils.crop import Crop, CropImage
 from lib.utils.image import check_rgb
-
-NOT_STARTED = "call initialize(image, box) before track(image)"
 
 Network = TypeVar("Network")
 
@@ -42,22 +42,12 @@ class NetworkOutput(NamedTuple):
     memorize: Callable[[list[int]], list[References]]  # some rows as references, one video each
 
 
-class ReferenceTracker(ABC, Generic[Network]):
+class ReferenceTracker(VideoTracker, Generic[Network]):
     """Follows one target by remembered frames; several of these may share the network."""
 
     def __init__(self, model: Network, params: TrackerParams) -> None:
+        super().__init__(params)
         self.model = model
-        self.params = params
-        self.box: list[float] = []  # x, y, w, h in image pixels, of the last frame
-        self.raw_score = float("nan")  # of the last frame, as the IoU head gives it
-        self._memory: ReferenceMemory | None = None
-
-    @property
-    def memory(self) -> ReferenceMemory:
-        """What is remembered of the video. Raises RuntimeError before `initialize`."""
-        if self._memory is None:
-            raise RuntimeError(NOT_STARTED)
-        return self._memory
 
     def for_new_target(self) -> Self:
         """Make a tracker for another target around the same network."""
@@ -65,13 +55,15 @@ class ReferenceTracker(ABC, Generic[Network]):
         other.box, other.raw_score, other._memory = [], float("nan"), None
         return other
 
-    def initialize(self, image: np.ndarray, box: Sequence[float] | Mapping[str, Any]) -> None:
-        """See `BaseTracker.initialize`.
+    def initialize(
+        self, image: Image, box: Sequence[float] | Mapping[str, Any], *, bgr: bool = False
+    ) -> None:
+        """See `BaseTracker.initialize`; images as `as_rgb` takes them.
 
         Raises:
             TypeError, ValueError: not such an image; a box that `check_box` refuses.
         """
-        check_rgb(image)
+        image = as_rgb(image, bgr=bgr)
         box_xywh_image = check_box(box["init_bbox"] if isinstance(box, Mapping) else box, image)
         region = self._region(image, box_xywh_image)
         box_xywh_crop = region.crop.to_crop(box_xywh_image)[None].astype(np.float32)
@@ -80,13 +72,15 @@ class ReferenceTracker(ABC, Generic[Network]):
             self._memory = ReferenceMemory(first, self.params.capacity, self.params.ensemble)
         self.box = box_xywh_image.tolist()
 
-    def track(self, image: np.ndarray, info: Mapping[str, Any] | None = None) -> Output:
-        """See `BaseTracker.track`.
+    def track(
+        self, image: Image, info: Mapping[str, Any] | None = None, *, bgr: bool = False
+    ) -> Output:
+        """See `BaseTracker.track`; images as `as_rgb` takes them.
 
         Raises:
             RuntimeError: `initialize` was not called. TypeError, ValueError: not such an image.
         """
-        return self.track_batch([self], [self.crop_search_region(image)])[0]
+        return self.track_batch([self], [self.crop_search_region(as_rgb(image, bgr=bgr))])[0]
 
     def crop_search_region(self, image: np.ndarray) -> SearchRegion:
         """Cut the window to search out of the next frame, for `track_batch`; safe in threads.
@@ -149,7 +143,8 @@ class ReferenceTracker(ABC, Generic[Network]):
         box_xywh_image = region.crop.to_image(row[:4])
         self.box = clip_xywh_image(box_xywh_image, *region.frame_size).tolist()
         self.raw_score = float(row[4])
-        return Output(list(self.box), min(max((self.raw_score + 1) / 2, 0.0), 1.0))
+        score = min(max((self.raw_score + 1) / 2, 0.0), 1.0)
+        return Output(list(self.box), score, score < self.params.lost_below)
 
 
 def check_box(box: Any, image: np.ndarray) -> np.ndarray:

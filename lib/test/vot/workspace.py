@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.io.layouts import write_image
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.layouts import write_image
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import Area, ClipPlan, render

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lib.config.aiatrack.requirements import STRIDE
+from lib.io.video.sources import Frame
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.references import KeyValue
 from lib.models.aiatrack.transformer import DecoderLayer, EncoderLayer
 from lib.test.tracker.aiatrack import AiATrackTracker
 from lib.test.tracker.memory import ReferenceMemory
-from lib.tools.video.sources import Frame
 from lib.utils.box_ops import xywh_to_xyxy
 from lib.utils.crop import Crop
 

@@ -2,12 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from lib.io.video.draw import BLACK, Colour, draw_box, line_width, write_label
+from lib.test.tracker.targets import State
 
 # Of Okabe and Ito, which people who see few colours tell apart; the brighter ones first.
 COLOURS: tuple[Colour, ...] = (
@@ -19,15 +19,6 @@ COLOURS: tuple[Colour, ...] = (
     (213, 94, 0),
     (0, 114, 178),
 )
-
-
-class State(NamedTuple):
-    """A target in one frame."""
-
-    target: int  # from 1
-    box_xywh: list[float]  # image pixels
-    score: float | None  # predicted IoU in [0, 1]; None where the box was given
-    lost: bool
 
 
 class Painter:
@@ -45,6 +36,8 @@ class Painter:
         for state in states if self._length else ():
             self._draw_trail(drawn, state)
         for state in states:
+            if state.box_xywh[2] <= 0:  # a person said that it is not there
+                continue
             score = "" if state.score is None else f": {state.score:.2f}"
             label = f"{state.target}{score}{' lost' * state.lost}"
             drawn = draw_box(drawn, state.box_xywh, label, colour_of(state), dashed=state.lost)

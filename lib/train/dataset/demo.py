@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.io.layouts import Split, write_got10k
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.layouts import Split, write_got10k
 from lib.synthetic.plan import plan_clip
 from lib.synthetic.procedural import ProceduralTextures
 from lib.synthetic.render import render

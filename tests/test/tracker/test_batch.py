@@ -89,7 +89,7 @@ def storages(tracker: AiATrackTracker) -> dict[int, int]:
     """Address and bytes of everything that a tracker's memory keeps alive."""
     memory = tracker.memory
     tensors = [*memory.first.long, *memory.recent.short, memory.recent.inner_pos]
-    for entry in memory._entries:
+    for entry in memory.entries:
         tensors += [*entry.short, entry.inner_pos]
     return {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}
 

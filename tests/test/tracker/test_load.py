@@ -74,7 +74,7 @@ BOUNDS = [("bf16", 0.04), pytest.param("int8", 0.08, marks=INT8)]
 def test_reduced_precision_of_the_baseline(
     seeded_model: AiATrack, precision: str, bound: float
 ) -> None:
-    params = TrackerParams(5.0, 320, 100, 3, -1e9)
+    params = TrackerParams(5.0, 320, 100, 3, -1e9, 0.3)
     before = {name: value.clone() for name, value in seeded_model.state_dict().items()}
     fast = prepare_network(seeded_model, TrackerOptions(precision=precision), params, CPU)
     expected, got = one_step(seeded_model, params), one_step(fast, params)

@@ -20,7 +20,7 @@ def seen(memory: ReferenceMemory) -> list[int]:
 
 def kept(memory: ReferenceMemory) -> list[int]:
     """Frame numbers in the memory."""
-    return [int(e.short.key.item()) for e in memory._entries]
+    return [int(e.short.key.item()) for e in memory.entries]
 
 
 def test_the_first_frame_fills_every_place() -> None:

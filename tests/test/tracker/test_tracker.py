@@ -87,7 +87,7 @@ def test_output_and_dictionaries(tracker: AiATrackTracker) -> None:
 def kept_bytes(memory: ReferenceMemory) -> int:
     """Bytes of all storages that a memory keeps alive, shared ones counted once."""
     tensors = [*memory.first.long, *memory.recent.short, memory.recent.inner_pos]
-    for entry in memory._entries:
+    for entry in memory.entries:
         tensors += [*entry.short, entry.inner_pos]
     storages = {x.untyped_storage().data_ptr(): x.untyped_storage() for x in tensors}
     return sum(storage.nbytes() for storage in storages.values())

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layouts import write_coco, write_lasot, write_trackingnet
+from layouts import write_coco, write_trackingnet
 from own_sets import write_boxes, write_folders, write_images
 
+from lib.io.layouts import write_got10k, write_lasot
 from lib.io.store import open_store
-from lib.synthetic.layouts import write_got10k
 from lib.train.data.processing import SearchConfig
 from lib.train.data.random_boxes import Jitter
 from lib.train.data.sampler import TrackingSampler
@@ -27,7 +27,7 @@ NAMES = [f"car-{number}" for number in range(1, 9)]
 @pytest.fixture
 def lasot(tmp_path: Path) -> Path:
     """Eight sequences of five frames."""
-    write_lasot(tmp_path, {name: make_clip(5) for name in NAMES})
+    write_lasot(tmp_path, [(name, make_clip(5)) for name in NAMES])
     return tmp_path / "car"
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from lib.io import array_cache
+from lib.io.layouts import write_got10k
 from lib.io.store import open_store
-from lib.synthetic.layouts import write_got10k
 from lib.train.dataset.benchmarks import Got10k
 from tests.train.clips import make_clip
 

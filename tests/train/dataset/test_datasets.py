@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layouts import write_coco, write_lasot, write_trackingnet
+from layouts import write_coco, write_trackingnet
 from PIL import ExifTags, Image
 
+from lib.io.layouts import write_got10k, write_lasot
 from lib.io.store import open_store, pack_lmdb
 from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.layouts import write_got10k
 from lib.train.dataset import DATASETS, BaseDataset, build_dataset
 from lib.train.dataset.benchmarks import Lasot
 from lib.train.dataset.demo import DemoSize, make_demo
@@ -91,7 +91,7 @@ def _check_clip(dataset: BaseDataset, sequence: int, name: str) -> None:
 
 
 def test_lasot(tmp_path: Path) -> None:
-    write_lasot(tmp_path, CLIPS)
+    write_lasot(tmp_path, CLIPS.items())
     dataset = Lasot("LASOT", open_store(tmp_path), list(CLIPS))
     assert dataset.is_video and len(dataset) == 2
     for sequence, name in enumerate(CLIPS):
@@ -99,7 +99,7 @@ def test_lasot(tmp_path: Path) -> None:
 
 
 def test_lasot_flags_hide_frames_that_have_a_box(tmp_path: Path) -> None:
-    write_lasot(tmp_path, CLIPS)
+    write_lasot(tmp_path, CLIPS.items())
     folder = tmp_path / "a" / "a-1"
     (folder / "full_occlusion.txt").write_text("1,0,0,0,0,0,0,0,0,0,0,0\n")
     (folder / "out_of_view.txt").write_text("0,0,0,0,0,1,0,0,0,0,0,0\n")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from layouts import write_coco, write_lasot, write_trackingnet
+from layouts import write_coco, write_trackingnet
 
 from lib.config.aiatrack import names
 from lib.config.aiatrack.config import load_config
-from lib.synthetic.layouts import write_got10k
+from lib.io.layouts import write_got10k, write_lasot
 from lib.train.build import recipe_samplers
 from lib.train.dataset import ALIASES, DATASETS, SYNTHETIC, splits
 from tests.train.clips import make_clip
@@ -37,7 +37,7 @@ GOT_NAMES = [f"GOT-10k_Train_{number:06d}" for number in range(1, 7)]
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Small sets in all four layouts, and tables that name their sequences."""
     root, tables = tmp_path / "data", tmp_path / "tables"
-    write_lasot(root / "LaSOT", {"cat-1": make_clip(24, 1), "cat-2": make_clip(24, 2)})
+    write_lasot(root / "LaSOT", [("cat-1", make_clip(24, 1)), ("cat-2", make_clip(24, 2))])
     write_got10k(root / "GOT10k", [(name, make_clip(24, 3)) for name in GOT_NAMES])
     write_coco(root / "COCO", {"cat": make_clip(4, 4)})
     for number in range(12):

@@ -4,6 +4,8 @@
 NumPy's: tracking with them needs no torch. B = 1: the files have static shapes.
 """
 
+import functools
+import hashlib
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +51,12 @@ class OnnxNetwork:
                 f"{self.folder}: memorize.onnx and track.onnx come from two exports; "
                 f"write both with `{EXPORT}`"
             )
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of both files."""
+        parts = (hashlib.sha256(path.read_bytes()).digest() for path in self._files.values())
+        return f"sha256:{hashlib.sha256(b''.join(parts)).hexdigest()}"
 
     def check_fits(self, recipe: str, settings: dict[str, Any], ensemble: int) -> None:
         """Refuse to track for another recipe or number of references.

@@ -10,9 +10,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from layouts import write_coco, write_got10k_test, write_lasot, write_trackingnet
+from layouts import write_coco, write_got10k_test, write_trackingnet
 
-from lib.synthetic.layouts import write_got10k
+from lib.io.coco_tracks import read_tracks
+from lib.io.layouts import (
+    LAYOUTS as WRITTEN,
+)
+from lib.io.layouts import (
+    write_coco_tracks,
+    write_got10k,
+    write_lasot,
+    write_otb,
+    write_own,
+)
+from lib.io.own_data import own_boxes, own_frames, own_sequences
+from lib.io.store import FolderStore
 from lib.synthetic.render import Clip
 from lib.utils.image import read_rgb
 
@@ -50,7 +62,18 @@ root_class: object
 motion_adverb: smoothly
 resolution: (32, 24)
 """
+SEEN = "4,5,10,8\nnan,nan,nan,nan\nnan,nan,nan,nan\n"
 LAYOUTS = {  # writer: sequence name, frames, text files
+    "own": (
+        "walk",
+        [f"walk/img/{name}" for name in FRAMES_8],
+        {"walk/groundtruth.txt": SEEN},
+    ),
+    "otb": (
+        "Walk-1",
+        [f"Walk-1/img/{name[4:]}" for name in FRAMES_8],
+        {"Walk-1/groundtruth_rect.txt": SEEN},
+    ),
     "lasot": (
         "dog-3",
         [f"dog/dog-3/img/{name}" for name in FRAMES_8],
@@ -102,7 +125,9 @@ LAYOUTS = {  # writer: sequence name, frames, text files
     ),
 }
 WRITERS = {
-    "lasot": write_lasot,
+    "lasot": lambda root, clips: write_lasot(root, clips.items()),
+    "own": lambda root, clips: write_own(root, clips.items()),
+    "otb": lambda root, clips: write_otb(root, clips.items()),
     "got10k_train": lambda root, clips: write_got10k(root, clips.items()),
     "got10k_val": lambda root, clips: write_got10k(root, clips.items(), split="val"),
     "got10k_test": write_got10k_test,
@@ -121,6 +146,48 @@ def test_files_of_a_layout(tmp_path, layout):
         assert (tmp_path / path).read_text() == text
     for path, frame in zip(frames, clip.frames, strict=True):
         np.testing.assert_allclose(read_rgb(tmp_path / path), frame, atol=2)
+
+
+class Labelled(Clip):
+    """A clip that people looked at."""
+
+    checked = np.array([True, False, False])
+
+
+@pytest.mark.parametrize("layout", WRITTEN)
+def test_checked_boxes_are_marked(tmp_path, layout):
+    WRITTEN[layout](tmp_path, [("walk-1", Labelled(*clip_of()))])
+    if layout == "COCO":
+        content = json.loads((tmp_path / "annotations.json").read_text())
+        assert [thing["checked"] for thing in content["annotations"]] == [True]
+    else:
+        (path,) = tmp_path.rglob("checked.txt")
+        assert path.read_text() == "1\n0\n0\n"
+        assert list(path.parent.glob("groundtruth*.txt"))
+
+
+def test_coco_tracks_share_the_frames_of_a_video(tmp_path):
+    """And are read as users' own data, like own data themselves."""
+    one = clip_of()
+    two = one._replace(boxes_xywh=one.boxes_xywh + 1, visible=np.array([False, True, True]))
+    write_coco_tracks(tmp_path / "coco", [("a", one), ("b", two), ("c", clip_of(2, 100))])
+    images = [f"images/{name}" for name in ("a/00000001", "a/00000002", "a/00000003")]
+    images += ["images/c/00000001", "images/c/00000002"]
+    assert files(tmp_path / "coco") == ["annotations.json", *(f"{image}.jpg" for image in images)]
+    path = tmp_path / "coco" / "annotations.json"
+    tracks = read_tracks(path.read_text(), path)
+    assert {name: len(track.files) for name, track in tracks.items()} == {
+        "a_1": 3,
+        "a_2": 2,
+        "c_3": 2,
+    }
+    np.testing.assert_array_equal(tracks["a_2"].boxes_xywh, two.boxes_xywh[1:])
+    write_own(tmp_path / "own", [("a", one), ("b", two)])
+    store = FolderStore(tmp_path / "own")
+    sequence = own_sequences(store)["b"]
+    expected = [[np.nan] * 4, *two.boxes_xywh[1:]]
+    np.testing.assert_array_equal(own_boxes(store, sequence), expected)
+    assert len(own_frames(store, sequence)) == 3
 
 
 def test_coco(tmp_path):

@@ -21,7 +21,7 @@ from lib.io.video.codecs import VideoError
 from lib.io.video.decoding import open_decoder
 from lib.io.video.end import missing_end
 from lib.io.video.with_opencv import OpenCvDecoder
-from lib.io.video_file import NO_FRAME
+from lib.io.video_file import NO_FRAME, VideoFile
 from lib.utils.image import IMAGE_SUFFIXES, ImageError, by_number, is_image_name, read_rgb
 
 DEFAULT_RATE = 25.0  # frames a second, where a source does not say
@@ -56,6 +56,37 @@ class FrameSource(abc.ABC):
 
     @abc.abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
+
+    @property
+    def count(self) -> int:
+        """How many frames `read` has; of a video, those that can be decoded. Raises as `read`."""
+        raise ValueError(f"{self.name}: its frames come once and in order; there is no way back")
+
+    def read(self, number: int) -> Frame:
+        """Read any frame of a file or folder, counted from 0.
+
+        Raises:
+            ValueError: a camera or a stream. IndexError: no such frame. ImageError, VideoError.
+        """
+        if not 0 <= number < self.count:
+            raise IndexError(f"{self.name} has the frames 0 to {self.count - 1}; wanted: {number}")
+        return self._read(number)
+
+    def seconds(self, number: int) -> float:
+        """Time of a frame that `read` has, since the first one; nothing is decoded."""
+        return number / self.rate
+
+    def _read(self, number: int) -> Frame:
+        raise NotImplementedError
+
+    def walk(self, start: int | None = None, *, backwards: bool = False) -> Iterator[Frame]:
+        """Frames from `start` to the end, or back to frame 0; without it, from the very first or
+        last. Raises as iterating does, and, where it does not begin at 0, as `read`."""
+        if not backwards and not start:
+            return iter(self)
+        begin = self.count - 1 if start is None else start
+        numbers = range(begin, -1, -1) if backwards else range(begin, max(self.count, begin + 1))
+        return map(self.read, numbers)
 
     def __enter__(self) -> "FrameSource":
         return self
@@ -110,16 +141,23 @@ class _Images(FrameSource):
         super().__init__(name, rate or DEFAULT_RATE, len(paths))
         self.files = sorted(paths, key=lambda path: by_number(path.name))
 
+    @property
+    def count(self) -> int:
+        return len(self.files)
+
+    def _read(self, number: int) -> Frame:
+        return Frame(number, self.seconds(number), read_rgb(self.files[number]))
+
     def __iter__(self) -> Iterator[Frame]:
-        for index, path in enumerate(self.files):
+        for index in range(self.count):
             try:
-                image = read_rgb(path)
+                frame = self._read(index)
             except (ImageError, OSError) as error:
                 if not index:
                     raise VideoError(str(error)) from error
                 text = f"{self.name}: {index} of {self.length} frames, then: {error}"
                 raise VideoBrokenOffError(text) from error
-            yield Frame(index, index / self.rate, image)
+            yield frame
 
 
 class _Video(FrameSource):
@@ -134,9 +172,25 @@ class _Video(FrameSource):
         super().__init__(name, likely, None if is_camera else self._decoder.length or None)
         self.files = [place] if isinstance(place, Path) else []
         self._live = not self.files and self.length is None
+        self._video = VideoFile(place) if isinstance(place, Path) else None
 
     def __exit__(self, *_: object) -> None:
         self._decoder.close()
+        if self._video is not None:
+            self._video.close()
+
+    @property
+    def count(self) -> int:
+        return super().count if self._video is None else self._video.count
+
+    def seconds(self, number: int) -> float:
+        assert self._video is not None  # `count` raises before
+        now = self._video.seconds(number) - self._video.seconds(0)
+        return max(self._time(number, now), 0.0)
+
+    def _read(self, number: int) -> Frame:
+        assert self._video is not None
+        return Frame(number, self.seconds(number), self._video.read(number))
 
     def __iter__(self) -> Iterator[Frame]:
         index, begin = 0, 0.0
