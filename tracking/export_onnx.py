@@ -28,6 +28,7 @@ from lib.models.aiatrack.onnx import export
 from lib.models.aiatrack.onnx.graphs import GRAPHS, GraphFacts, network_settings
 from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
 from lib.models.aiatrack.weights import load_weights
+from lib.test.evaluation.datasets import dataset_key
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hyper
 from lib.test.tracker.load import load_tracker
@@ -45,7 +46,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
     add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
     add("--out", type=Path, help="folder (default: checkpoints/onnx/aiatrack/<param>)")
-    add("--dataset", default="otb", help="whose number of references to take (default: otb)")
+    whose = "whose number of references to take (default: otb)"
+    add("--dataset", default="otb", type=dataset_key, help=whose)
     add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
     add("--check-sequence", metavar="SOURCE", help="video, folder or pattern of images to track")
     add("--init", metavar="X,Y,W,H", type=parse_box, help="box in its first frame, pixels")

@@ -35,6 +35,7 @@ from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.prroi_pool import load_cuda_pooling
 from lib.models.aiatrack.weights import load_weights
+from lib.test.evaluation.datasets import dataset_key
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.options import TrackerOptions
@@ -64,7 +65,8 @@ def parse_arguments() -> argparse.Namespace:
     kind.add_argument("--data", action="store_true", help="training data, not the tracker")
 
     add = parser.add_argument_group("tracking").add_argument
-    add("--dataset", default="otb", help="whose number of references to take (default: otb)")
+    whose = "whose number of references to take (default: otb)"
+    add("--dataset", default="otb", type=dataset_key, help=whose)
     add("--modes", default="plain,optimized", help=f"of {', '.join(MODES)} (default: the first 2)")
     add("--frames", type=at_least(1), default=40, help="frames measured (default: 40)")
 

@@ -18,23 +18,34 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from lib.config.aiatrack.config import ConfigError
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
 from lib.train.run_training import run
-from lib.utils.program import refuse_empty
+from lib.utils.program import add_ignored, make_parser
+
+WITHOUT_MEANING = {
+    "--use-lmdb": "a file of make_lmdb.py is read where a data set's folder is absent",
+    "--script-prv": "--init-from FILE starts from a checkpoint's weights",
+    "--config-prv": "--init-from FILE starts from a checkpoint's weights",
+    "--distill": "distill_backbone.py teaches a backbone before training",
+    "--script-teacher": "distill_backbone.py teaches a backbone before training",
+    "--config-teacher": "distill_backbone.py teaches a backbone before training",
+    "--use-wandb": "curves are written for TensorBoard",
+    "--local-rank": "--mode multiple starts the processes",
+}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    refuse_empty(parser)
+    parser = make_parser(__doc__, argparse.ArgumentDefaultsHelpFormatter)
+    add_ignored(parser, WITHOUT_MEANING)
     add = parser.add_argument
+    add("--script", default="aiatrack", choices=["aiatrack"], help=argparse.SUPPRESS)
     add("--config", default="baseline", help="recipe in experiments/aiatrack, or a YAML file")
     add("--save-dir", type=Path, default=Settings.save_dir, help="for checkpoints, logs, curves")
     add("--device", choices=DEVICES, default="auto", help="auto: GPUs if there are any")
     group = parser.add_argument_group("processes")
     add = group.add_argument
     add("--mode", choices=("single", "multiple"), default="single", help="one process or several")
-    add("--nproc", type=int, help="with --mode multiple: processes here; default: visible GPUs")
+    nproc_help = "with --mode multiple: processes here; default: visible GPUs"
+    add("--nproc", "--nproc-per-node", type=int, help=nproc_help)
     add("--nnodes", type=int, default=1, help="machines")
     add("--node-rank", type=int, default=0, help="this machine's number, 0 leads")
     add(
@@ -74,7 +85,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Train and return the exit status: 0, 1 on failure, 128 + signal if told to stop."""
     parsed = parse_arguments(arguments)
-    launch = ("mode", "nproc", "nnodes", "node_rank", "rdzv_endpoint")
+    launch = ("script", "mode", "nproc", "nnodes", "node_rank", "rdzv_endpoint")
     try:
         settings = Settings(**{k: v for k, v in vars(parsed).items() if k not in launch})
         settings.recipe()

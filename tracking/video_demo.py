@@ -45,21 +45,34 @@ from lib.test.tracker.load import make_tracker
 from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
 from lib.tools.video.painter import Painter
 from lib.tools.video.screen import NoScreenError, Screen
-from lib.tools.video.sources import Frame, FrameSource, open_source
+from lib.tools.video.sources import Frame, FrameSource, open_sources
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, parse_box, run_program
+from lib.utils.program import add_ignored, at_least, make_parser, parse_box, run_program
 from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3
+WITHOUT_MEANING = {
+    "--save_results": "boxes are always written",
+    "--debug": "--show shows the frames",
+}
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("source", help="video file, camera index, folder or pattern of images, rtsp:// or http://")
+    source_help = "video, camera index, folder or pattern of images, images, rtsp:// or http://"
+    add("source", nargs="+", help=source_help)
     init_help = "box in the first frame, pixels; repeat it for more targets; default: draw them"
-    add("--init", action="append", metavar="X,Y,W,H", type=parse_box, default=[], help=init_help)
+    add(
+        "--init",
+        "--optional_box",
+        action="append",
+        metavar="X,Y,W,H",
+        type=parse_box,
+        default=[],
+        help=init_help,
+    )
     add("--out", type=Path, help="video to write (default: demo/<source>.mp4); .jsonl beside it")
     add("--overwrite", action="store_true", help="replace files that exist")
     add("--show", action="store_true", help="show the frames while tracking (needs a screen)")
@@ -69,7 +82,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--fps", type=float, help="frames a second (default: what the source says, else 25)")
     add("--codec", help="of the MP4, four characters, such as hvc1 (default: avc1, H.264)")
     add_tracker_arguments(parser)
+    add_ignored(parser, WITHOUT_MEANING)
     args = parser.parse_args()
+    if args.source[0] == "aiatrack" and len(args.source) > 2:  # tracker, recipe, video
+        _, args.param, *args.source = args.source
     if args.lost_below is not None and not 0 <= args.lost_below <= 1:
         parser.error(f"--lost-below must be in [0, 1]; given: {args.lost_below}")
     if args.fps is not None and not 0 < args.fps <= 1000:
@@ -140,7 +156,7 @@ def report(summary: Summary, out: Path) -> None:
 def main() -> int:
     args = parse_arguments()
     screen = open_screen(args)
-    with open_source(args.source, args.fps) as source:
+    with open_sources(args.source, args.fps) as source:
         out = args.out or default_output(source.name)
         outputs = [out, out.with_suffix(".jsonl")]
         check_outputs(outputs, source.files, overwrite=args.overwrite)

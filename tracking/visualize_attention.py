@@ -28,7 +28,7 @@ from lib.test.tracker.options import TrackerOptions
 from lib.tools.attention import maps
 from lib.tools.attention.figure import draw_view
 from lib.tools.video.pictures import write_picture, write_video
-from lib.tools.video.sources import FrameSource, open_source
+from lib.tools.video.sources import FrameSource, open_sources
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
@@ -40,7 +40,7 @@ PNG_DPI, VIDEO_DPI = 150, 80
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("source", help="video file, folder or pattern of images")
+    add("source", nargs="+", help="video file, folder or pattern of images, images")
     init_help = "box in the first frame, pixels"
     add("--init", metavar="X,Y,W,H", type=parse_box, required=True, help=init_help)
     add("--frame", type=at_least(1), metavar="N", help="frame to show, from 1; of an MP4: the last")
@@ -69,12 +69,12 @@ def views(
             yield view
             last = view.frame
     if args.frame is not None and last < args.frame:
-        raise ValueError(f"{args.source} ends before frame {args.frame} (the first one is frame 0)")
+        raise ValueError(f"{source.name} ends before frame {args.frame} (the first one is frame 0)")
 
 
 def main() -> int:
     args = parse_arguments()
-    with open_source(args.source) as source:
+    with open_sources(args.source) as source:
         check_outputs([args.out], source.files, overwrite=args.overwrite)
         if args.out.suffix.lower() == ".png":
             (view,) = views(args, source, since=args.frame)

@@ -48,7 +48,7 @@ def extract(
     A sequence whose annotation or result cannot be used is missing, and the others are scored.
     """
     # Truths are read once for all runs, boxes once for all protocols.
-    files = [_result_files(run, annotations) for run in runs]
+    files = [result_files(run, annotations) for run in runs]
     names = [name for name in annotations.names if any(name in paths for _, paths in files)]
     truths, unusable = _read_truths(annotations, names)
     evaluations = []
@@ -93,7 +93,8 @@ def mean_curve(scores: Sequence[SequenceScore], curve: str) -> np.ndarray:
     return np.mean([getattr(item, curve) for item in scores], axis=0)
 
 
-def _result_files(run: Run, annotations: TestSet) -> tuple[Path | None, dict[str, Path]]:
+def result_files(run: Run, annotations: TestSet) -> tuple[Path | None, dict[str, Path]]:
+    """The folder of a run on a test set, and the box file of each sequence that it has."""
     for base in run.folders:
         folder = find_results(base, annotations.dataset, annotations.names)
         if folder is not None:

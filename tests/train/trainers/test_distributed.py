@@ -191,3 +191,15 @@ def test_wrong_settings_end_with_status_1(arguments, message, capsys):
 
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_the_command_line_of_the_released_code(capsys):
+    from tracking.train import parse_arguments
+
+    theirs = "--script aiatrack --config baseline --save_dir . --mode multiple --nproc_per_node 8"
+    given = parse_arguments([*theirs.split(), "--use_lmdb", "0"])
+    assert (given.config, given.mode, given.nproc) == ("baseline", "multiple", 8)
+    assert given.save_dir == Path(".")
+    assert "--use-lmdb is not needed here, and left out: a file of" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse_arguments(["--script", "stark_s"])
