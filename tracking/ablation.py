@@ -16,20 +16,23 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
-import yaml
+from lib.utils.progress import saying
 
-from lib.config.aiatrack.config import find_recipe, load_config
-from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.plan import plan_clip
-from lib.synthetic.render import render
-from lib.synthetic.textures import PhotoTextures
-from lib.test.analysis.metrics import SUCCESS_THRESHOLDS, intersection_over_union, share_above
-from lib.test.parameter.aiatrack import find_checkpoint
-from lib.test.tracker import load_tracker
-from lib.utils.files import atomic_write_text
-from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, run_program
+with saying("loading PyTorch"):
+    import numpy as np
+    import yaml
+
+    from lib.config.aiatrack.config import find_recipe, load_config
+    from lib.synthetic.clip_options import ClipOptions
+    from lib.synthetic.plan import plan_clip
+    from lib.synthetic.render import render
+    from lib.synthetic.textures import PhotoTextures
+    from lib.test.analysis.metrics import SUCCESS_THRESHOLDS, intersection_over_union, share_above
+    from lib.test.parameter.aiatrack import find_checkpoint
+    from lib.test.tracker import load_tracker
+    from lib.utils.files import atomic_write_text
+    from lib.utils.paths import PROJECT_ROOT
+    from lib.utils.program import at_least, make_parser, run_program
 
 VARIANTS = {  # of MODEL.AIA
     "both": {"USE_AIA": True, "WHERE": "both"},

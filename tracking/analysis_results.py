@@ -31,8 +31,10 @@ from lib.tools.runs import add_run_arguments, make_runs
 from lib.utils.files import atomic_write_text, check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, run_program
+from lib.utils.progress import progress
 
 FORMATS = ("json", "csv", "latex")
+MAX_NAMED = 12  # missing sequences, beside a table
 PLOTS = PROJECT_ROOT / "test" / "result_plots"
 
 
@@ -71,10 +73,10 @@ def parse_arguments() -> argparse.Namespace:
 def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[tables.Row]]:
     """Print one data set's tables and remarks, draw its plots; return the tables."""
     selected = reports.select_rows(report, groups=args.per_attribute, sequences=args.per_sequence)
-    for text in (reports.notes_text(report), reports.missing_text(report)):
-        if text:
-            print(text, file=sys.stderr)
+    if notes := reports.notes_text(report):
+        print(notes, file=sys.stderr)
     if not selected:
+        print(reports.missing_text(report), file=sys.stderr)
         print(f"nothing to score on {report.dataset}", file=sys.stderr)
         return []
     if "-" not in (getattr(args, kind) for kind in FORMATS):
@@ -83,12 +85,14 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
         if args.compare:
             groups = args.per_attribute
             texts.append(reports.comparison_text(report, args.compare, groups=groups))
-        print("\n\n".join(text for text in texts if text), end="\n\n")
+        print("\n\n".join(text for text in texts if text), end="\n\n", flush=True)
+    if missing := reports.missing_text(report, MAX_NAMED):
+        print(missing, file=sys.stderr)
     if not args.no_plots:
         from lib.test.analysis.plot_results import plot_all  # only this needs Matplotlib
 
         folder = args.plots / report.dataset
-        for protocol in report.protocols:
+        for protocol in progress(report.protocols, "drawing plots", unit="protocols"):
             plot_all(report.of_protocol(protocol), folder)
         print(f"plots of {report.dataset} are in {folder}", file=sys.stderr)
     return selected

@@ -13,31 +13,34 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
+from lib.utils.progress import saying
 
-from lib.config.aiatrack.config import recipe_name
-from lib.io.video.draw import draw_box
-from lib.io.video_file import read_frame
-from lib.synthetic.clip_options import ClipOptions
-from lib.synthetic.layouts import write_got10k
-from lib.synthetic.plan import plan_clip
-from lib.synthetic.render import render
-from lib.synthetic.textures import SPLITS, PhotoTextures
-from lib.test.analysis.extract_results import Run
-from lib.test.analysis.plot_results import plot_all
-from lib.test.analysis.report import make_report
-from lib.test.analysis.tables import overall_rows, sequence_rows, to_text
-from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.datasets import open_dataset
-from lib.test.evaluation.provenance import make_provenance
-from lib.test.evaluation.results import ResultFolder, SequenceResult
-from lib.test.evaluation.tracker import run_sequence
-from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
-from lib.test.tracker.load import make_tracker
-from lib.tools.video.pictures import write_contact_sheet, write_video
-from lib.utils.files import check_outputs
-from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, run_program
+with saying("loading PyTorch"):
+    import numpy as np
+
+    from lib.config.aiatrack.config import recipe_name
+    from lib.io.video.draw import draw_box
+    from lib.io.video_file import read_frame
+    from lib.synthetic.clip_options import ClipOptions
+    from lib.synthetic.layouts import write_got10k
+    from lib.synthetic.plan import plan_clip
+    from lib.synthetic.render import render
+    from lib.synthetic.textures import SPLITS, PhotoTextures
+    from lib.test.analysis.extract_results import Run
+    from lib.test.analysis.plot_results import plot_all
+    from lib.test.analysis.report import make_report
+    from lib.test.analysis.tables import overall_rows, sequence_rows, to_text
+    from lib.test.evaluation.data import Sequence
+    from lib.test.evaluation.datasets import open_dataset
+    from lib.test.evaluation.provenance import make_provenance
+    from lib.test.evaluation.results import ResultFolder, SequenceResult
+    from lib.test.evaluation.tracker import run_sequence
+    from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
+    from lib.test.tracker.load import make_tracker
+    from lib.tools.video.pictures import write_contact_sheet, write_video
+    from lib.utils.files import check_outputs
+    from lib.utils.paths import PROJECT_ROOT
+    from lib.utils.program import at_least, make_parser, run_program
 
 PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
 WHITE = (255, 255, 255)

@@ -16,13 +16,16 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.checkpoint.files import read_weights
-from lib.config.aiatrack.config import load_config
-from lib.models.aiatrack.backbone import Backbone
-from lib.synthetic.photographs import Photographs
-from lib.train.distillation import Distiller, DistillOptions, batches, load_teacher
-from lib.utils.files import atomic_path
-from lib.utils.program import at_least, make_parser, run_program
+from lib.utils.progress import saying
+
+with saying("loading PyTorch"):
+    from lib.checkpoint.files import read_weights
+    from lib.config.aiatrack.config import load_config
+    from lib.models.aiatrack.backbone import Backbone
+    from lib.synthetic.photographs import Photographs
+    from lib.train.distillation import Distiller, DistillOptions, batches, load_teacher
+    from lib.utils.files import atomic_path
+    from lib.utils.program import at_least, make_parser, run_program
 
 REPORT = 50  # steps between two lines
 

@@ -21,23 +21,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.config.aiatrack.config import load_config, recipe_name
-from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.onnx import export
-from lib.models.aiatrack.onnx.graphs import GRAPHS, GraphFacts, network_settings
-from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
-from lib.models.aiatrack.weights import load_weights
-from lib.test.evaluation.datasets import dataset_key
-from lib.test.evaluation.provenance import make_provenance
-from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hyper
-from lib.test.tracker.load import load_tracker
-from lib.test.tracker.onnx_tracker import default_folder
-from lib.test.tracker.options import TrackerOptions
-from lib.tools.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
-from lib.tools.video.sources import open_source
-from lib.utils.files import check_outputs
-from lib.utils.program import at_least, make_parser, parse_box, run_program
+from lib.utils.progress import saying
+
+with saying("loading PyTorch"):
+    from lib.config.aiatrack.config import load_config, recipe_name
+    from lib.models.aiatrack.aiatrack import AiATrack
+    from lib.models.aiatrack.build import build_aiatrack
+    from lib.models.aiatrack.onnx import export
+    from lib.models.aiatrack.onnx.graphs import GRAPHS, GraphFacts, network_settings
+    from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
+    from lib.models.aiatrack.weights import load_weights
+    from lib.test.evaluation.datasets import dataset_key
+    from lib.test.evaluation.provenance import make_provenance
+    from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hyper
+    from lib.test.tracker.load import load_tracker
+    from lib.test.tracker.onnx_tracker import default_folder
+    from lib.test.tracker.options import TrackerOptions
+    from lib.tools.onnx_check import BOX_TOLERANCE, TOLERANCE, compare_tracking, graph_differences
+    from lib.tools.video.sources import open_source
+    from lib.utils.files import check_outputs
+    from lib.utils.program import at_least, make_parser, parse_box, run_program
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -11,9 +11,12 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.checkpoint.files import read_weights, save_weights
-from lib.utils.files import check_outputs
-from lib.utils.program import make_parser, run_program
+from lib.utils.progress import saying
+
+with saying("loading PyTorch"):
+    from lib.checkpoint.files import read_weights, save_weights
+    from lib.utils.files import check_outputs
+    from lib.utils.program import make_parser, run_program
 
 
 def in_16_bits(state: dict[str, Tensor]) -> dict[str, Tensor]:

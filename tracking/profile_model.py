@@ -27,29 +27,32 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import cv2
-import torch
+from lib.utils.progress import saying
 
-from lib.config.aiatrack.config import load_config
-from lib.models.aiatrack.aiatrack import AiATrack
-from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.prroi_pool import load_cuda_pooling
-from lib.models.aiatrack.weights import load_weights
-from lib.test.evaluation.datasets import dataset_key
-from lib.test.parameter.aiatrack import make_params
-from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
-from lib.test.tracker.options import TrackerOptions
-from lib.tools.profiling.data import profile_loading, profile_opening, write_clips
-from lib.tools.profiling.timers import STAGES
-from lib.tools.profiling.tracking import MODES, profile_tracking
-from lib.tools.profiling.training import profile_training
-from lib.train.admin.environment import find_data
-from lib.train.dataset import BaseDataset, build_dataset
-from lib.utils.device import choose_device
-from lib.utils.files import atomic_write_text, check_outputs
-from lib.utils.image import jpeg_decoder
-from lib.utils.paths import DataPath
-from lib.utils.program import at_least, make_parser, run_program
+with saying("loading PyTorch"):
+    import cv2
+    import torch
+
+    from lib.config.aiatrack.config import load_config
+    from lib.models.aiatrack.aiatrack import AiATrack
+    from lib.models.aiatrack.build import build_aiatrack
+    from lib.models.aiatrack.prroi_pool import load_cuda_pooling
+    from lib.models.aiatrack.weights import load_weights
+    from lib.test.evaluation.datasets import dataset_key
+    from lib.test.parameter.aiatrack import make_params
+    from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
+    from lib.test.tracker.options import TrackerOptions
+    from lib.tools.profiling.data import profile_loading, profile_opening, write_clips
+    from lib.tools.profiling.timers import STAGES
+    from lib.tools.profiling.tracking import MODES, profile_tracking
+    from lib.tools.profiling.training import profile_training
+    from lib.train.admin.environment import find_data
+    from lib.train.dataset import BaseDataset, build_dataset
+    from lib.utils.device import choose_device
+    from lib.utils.files import atomic_write_text, check_outputs
+    from lib.utils.image import jpeg_decoder
+    from lib.utils.paths import DataPath
+    from lib.utils.program import at_least, make_parser, run_program
 
 Report = dict[str, Any]
 

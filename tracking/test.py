@@ -23,21 +23,25 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.config.aiatrack.config import recipe_name
-from lib.test.evaluation import local
-from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.datasets import dataset_key, open_dataset, select_names
-from lib.test.evaluation.environment import results_root
-from lib.test.evaluation.job import Failure, Job, Summary
-from lib.test.evaluation.layouts import LAYOUTS, TestSet
-from lib.test.evaluation.provenance import make_provenance
-from lib.test.evaluation.results import ResultFolder
-from lib.test.evaluation.running import run_sequences
-from lib.test.evaluation.sharing import finish_together, my_share
-from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
-from lib.tools.video.screen import Screen
-from lib.utils.messages import one_line
-from lib.utils.program import add_ignored, at_least, make_parser, run_program
+from lib.utils.progress import saying
+
+with saying("loading PyTorch"):
+    from lib.config.aiatrack.config import recipe_name
+    from lib.test.evaluation import local
+    from lib.test.evaluation.data import Sequence
+    from lib.test.evaluation.datasets import dataset_key, open_dataset, select_names
+    from lib.test.evaluation.environment import results_root
+    from lib.test.evaluation.job import Failure, Job, Summary
+    from lib.test.evaluation.layouts import LAYOUTS, TestSet
+    from lib.test.evaluation.provenance import make_provenance
+    from lib.test.evaluation.results import ResultFolder
+    from lib.test.evaluation.running import run_sequences
+    from lib.test.evaluation.sharing import finish_together, my_share
+    from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
+    from lib.tools.video.screen import Screen
+    from lib.utils.messages import one_line
+    from lib.utils.program import add_ignored, at_least, make_parser, run_program
+    from lib.utils.progress import progress
 
 WITHOUT_MEANING = {
     "--debug": "--show shows the frames",
@@ -83,7 +87,8 @@ def load_sequences(
 ) -> tuple[list[Sequence], list[Failure]]:
     """Load this process's share of the chosen sequences, and say which cannot be run."""
     sequences, missing = [], []
-    for name in my_share(select_names(test_set, selection)):
+    share = my_share(select_names(test_set, selection))
+    for name in progress(share, f"opening {test_set.dataset}", unit="sequences"):
         try:
             sequences.append(test_set.load(name))
         except (OSError, ValueError, RuntimeError) as error:

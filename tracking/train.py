@@ -10,15 +10,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from lib.utils.progress import saying
 
-from lib.config.aiatrack.config import ConfigError
-from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
-from lib.train.run_training import run
-from lib.utils.program import add_ignored, make_parser
+with saying("loading PyTorch"):
+    import torch
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    from lib.config.aiatrack.config import ConfigError
+    from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
+    from lib.train.run_training import run
+    from lib.utils.program import add_ignored, make_parser
 
 WITHOUT_MEANING = {
     "--use-lmdb": "a file of make_lmdb.py is read where a data set's folder is absent",

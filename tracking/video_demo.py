@@ -35,21 +35,24 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import numpy as np
-from tqdm import tqdm
+from lib.utils.progress import saying
 
-from lib.config.aiatrack.config import load_config
-from lib.io.video.writer import VideoWriter
-from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
-from lib.test.tracker.load import make_tracker
-from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
-from lib.tools.video.painter import Painter
-from lib.tools.video.screen import NoScreenError, Screen
-from lib.tools.video.sources import Frame, FrameSource, open_sources
-from lib.utils.files import check_outputs
-from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import add_ignored, at_least, make_parser, parse_box, run_program
-from lib.utils.stopping import StopRequest
+with saying("loading PyTorch"):
+    import numpy as np
+
+    from lib.config.aiatrack.config import load_config
+    from lib.io.video.writer import VideoWriter
+    from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
+    from lib.test.tracker.load import make_tracker
+    from lib.tools.video.follow import RecordWriter, Summary, Targets, follow
+    from lib.tools.video.painter import Painter
+    from lib.tools.video.screen import NoScreenError, Screen
+    from lib.tools.video.sources import Frame, FrameSource, open_sources
+    from lib.utils.files import check_outputs
+    from lib.utils.paths import PROJECT_ROOT
+    from lib.utils.program import add_ignored, at_least, make_parser, parse_box, run_program
+    from lib.utils.progress import progress
+    from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3
 WITHOUT_MEANING = {
@@ -138,8 +141,8 @@ def first_boxes(
 
 
 def with_bar(source: FrameSource) -> Iterator[Frame]:
-    """Pass frames on, drawing a progress bar; a plain counter where the length is not known."""
-    with tqdm(total=source.length, unit="frame", disable=None, smoothing=0.05) as bar:
+    """Pass frames on, saying how far it is."""
+    with progress(None, "tracking", total=source.length) as bar:
         for frame in source:
             yield frame
             bar.update()

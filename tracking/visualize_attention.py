@@ -19,19 +19,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tqdm import tqdm
+from lib.utils.progress import saying
 
-from lib.test.parameter.aiatrack import parse_hyper
-from lib.test.tracker.arguments import add_weights_arguments
-from lib.test.tracker.load import load_torch_tracker
-from lib.test.tracker.options import TrackerOptions
-from lib.tools.attention import maps
-from lib.tools.attention.figure import draw_view
-from lib.tools.video.pictures import write_picture, write_video
-from lib.tools.video.sources import FrameSource, open_sources
-from lib.utils.files import check_outputs
-from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
+with saying("loading PyTorch"):
+    from lib.test.parameter.aiatrack import parse_hyper
+    from lib.test.tracker.arguments import add_weights_arguments
+    from lib.test.tracker.load import load_torch_tracker
+    from lib.test.tracker.options import TrackerOptions
+    from lib.tools.attention import maps
+    from lib.tools.attention.figure import draw_view
+    from lib.tools.video.pictures import write_picture, write_video
+    from lib.tools.video.sources import FrameSource, open_sources
+    from lib.utils.files import check_outputs
+    from lib.utils.paths import PROJECT_ROOT
+    from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
+    from lib.utils.progress import progress
 
 DEFAULT_OUT = PROJECT_ROOT / "demo" / "attention.png"
 PNG_DPI, VIDEO_DPI = 150, 80
@@ -82,7 +84,7 @@ def main() -> int:
         else:
             ends = [n for n in (args.frame, source.length and source.length - 1) if n is not None]
             every, total = views(args, source), min(ends, default=None)
-            bar = tqdm(every, total=total, unit="frame", disable=None)
+            bar = progress(every, "drawing", total=total)
             write_video(args.out, (draw_view(view, VIDEO_DPI) for view in bar), source.rate)
     print(args.out)
     return 0

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 FIRST_SECONDS = 1.0  # what is done before that is not spoken of
 MAX_LINE_SECONDS = 60.0
-LINE = "{desc}: {n_fmt}/{total_fmt} {unit}, {elapsed} so far, {remaining} to go{postfix}"
-LINE_WITHOUT_END = "{desc}: {n_fmt} {unit}, {elapsed} so far{postfix}"
+LINE = "{desc}: {n_fmt}/{total_fmt}{unit}, {elapsed} so far, {remaining} to go{postfix}"
+LINE_WITHOUT_END = "{desc}: {n_fmt}{unit}, {elapsed} so far{postfix}"
 
 
 @contextmanager
@@ -36,13 +36,18 @@ def saying(what: str) -> Iterator[None]:
 
 
 def progress(
-    items: Iterable[Any] | None, what: str, *, total: int | None = None, unit: str = "frames"
+    items: Iterable[Any] | None, what: str, *, unit: str = "frames", **options: Any
 ) -> tqdm:
-    """Show how far a loop over items is, or without items what `update(n)` of the bar says."""
-    shared: Any = {"total": total, "desc": what, "unit": unit, "delay": FIRST_SECONDS}
+    """Show how far a loop over items is, or without items what `update(n)` of the bar says.
+
+    Args:
+        options: of tqdm, such as `total`.
+    """
+    shared: Any = {"desc": what, "unit": f" {unit}", "delay": FIRST_SECONDS, **options}
+    shared["disable"] = parent_process() is not None
     if sys.stderr.isatty():
         return tqdm(items, **shared, smoothing=0.05)
-    known = total is not None or hasattr(items, "__len__")
+    known = options.get("total") is not None or hasattr(items, "__len__")
     return _Lines(items, **shared, bar_format=LINE if known else LINE_WITHOUT_END)
 
 

@@ -64,7 +64,7 @@ def own_sequence(root: Path, name: str, frames: int = 3, boxes: int = 3) -> Path
 
 def test_page(run: Callable, tmp_path: Path) -> None:
     own_sequence(tmp_path / "data" / "own", "a")
-    status, page = run()
+    status, page = run("--all")
     assert status == 0, page
     assert f"torch {torch.__version__.split('+')[0]}" in page
     assert "px from the stored boxes (allowed: 0.05)" in page

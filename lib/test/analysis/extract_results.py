@@ -15,6 +15,7 @@ from lib.test.analysis.protocols import SequenceScore, score
 from lib.test.evaluation.data import Truth
 from lib.test.evaluation.layouts import TestSet
 from lib.test.evaluation.results import box_file, find_results, verified
+from lib.utils.progress import progress
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")
 WRONG = "files that cannot be used"  # the kind of what is missing though it is there
@@ -56,7 +57,10 @@ def extract(
         missing = {name: "no result" for name in annotations.names if name not in paths}
         missing |= {name: why for name, why in unusable.items() if name in paths}
         boxes = {}
-        for name in (name for name in truths if name in paths):
+        scored = [name for name in truths if name in paths]
+        for name in progress(
+            scored, f"reading {run.name} on {annotations.dataset}", unit="results"
+        ):
             with _noted(missing, name):
                 boxes[name] = load_boxes(verified(paths[name], name))
         for protocol in protocols:
@@ -109,7 +113,7 @@ def _read_truths(
     """Annotations by sequence, and why others are missing."""
     truths: dict[str, Truth] = {}
     unusable: dict[str, str] = {}
-    for name in names:
+    for name in progress(names, f"reading the truth of {annotations.dataset}", unit="sequences"):
         with _noted(unusable, name):
             try:
                 truths[name] = annotations.truth(name)

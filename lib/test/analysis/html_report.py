@@ -19,6 +19,7 @@ from lib.test.analysis.frame_strips import MAX_PICTURES, Strip, StripMaker, wors
 from lib.test.analysis.plot_results import Plot, RankedCurve, defined_plots, rank_curves
 from lib.test.analysis.report import Report, missing_text, notes_text
 from lib.utils.files import atomic_write_text
+from lib.utils.progress import progress
 
 TEMPLATES = Path(__file__).parent / "page"
 EXPLAINED = {
@@ -90,7 +91,7 @@ def write_html(
 def make_part(report: Report, protocol: str, maker: StripMaker, figure: str) -> Part:
     """Gather what the page says of one data set under one protocol."""
     evaluations = report.of_protocol(protocol)
-    overall = tables.overall_rows(evaluations)
+    overall, worst = tables.overall_rows(evaluations), worst_sequences(evaluations)
     return Part(
         title=tables.dataset_title(report.dataset),
         protocol=protocol,
@@ -101,7 +102,7 @@ def make_part(report: Report, protocol: str, maker: StripMaker, figure: str) -> 
         rows=sorted(tables.sequence_rows(evaluations), key=lambda row: row.figures["AUC"]),
         charts=[_chart(plot, evaluations) for plot in defined_plots(evaluations)],
         comparisons=[_comparison(*pair, figure) for pair in combinations(evaluations, 2)],
-        strips=[maker.strip(name, evaluations) for name in worst_sequences(evaluations)],
+        strips=[maker.strip(name, evaluations) for name in progress(worst, "drawing strips")],
         missing=missing_text(report),
         notes=notes_text(report),
     )

@@ -22,6 +22,7 @@ from lib.test.tracker.calibration import calibration_crops
 from lib.test.tracker.onnx_tracker import OnnxTracker, load_onnx_tracker
 from lib.test.tracker.options import TrackerOptions
 from lib.utils.device import choose_device
+from lib.utils.progress import saying
 
 
 def load_tracker(
@@ -65,7 +66,8 @@ def load_tracker(
 
 def make_tracker(options: TrackerOptions) -> AiATrackTracker | OnnxTracker:
     """Make a tracker; see `load_tracker`."""
-    return (load_onnx_tracker if options.backend == "onnx" else load_torch_tracker)(options)
+    with saying(f"making the network ready ({recipe_name(options.config)})"):
+        return (load_onnx_tracker if options.backend == "onnx" else load_torch_tracker)(options)
 
 
 def load_torch_tracker(options: TrackerOptions) -> AiATrackTracker:
