@@ -6,6 +6,9 @@ python tracking/train.py --config baseline --mode multiple --nproc 8
 import argparse
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -19,9 +22,12 @@ with saying("loading PyTorch"):
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     from lib.config.aiatrack.config import ConfigError
+    from lib.test.evaluation.datasets import SCORED, dataset_key, open_dataset
+    from lib.tools.track_in_training import TrackSequences, few
     from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
     from lib.train.run_training import run
-    from lib.utils.program import add_ignored, make_parser
+    from lib.train.trainers.base_trainer import OnEpoch
+    from lib.utils.program import add_ignored, at_least, make_parser
 
 WITHOUT_MEANING = {
     "--use-lmdb": "a file of make_lmdb.py is read where a data set's folder is absent",
@@ -75,6 +81,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--init-from", type=Path, help="fine-tune: start from this checkpoint's weights")
     add("--continue-from", type=Path, help="go on from a released checkpoint, moments included")
     add("--backbone-weights", type=Path, help="ImageNet weights of the backbone")
+    group = parser.add_argument_group("looking on")
+    add = group.add_argument
+    every = "epochs after which a few sequences are tracked, their AUC logged; default: never"
+    add("--track-every", type=at_least(1), metavar="N", help=every)
+    sets = f"test set they are of: {', '.join(SCORED)}"
+    add("--track-set", type=dataset_key, choices=SCORED, default="own", help=sets, metavar="NAME")
     parsed = parser.parse_args(arguments)
     if parsed.nnodes > 1 and not (parsed.rdzv_endpoint and parsed.mode == "multiple"):
         parser.error("--nnodes above 1 needs --mode multiple and --rdzv-endpoint HOST:PORT")
@@ -88,15 +100,16 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Train and return the exit status: 0, 1 on failure, 128 + signal if told to stop."""
     parsed = parse_arguments(arguments)
-    launch = ("script", "mode", "nproc", "nnodes", "node_rank", "rdzv_endpoint")
     try:
-        settings = Settings(**{k: v for k, v in vars(parsed).items() if k not in launch})
+        settings = Settings(**{f.name: getattr(parsed, f.name) for f in fields(Settings)})
         settings.recipe()
+        start = partial(run, on_epoch=look_on(parsed))
     except (ConfigError, FileNotFoundError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     try:
-        result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
+        multiple = parsed.mode == "multiple"
+        result = run_multiple(start, settings, parsed) if multiple else start(settings)
     except ChildFailedError as error:
         print(error, file=sys.stderr)  # which rank, and its traceback
         return 1
@@ -107,7 +120,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float]:
+def look_on(parsed: argparse.Namespace) -> OnEpoch | None:
+    """What to do after epochs; ValueError if none of the sequences can be scored."""
+    if parsed.track_every is None:
+        return None
+    if not few(open_dataset(parsed.track_set)):
+        raise ValueError(f"--track-set {parsed.track_set}: no sequence has boxes to score against")
+    return TrackSequences(parsed.track_set, parsed.track_every)
+
+
+def run_multiple(
+    start: Callable[[Settings], dict[str, float]], settings: Settings, parsed: argparse.Namespace
+) -> dict[str, float]:
     """Run one process per GPU through torchrun's launcher; raises ChildFailedError if any fails."""
     gpus = 0 if settings.device == "cpu" else torch.cuda.device_count()
     nproc = parsed.nproc or gpus or 1
@@ -124,7 +148,7 @@ def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, fl
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
-        results = elastic_launch(config, run)(settings)
+        results = elastic_launch(config, start)(settings)
     return results.get(0) or {}
 
 

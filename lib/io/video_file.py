@@ -99,6 +99,7 @@ class VideoFile:
         return cached_arrays(self.path, name, stamp, ["times"], self._read_times)["times"]
 
     def _read_times(self) -> dict[str, np.ndarray]:
+        logger.info("%s: counting the frames (once)", self.path)
         with self._open() as decoder:
             what = f"counting the frames of {self.path.name}, once"
             times = list(progress(iter(decoder.grab, None), what))

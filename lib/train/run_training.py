@@ -22,7 +22,7 @@ from lib.train.build import (
     build_network,
     recipe_samplers,
 )
-from lib.train.trainers.base_trainer import TrainingParts
+from lib.train.trainers.base_trainer import OnEpoch, TrainingParts
 from lib.train.trainers.ltr_trainer import LTRTrainer
 from lib.utils.device import choose_device, usable_cores
 from lib.utils.stopping import Stopped
@@ -32,8 +32,12 @@ logger = logging.getLogger(__name__)
 RECIPE_BATCH = 120  # 15 on each of 8 GPUs: what the published learning rate is for
 
 
-def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> dict[str, float]:
-    """Train in this process, by default on the recipe's data sets.
+def run(
+    settings: Settings,
+    build_samplers: BuildSamplers = recipe_samplers,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, float]:
+    """Train in this process, by default on the recipe's data sets; `on_epoch`: see TrainingParts.
 
     Returns:
         Means of the last validation, or of the last epoch; empty if there was nothing to do.
@@ -45,7 +49,7 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
     device = choose_local_device(settings.device)
     with distributed.process_group(device), _logging(settings):
         try:
-            return train(settings, device, build_samplers)
+            return train(settings, device, build_samplers, on_epoch)
         except Stopped as stopped:
             logger.warning("%s", stopped)
             raise SystemExit(128 + stopped.signal_number) from None
@@ -55,7 +59,10 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
 
 
 def train(
-    settings: Settings, device: torch.device, build_samplers: BuildSamplers
+    settings: Settings,
+    device: torch.device,
+    build_samplers: BuildSamplers,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, float]:
     """Train a recipe in this process, together with the others of its group; returns as `run`."""
     cfg = settings.recipe()
@@ -69,7 +76,7 @@ def train(
     _log_plan(cfg, settings, model, device)
     train_loader, val_loader = build_loaders(cfg, settings, device, build_samplers)
     actor, optimizer = build_actor_and_optimizer(model, cfg, settings, device)
-    parts = TrainingParts(model, actor, optimizer, train_loader, val_loader)
+    parts = TrainingParts(model, actor, optimizer, train_loader, val_loader, on_epoch)
     trainer = LTRTrainer(parts, cfg, settings, device)
     try:
         trainer.resume()

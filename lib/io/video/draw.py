@@ -77,8 +77,8 @@ def _letter_size(image: np.ndarray) -> float:
 def _plate(text: str, colour: Colour, size: float) -> np.ndarray:
     """Text on a plate of a colour, black or white, whichever can be read: (h, w, 3) uint8."""
     weight = max(1, round(size * 1.5))
-    (text_width, _), below = cv2.getTextSize(text, FONT, size, weight)
-    text_height = cv2.getTextSize("Ag", FONT, size, weight)[0][1]  # plates are of one height
+    text_width = cv2.getTextSize(text, FONT, size, weight)[0][0]
+    (_, text_height), below = cv2.getTextSize("Ag|_", FONT, size, weight)  # all of one height
     margin = max(2, round(4 * size))
     height, length = (side + 2 * margin + 1 for side in (text_height + below, text_width))
     plate = np.full((height, length, 3), colour, np.uint8)

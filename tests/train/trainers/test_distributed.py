@@ -184,6 +184,7 @@ def test_command_line_refusals(arguments, message, capsys):
         (["--config", "no_such"], "no recipe 'no_such'"),
         (["--batch-size", "0"], "batch_size must be at least 1; given: 0"),
         (["--accumulate", "-1"], "accumulate must be at least 1; given: -1"),
+        (["--track-every", "1", "--track-set", "OTB100"], "test set otb: no "),
     ],
 )
 def test_wrong_settings_end_with_status_1(arguments, message, capsys):
