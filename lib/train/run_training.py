@@ -25,6 +25,7 @@ from lib.train.build import (
 from lib.train.trainers.base_trainer import OnEpoch, TrainingParts
 from lib.train.trainers.ltr_trainer import LTRTrainer
 from lib.utils.device import choose_device, usable_cores
+from lib.utils.paths import PROJECT_ROOT
 from lib.utils.stopping import Stopped
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def train(
         cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         torch.set_num_threads(max(1, cores - cfg.TRAIN.NUM_WORKER))
     torch.manual_seed(settings.seed)
-    start = settings.continue_from or settings.init_from
+    shipped = PROJECT_ROOT / cfg.TRAIN.INIT_FROM if cfg.TRAIN.INIT_FROM else None
+    start = settings.continue_from or settings.init_from or shipped
     model = build_network(cfg, start, settings.backbone_weights).to(device)
     _log_plan(cfg, settings, model, device)
     train_loader, val_loader = build_loaders(cfg, settings, device, build_samplers)

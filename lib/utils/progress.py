@@ -43,8 +43,8 @@ def progress(
     Args:
         options: of tqdm, such as `total`.
     """
-    shared: Any = {"desc": what, "unit": f" {unit}", "delay": FIRST_SECONDS, **options}
-    shared["disable"] = parent_process() is not None
+    shared: Any = {"desc": what, "unit": f" {unit}", "delay": FIRST_SECONDS}
+    shared |= {"disable": parent_process() is not None, **options}
     if sys.stderr.isatty():
         return tqdm(items, **shared, smoothing=0.05)
     known = options.get("total") is not None or hasattr(items, "__len__")

@@ -56,9 +56,15 @@ def write_label(image: np.ndarray, text: str, at: Point, colour: Colour) -> None
     image[y : y + len(plate), x : x + plate.shape[1]] = plate
 
 
-def add_legend(image: np.ndarray, entries: Sequence[tuple[str, Colour]]) -> np.ndarray:
-    """Put plates of texts and colours below an (H, W, 3) image: (H + ..., W, 3)."""
-    width, size = image.shape[1], _letter_size(image)
+def add_legend(
+    image: np.ndarray, entries: Sequence[tuple[str, Colour]], size: float | None = None
+) -> np.ndarray:
+    """Put plates of texts and colours below an (H, W, 3) image: (H + ..., W, 3).
+
+    Args:
+        size: of the letters, as OpenCV has it; None: by the image's size.
+    """
+    width, size = image.shape[1], size or _letter_size(image)
     plates = [_plate(text, colour, size)[:, :width] for text, colour in entries]
     rows, x = [np.zeros((len(plates[0]), width, 3), np.uint8)], 0
     for plate in plates:

@@ -25,6 +25,7 @@ from lib.train.data.loader import Loader
 from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
 from lib.train.trainers.checkpoints import to_builtins
 from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
+from lib.utils.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -168,8 +169,8 @@ class LTRTrainer(BaseTrainer):
 
     @contextlib.contextmanager
     def _bar(self, name: str, total: int, initial: int = 0) -> Iterator[tqdm]:
-        """Show progress on the main process's terminal, beside which log lines stay whole."""
-        hidden = None if distributed.is_main() else True  # None: hidden unless it is a terminal
-        bar = tqdm(total=total, initial=initial, desc=name, leave=False, disable=hidden)
+        """Show the main process's progress; on a terminal log lines stay whole beside it."""
+        place = {"total": total, "initial": initial, "leave": False}
+        bar = progress(None, name, unit="batches", **place, disable=not distributed.is_main())
         with logging_redirect_tqdm(), bar:
             yield bar
