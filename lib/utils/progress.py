@@ -58,18 +58,18 @@ class _Lines(tqdm):
     maxinterval: float
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._shown = False
+        self._shown = -1  # what the last line said, if there is one
         super().__init__(*args, **options, mininterval=FIRST_SECONDS, maxinterval=FIRST_SECONDS)
 
     def display(self, *_: Any, **__: Any) -> bool:
         self.fp.write(f"{self}\n")
         self.fp.flush()
-        self._shown = True
+        self._shown = self.n
         self.maxinterval = self.mininterval = min(2 * self.mininterval, MAX_LINE_SECONDS)
         return True
 
     def close(self) -> None:
-        if not self.disable and self._shown:
+        if not self.disable and self._shown not in (-1, self.n):
             self.display()
         self.sp = None  # of which nothing is left to clear
         super().close()
