@@ -22,19 +22,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib.config.aiatrack.config import recipe_name
 from lib.test.analysis import report as reports
 from lib.test.analysis import tables
 from lib.test.analysis.extract_results import FIGURES, Run
 from lib.test.analysis.protocols import PROTOCOLS
-from lib.test.evaluation.datasets import SCORED
-from lib.test.evaluation.environment import results_root
+from lib.test.evaluation.datasets import SCORED, dataset_key
+from lib.tools.runs import add_run_arguments, make_runs
 from lib.utils.files import atomic_write_text, check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, run_program
+from lib.utils.progress import progress
 
-TRACKER, PARAM = "aiatrack", "baseline"
 FORMATS = ("json", "csv", "latex")
+MAX_NAMED = 12  # missing sequences, beside a table
 PLOTS = PROJECT_ROOT / "test" / "result_plots"
 
 
@@ -45,15 +45,11 @@ def parse_arguments() -> argparse.Namespace:
     add_folder = partial(add, metavar="DIR", type=Path)
     sets = f"of {', '.join(SCORED)} (default: otb nfs uav)"
     default = ["otb", "nfs", "uav"]
-    add_names("--dataset", "--dataset_name", default=default, choices=SCORED, help=sets)
-    add_names("--tracker", "--tracker_name", help="default: aiatrack")
-    add_names("--param", "--tracker_param", help="recipes, one per run (default: baseline)")
-    add_names("--display", help="names for tables and plots, one per run")
+    named: Any = {"type": dataset_key, "choices": SCORED, "help": sets}
+    add_names("--dataset", "--dataset_name", default=default, **named)
+    add_run_arguments(parser)
     protocols = f"of {', '.join(PROTOCOLS)}, side by side (default: the paper's for each data set)"
     add_names("--protocol", default=[], choices=PROTOCOLS, help=protocols)
-    results = "folders of result files, one per run; or, with --tracker or --param, the folder of"
-    results += " all results (default: test/tracking_results)"
-    add_folder("--results", nargs="+", help=results)
     add_folder("--annotations", help="data set's folder, without images; LaSOT's toolkit files too")
     add_folder("--plots", default=PLOTS, help="default: test/result_plots")
     for kind in FORMATS:
@@ -74,42 +70,13 @@ def parse_arguments() -> argparse.Namespace:
     return args
 
 
-def make_runs(args: argparse.Namespace) -> list[Run]:
-    """The runs that the command line names, and the folders to try for each."""
-    folders: list[tuple[Path, ...]]
-    if args.results and not (args.tracker or args.param):
-        # A folder of result files, or one of all results.
-        folders = [(folder / TRACKER / PARAM, folder) for folder in args.results]
-        stems = [folder.resolve().name for folder in args.results]
-        names = stems if len(set(stems)) == len(stems) else [str(path) for path in args.results]
-    else:
-        pairs = pair_up(args.tracker or [TRACKER], args.param or [PARAM])
-        if args.results and len(args.results) > 1:
-            raise ValueError("with --tracker or --param, --results takes one folder")
-        root = args.results[0] if args.results else results_root()
-        folders = [(root / tracker / recipe_name(param),) for tracker, param in pairs]
-        names = [f"{tracker} {recipe_name(param)}" for tracker, param in pairs]
-    if args.display and len(args.display) != len(names):
-        raise ValueError(f"{len(args.display)} names of --display for {len(names)} runs")
-    return [Run(*pair) for pair in zip(args.display or names, folders, strict=True)]
-
-
-def pair_up(trackers: list[str], params: list[str]) -> list[tuple[str, str]]:
-    """Trackers with recipes, one by one; a single one goes with all of the other."""
-    count = max(len(trackers), len(params))
-    if {len(trackers), len(params)} - {1, count}:
-        raise ValueError(f"{len(trackers)} of --tracker do not pair with {len(params)} of --param")
-    trackers, params = [x * count if len(x) == 1 else x for x in (trackers, params)]
-    return list(zip(trackers, params, strict=True))
-
-
 def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[tables.Row]]:
     """Print one data set's tables and remarks, draw its plots; return the tables."""
     selected = reports.select_rows(report, groups=args.per_attribute, sequences=args.per_sequence)
-    for text in (reports.notes_text(report), reports.missing_text(report)):
-        if text:
-            print(text, file=sys.stderr)
+    if notes := reports.notes_text(report):
+        print(notes, file=sys.stderr)
     if not selected:
+        print(reports.missing_text(report), file=sys.stderr)
         print(f"nothing to score on {report.dataset}", file=sys.stderr)
         return []
     if "-" not in (getattr(args, kind) for kind in FORMATS):
@@ -118,12 +85,14 @@ def print_report(report: reports.Report, args: argparse.Namespace) -> list[list[
         if args.compare:
             groups = args.per_attribute
             texts.append(reports.comparison_text(report, args.compare, groups=groups))
-        print("\n\n".join(text for text in texts if text), end="\n\n")
+        print("\n\n".join(text for text in texts if text), end="\n\n", flush=True)
+    if missing := reports.missing_text(report, MAX_NAMED):
+        print(missing, file=sys.stderr)
     if not args.no_plots:
         from lib.test.analysis.plot_results import plot_all  # only this needs Matplotlib
 
         folder = args.plots / report.dataset
-        for protocol in report.protocols:
+        for protocol in progress(report.protocols, "drawing plots", unit="protocols"):
             plot_all(report.of_protocol(protocol), folder)
         print(f"plots of {report.dataset} are in {folder}", file=sys.stderr)
     return selected

@@ -1,6 +1,7 @@
-"""Check this machine: what works, what does not, and the command that fixes it, on one page.
+"""Check this machine: what does not work and the command that fixes it, and what works.
 
     python tracking/check_setup.py
+    python tracking/check_setup.py --all                               # with paths and versions
     python tracking/check_setup.py --need otb,lasot,weights:baseline   # for scripts
     python tracking/check_setup.py --need LASOT,COCO17,gpu --full
 
@@ -13,6 +14,8 @@ or not whole count as broken only if --need names them.
 import argparse
 import logging
 import sys
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -20,8 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 FIX = "      -> bash install.sh"
 
 try:
-    from tqdm import tqdm
-
     from lib.config.aiatrack.config import recipe_names
     from lib.test.evaluation.environment import FOLDERS
     from lib.tools.setup.data import check_test_set
@@ -30,6 +31,7 @@ try:
     from lib.train.admin.environment import find_data
     from lib.train.dataset import SETTINGS, build_dataset
     from lib.utils.program import USERS_ERRORS, make_parser, run_program
+    from lib.utils.progress import progress, saying
 except ImportError as missing:
     sys.exit(f"FAIL  {missing}\n{FIX}")
 
@@ -44,6 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--need", type=str, default="", metavar="NAME,...", help=needs)
     add("--full", action="store_true", help="look at every sequence of all sets that are there")
     add("--checkpoint", type=Path, help="say which recipe this file fits")
+    add("--all", action="store_true", help="show what is fine, and notes, in full too")
     add("--no-self-test", action="store_true", help="leave out the self-test clip")
     args = parser.parse_args()
     args.need = {name for name in args.need.split(",") if name}
@@ -96,48 +99,69 @@ def check_training_set(name: str, where: str, needed: bool, full: bool) -> Findi
     return Finding(FAIL if needed else WARN, name, text, "mend or remove what is left out")
 
 
-def show(title: str, *findings: Finding) -> list[Finding]:
+def check_sets(need: set[str], full: bool) -> Iterator[tuple[str, list[Finding]]]:
+    sets = progress(list(FOLDERS), "looking at test sets", unit="sets")
+    yield "Data sets to test on", [check_test_set(n, needed=n in need, full=full) for n in sets]
+    with saying("looking at training sets"):
+        found = check_training_sets(need, full)
+    yield "Data sets to train on", found
+
+
+def check_all(args: argparse.Namespace) -> Iterator[tuple[str, list[Finding]]]:
+    """What is found, by the title of its part of the page; ImportError if there is no torch."""
+    with saying("loading PyTorch"):
+        import torch
+
+        from lib.tools.setup import machine
+        from lib.tools.setup.weights import check_checkpoint, check_checkpoints
+
+    yield "Software", [*machine.check_software(), machine.check_jpeg()]
+    yield "Devices", [*machine.check_devices(args.need), machine.check_pooling(args.need)]
+    if not args.no_self_test:
+        names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        with saying("tracking the self-test clip"):
+            numerics = [machine.check_numerics(torch.device(name)) for name in names]
+        yield "Numerics: a clip with stored boxes", numerics
+    with saying("reading weights"):
+        weights = check_checkpoints([n[8:] for n in args.need if n.startswith("weights:")])
+        weights += [check_checkpoint(args.checkpoint)] if args.checkpoint else []
+    yield "Weights", weights
+    yield from check_sets(args.need, args.full)
+    yield "Folders to write to", machine.check_folders()
+
+
+def show(title: str, findings: list[Finding]) -> None:
     print(f"\n{title}")
     for finding in findings:
         print(f"  {finding.level:5} {finding.subject:{SUBJECT_WIDTH}} {finding.text}")
         if finding.fix:
             print(f"  {'':5} {'':{SUBJECT_WIDTH}} -> {finding.fix}")
-    return list(findings)
 
 
-def check_sets(need: set[str], full: bool) -> list[Finding]:
-    test_sets = []
-    with tqdm(list(FOLDERS), leave=False, disable=None) as bar:
-        for name in bar:
-            bar.set_description(name)
-            test_sets.append(check_test_set(name, needed=name in need, full=full))
-    show("Data sets to test on", *test_sets)
-    return test_sets + show("Data sets to train on", *check_training_sets(need, full))
+def fold(findings: list[Finding], level: str) -> Finding:
+    """Name the findings of a level, other than a problem's, in one."""
+    subjects = [finding.subject for finding in findings if finding.level == level]
+    names = textwrap.fill(", ".join(dict.fromkeys(subjects)), 74, break_on_hyphens=False)
+    indented = names.replace("\n", f"\n{'':{SUBJECT_WIDTH + 9}}")
+    return Finding(level, {OK: "fine", NOTE: "not there or used"}[level], indented)
 
 
 def main() -> int:
     """Check everything, print the page, return the exit status."""
     args = parse_arguments()
-    try:  # now that the arguments are right: it takes seconds
-        import torch
-
-        from lib.tools.setup import machine
-        from lib.tools.setup.weights import check_checkpoint, check_checkpoints
+    logging.basicConfig(level=logging.CRITICAL)
+    try:
+        parts = dict(check_all(args))
     except ImportError as missing:
         sys.exit(f"FAIL  {missing}\n{FIX}")
-    logging.basicConfig(level=logging.CRITICAL)
-    findings = show("Software", *machine.check_software(), machine.check_jpeg())
-    devices, pooling = machine.check_devices(args.need), machine.check_pooling(args.need)
-    findings += show("Devices", *devices, pooling)
-    if not args.no_self_test:
-        names = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        numerics = [machine.check_numerics(torch.device(name)) for name in names]
-        findings += show("Numerics: a clip with stored boxes", *numerics)
-    weights = check_checkpoints([n[8:] for n in args.need if n.startswith("weights:")])
-    weights += [check_checkpoint(args.checkpoint)] if args.checkpoint else []
-    findings += show("Weights", *weights)
-    findings += check_sets(args.need, args.full)
-    findings += show("Folders to write to", *machine.check_folders())
+    findings = [finding for part in parts.values() for finding in part]
+    # Problems first, then everything, or the rest in a line for each kind.
+    problems = [finding for level in (FAIL, WARN) for finding in findings if finding.level == level]
+    show("Problems" if problems else "No problems", problems)
+    if not args.all:
+        parts = {"The rest (--all shows it)": [fold(findings, NOTE), fold(findings, OK)]}
+    for title, part in parts.items():
+        show(title, part)
     counts = {level: sum(f.level == level for f in findings) for level in (FAIL, WARN, NOTE)}
     print(f"\n{counts[FAIL]} broken, {counts[WARN]} incomplete, {counts[NOTE]} notes")
     return 1 if counts[FAIL] else 0

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import cv2
-from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,6 +24,7 @@ from lib.utils.device import usable_cores
 from lib.utils.files import atomic_write, check_outputs
 from lib.utils.image import ImageError, encode_rgb, is_image_name, read_rgb
 from lib.utils.program import make_parser, run_program
+from lib.utils.progress import progress
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
     verdicts: Counter[str] = Counter()
     with ProcessPoolExecutor(usable_cores(), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         work = pool.map(partial(write_mask, anew=arguments.anew), photographs, chunksize=16)
-        verdicts.update(tqdm(work, "cutting", len(photographs), disable=None))
+        verdicts.update(progress(work, "cutting", total=len(photographs), unit="photographs"))
     for verdict, count in verdicts.most_common():
         print(f"{count:6d}  {verdict}")
     if arguments.sheet:

@@ -31,6 +31,7 @@ from lib.config.aiatrack.config import load_config, recipe_name
 from lib.io.video.sources import open_source
 from lib.models.aiatrack.onnx.contract import INPUTS, GraphFacts, network_settings, require_packages
 from lib.models.aiatrack.onnx.session import OnnxNetwork, import_onnxruntime
+from lib.test.evaluation.datasets import dataset_key
 from lib.test.evaluation.provenance import make_provenance
 from lib.test.parameter.aiatrack import find_checkpoint, make_params, parse_hyper
 from lib.test.tracker.load import load_tracker
@@ -55,7 +56,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--param", default="baseline", help="recipe: a name or a .yaml path (default: baseline)")
     add("--checkpoint", help="weights; default: the recipe's under checkpoints/")
     add("--out", type=Path, help="folder (default: checkpoints/onnx/aiatrack/<param>)")
-    add("--dataset", default="otb", help="whose number of references to take (default: otb)")
+    whose = "whose number of references to take (default: otb)"
+    add("--dataset", default="otb", type=dataset_key, help=whose)
     add("--hyper", help="capacity,ensemble,threshold instead of the recipe's, such as 100,3,0.7")
     add("--int8", action="store_true", help="write files with the backbone in int8 as well")
     add("--calibration", metavar="FOLDER", help="images to find their scales on (default: made)")

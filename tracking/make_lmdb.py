@@ -7,13 +7,12 @@ AIATRACK_LASOT_DIR=data/LaSOT.lmdb python tracking/train.py
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib.io.store import pack_lmdb, packed_path
 from lib.utils.files import check_outputs
 from lib.utils.program import make_parser
+from lib.utils.progress import progress
 
 
 def main() -> None:
@@ -28,7 +27,7 @@ def main() -> None:
         check_outputs([target], [folder], overwrite=arguments.overwrite)
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    with tqdm(unit="B", unit_scale=True, desc=f"packing {folder.name}") as bar:
+    with progress(None, f"packing {folder.name}", unit="B", unit_scale=True) as bar:
         try:
             count = pack_lmdb(folder, target, progress=bar.update)
         except (FileNotFoundError, ValueError) as error:

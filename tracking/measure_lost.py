@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lib.config.aiatrack.config import recipe_name
 from lib.test.analysis.lost import best_threshold, evaluate_thresholds, read_frames
 from lib.test.analysis.report import annotation_root
-from lib.test.evaluation.datasets import SCORED, open_annotations
+from lib.test.evaluation.datasets import SCORED, dataset_key, open_annotations
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.results import find_results
 from lib.utils.messages import list_problems
@@ -29,7 +29,7 @@ PRINTED = [k / 20 for k in range(2, 19)]
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("--dataset", required=True, choices=SCORED, help="the test set")
+    add("--dataset", required=True, type=dataset_key, choices=SCORED, help="the test set")
     add("--tracker", default="aiatrack", help="(default: aiatrack)")
     add("--param", default="baseline", help="recipe (default: baseline)")
     add("--results", type=Path, metavar="DIR", help="of all runs (default: test/tracking_results)")

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 
-from lib.test.evaluation.datasets import open_dataset, select_names
+from lib.test.evaluation.datasets import dataset_key, open_dataset, select_names
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.layouts import LAYOUTS
 from lib.test.evaluation.results import ResultFolder
@@ -30,7 +30,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     known = sorted(opencv_trackers())
     add("--trackers", nargs="+", default=known, metavar="NAME", help="(default: %(default)s)")
-    add("--dataset", default="otb", choices=list(LAYOUTS), help="(default: otb)")
+    add("--dataset", default="otb", type=dataset_key, choices=LAYOUTS, help="(default: otb)")
     add("--seq", help="only these, by name or index, separated by commas")
     add("--results", type=Path, help="folder for results (default: test/tracking_results)")
     return parser.parse_args()

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cv2
 
 from lib.config.aiatrack.config import load_config
+from lib.test.evaluation.datasets import dataset_key
 from lib.test.parameter.aiatrack import make_params
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.options import TrackerOptions
@@ -61,7 +62,8 @@ def parse_arguments() -> argparse.Namespace:
     kind.add_argument("--data", action="store_true", help="training data, not the tracker")
 
     add = parser.add_argument_group("tracking").add_argument
-    add("--dataset", default="otb", help="whose number of references to take (default: otb)")
+    whose = "whose number of references to take (default: otb)"
+    add("--dataset", default="otb", type=dataset_key, help=whose)
     add("--modes", default="plain,optimized", help=f"of {', '.join(MODES)} (default: the first 2)")
     add("--frames", type=at_least(1), default=40, help="frames measured (default: 40)")
     add("--batch", type=batch_sizes, metavar="B,B", help="targets at once, such as 1,8,32, instead")

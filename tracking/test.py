@@ -19,6 +19,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -26,7 +27,7 @@ from lib.config.aiatrack.config import recipe_name
 from lib.test.evaluation import local
 from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.data import Sequence
-from lib.test.evaluation.datasets import open_dataset, select_names
+from lib.test.evaluation.datasets import dataset_key, open_dataset, select_names
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.job import Failure, Job, Summary
 from lib.test.evaluation.layouts import LAYOUTS
@@ -37,16 +38,27 @@ from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.tools.video.screen import Screen
 from lib.utils.messages import one_line
-from lib.utils.program import at_least, make_parser, run_program
+from lib.utils.program import add_ignored, at_least, make_parser, run_program
+from lib.utils.progress import progress
+
+WITHOUT_MEANING = {
+    "--debug": "--show shows the frames",
+    "--num_gpus": "the processes of --threads share all visible GPUs",
+    "--runid": "--results FOLDER keeps runs apart",
+    "--use_visdom": "--show shows the frames",
+}
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("--tracker", "--tracker_name", default="aiatrack", choices=["aiatrack"])
+    for dest, names in (("tracker", "aiatrack"), ("param", "recipe, as --param has it")):
+        add(dest, nargs="?", default=argparse.SUPPRESS, help=names)
+    add("--tracker", "--tracker_name", default="aiatrack", help="aiatrack")
     sets = f"one of {', '.join(LAYOUTS)} (default: otb)"
-    add("--dataset", "--dataset_name", default="otb", choices=LAYOUTS, metavar="NAME", help=sets)
+    named: Any = {"type": dataset_key, "choices": LAYOUTS, "metavar": "NAME"}
+    add("--dataset", "--dataset_name", default="otb", help=sets, **named)
     add_tracker_arguments(parser)
     add("--seq", "--sequence", help="only these, by name or index, separated by commas")
     threads_help = "worker processes; 0 tracks in this one"
@@ -57,7 +69,10 @@ def parse_arguments() -> argparse.Namespace:
     missing_help = "sequences that are not on disk are no failure"
     add("--allow-missing", action="store_true", help=missing_help)
     add("--show", action="store_true", help="show frames and boxes while tracking (needs a screen)")
+    add_ignored(parser, WITHOUT_MEANING)
     args = parser.parse_args()
+    if args.tracker != "aiatrack":
+        parser.error(f"the tracker is aiatrack; given: {args.tracker}")
     if args.show and args.threads:
         parser.error("--show needs --threads 0")
     if args.show and args.batch > 1:
@@ -70,7 +85,8 @@ def load_sequences(
 ) -> tuple[list[Sequence], list[Failure]]:
     """Load this process's share of the chosen sequences, and say which cannot be run."""
     sequences, missing = [], []
-    for name in my_share(select_names(test_set, selection)):
+    share = my_share(select_names(test_set, selection))
+    for name in progress(share, f"opening {test_set.dataset}", unit="sequences"):
         try:
             sequences.append(test_set.load(name))
         except (OSError, ValueError, RuntimeError) as error:

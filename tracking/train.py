@@ -9,32 +9,52 @@ import argparse
 import logging
 import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.test.evaluation.datasets import SCORED, dataset_key, open_dataset
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
 from lib.utils.messages import list_problems
-from lib.utils.program import make_parser
+from lib.utils.program import add_ignored, at_least, make_parser
+from lib.utils.progress import saying
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    from lib.train.trainers.base_trainer import OnEpoch
+
 LAUNCHER = "torch.distributed.elastic.multiprocessing.api"
+WITHOUT_MEANING = {
+    "--use-lmdb": "a file of make_lmdb.py is read where a data set's folder is absent",
+    "--script-prv": "--init-from FILE starts from a checkpoint's weights",
+    "--config-prv": "--init-from FILE starts from a checkpoint's weights",
+    "--distill": "distill_backbone.py teaches a backbone before training",
+    "--script-teacher": "distill_backbone.py teaches a backbone before training",
+    "--config-teacher": "distill_backbone.py teaches a backbone before training",
+    "--use-wandb": "curves are written for TensorBoard",
+    "--local-rank": "--mode multiple starts the processes",
+}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = make_parser(__doc__, argparse.ArgumentDefaultsHelpFormatter)
+    add_ignored(parser, WITHOUT_MEANING)
     add = parser.add_argument
+    add("--script", default="aiatrack", choices=["aiatrack"], help=argparse.SUPPRESS)
     add("--config", default="baseline", help="recipe in experiments/aiatrack, or a YAML file")
     add("--save-dir", type=Path, default=Settings.save_dir, help="for checkpoints, logs, curves")
     add("--device", choices=DEVICES, default="auto", help="auto: GPUs if there are any")
     group = parser.add_argument_group("processes")
     add = group.add_argument
     add("--mode", choices=("single", "multiple"), default="single", help="one process or several")
-    add("--nproc", type=int, help="with --mode multiple: processes here; default: visible GPUs")
+    nproc_help = "with --mode multiple: processes here; default: visible GPUs"
+    add("--nproc", "--nproc-per-node", type=int, help=nproc_help)
     add("--nnodes", type=int, default=1, help="machines")
     add("--node-rank", type=int, default=0, help="this machine's number, 0 leads")
     add(
@@ -63,6 +83,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--init-from", type=Path, help="fine-tune: start from this checkpoint's weights")
     add("--continue-from", type=Path, help="go on from a released checkpoint, moments included")
     add("--backbone-weights", type=Path, help="ImageNet weights of the backbone")
+    group = parser.add_argument_group("looking on")
+    add = group.add_argument
+    every = "epochs after which a few sequences are tracked, their AUC logged; default: never"
+    add("--track-every", type=at_least(1), metavar="N", help=every)
+    sets = f"test set they are of: {', '.join(SCORED)}"
+    add("--track-set", type=dataset_key, choices=SCORED, default="own", help=sets, metavar="NAME")
     parsed = parser.parse_args(arguments)
     if parsed.nnodes > 1 and not (parsed.rdzv_endpoint and parsed.mode == "multiple"):
         parser.error("--nnodes above 1 needs --mode multiple and --rdzv-endpoint HOST:PORT")
@@ -76,16 +102,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Train and return the exit status: 0, 1 on failure, 128 + signal if told to stop."""
     parsed = parse_arguments(arguments)
-    launch = ("mode", "nproc", "nnodes", "node_rank", "rdzv_endpoint")
     try:
-        settings = Settings(**{k: v for k, v in vars(parsed).items() if k not in launch})
+        settings = Settings(**{f.name: getattr(parsed, f.name) for f in fields(Settings)})
         from lib.train.inputs import check_inputs
 
         check_inputs(settings)
+        start = partial(run, on_epoch=look_on(parsed))
     except (OSError, ValueError) as error:
         print(f"error: {list_problems(str(error).splitlines())}", file=sys.stderr)
         return 1
-    result = run(settings) if parsed.mode == "single" else run_multiple(settings, parsed)
+    multiple = parsed.mode == "multiple"
+    result = run_multiple(start, settings, parsed) if multiple else start(settings)
     if isinstance(result, int):
         return result
     if "IoU" in result:
@@ -99,14 +126,28 @@ def told_by_itself(error: ChildFailedError) -> bool:
     return first.exitcode == 1 and not any(f.error_file_data for f in error.failures.values())
 
 
-def run(settings: Settings) -> dict[str, float]:
+def look_on(parsed: argparse.Namespace) -> OnEpoch | None:
+    """What to do after epochs; ValueError if none of the sequences can be scored."""
+    if parsed.track_every is None:
+        return None
+    from lib.tools.track_in_training import TrackSequences, few
+
+    if not few(open_dataset(parsed.track_set)):
+        raise ValueError(f"--track-set {parsed.track_set}: no sequence has boxes to score against")
+    return TrackSequences(parsed.track_set, parsed.track_every)
+
+
+def run(settings: Settings, on_epoch: OnEpoch | None = None) -> dict[str, float]:
     """Train in this process; torch is imported now that the arguments are known to be right."""
-    from lib.train import run_training
+    with saying("loading PyTorch"):
+        from lib.train import run_training
 
-    return run_training.run(settings)
+    return run_training.run(settings, on_epoch=on_epoch)
 
 
-def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, float] | int:
+def run_multiple(
+    start: Callable[[Settings], dict[str, float]], settings: Settings, parsed: argparse.Namespace
+) -> dict[str, float] | int:
     """Run one process per GPU through torchrun's launcher; an exit status if one fails."""
     import torch
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
@@ -130,7 +171,7 @@ def run_multiple(settings: Settings, parsed: argparse.Namespace) -> dict[str, fl
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:
-            results = elastic_launch(config, run)(settings)
+            results = elastic_launch(config, start)(settings)
         except ChildFailedError as error:
             if not told_by_itself(error):
                 print(error, file=sys.stderr)  # which rank, and its traceback

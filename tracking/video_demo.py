@@ -36,9 +36,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from tqdm import tqdm
 
-from lib.io.video.sources import Frame, open_source
+from lib.io.video.sources import Frame, open_sources
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.following import Following
@@ -49,18 +48,32 @@ from lib.tools.video.painter import Painter
 from lib.tools.video.screen import NoScreenError, Screen
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, parse_box, run_program
+from lib.utils.program import add_ignored, at_least, make_parser, parse_box, run_program
+from lib.utils.progress import progress
 from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3
+WITHOUT_MEANING = {
+    "--save_results": "boxes are always written",
+    "--debug": "--show shows the frames",
+}
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("source", help="video file, camera index, folder or pattern of images, rtsp:// or http://")
+    source_help = "video, camera index, folder or pattern of images, images, rtsp:// or http://"
+    add("source", nargs="+", help=source_help)
     init_help = "box in the first frame, pixels; repeat it for more targets; default: draw them"
-    add("--init", action="append", metavar="X,Y,W,H", type=parse_box, default=[], help=init_help)
+    add(
+        "--init",
+        "--optional_box",
+        action="append",
+        metavar="X,Y,W,H",
+        type=parse_box,
+        default=[],
+        help=init_help,
+    )
     add("--out", type=Path, help="video to write (default: demo/<source>.mp4); .jsonl beside it")
     add("--overwrite", action="store_true", help="replace files that exist")
     add("--show", action="store_true", help="show the frames while tracking (needs a screen)")
@@ -70,7 +83,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--fps", type=float, help="frames a second (default: what the source says, else 25)")
     add("--codec", help="of the MP4, four characters, such as hvc1 (default: avc1, H.264)")
     add_tracker_arguments(parser)
+    add_ignored(parser, WITHOUT_MEANING)
     args = parser.parse_args()
+    if args.source[0] == "aiatrack" and len(args.source) > 2:  # tracker, recipe, video
+        _, args.param, *args.source = args.source
     if args.lost_below is not None and not 0 <= args.lost_below <= 1:
         parser.error(f"--lost-below must be in [0, 1]; given: {args.lost_below}")
     if args.fps is not None and not 0 < args.fps <= 1000:
@@ -123,8 +139,8 @@ def first_boxes(
 
 
 def with_bar(length: int | None, frames: Iterator[Frame]) -> Iterator[Frame]:
-    """Pass frames on, drawing a progress bar; a plain counter where the length is not known."""
-    with tqdm(total=length, unit="frame", disable=None, smoothing=0.05) as bar:
+    """Pass frames on, saying how far it is."""
+    with progress(None, "tracking", total=length) as bar:
         for frame in frames:
             yield frame
             bar.update()
@@ -141,7 +157,7 @@ def report(summary: Summary, out: Path) -> None:
 def main() -> int:
     args = parse_arguments()
     screen = open_screen(args)
-    with open_source(args.source, args.fps) as source:
+    with open_sources(args.source, args.fps) as source:
         out = args.out or default_output(source.name)
         outputs = [out, out.with_suffix(".jsonl")]
         check_outputs(outputs, source.files, overwrite=args.overwrite)

@@ -22,9 +22,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tqdm import tqdm
-
-from lib.io.video.sources import FrameSource, open_source
+from lib.io.video.sources import FrameSource, open_sources
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.arguments import add_weights_arguments
 from lib.test.tracker.options import TrackerOptions
@@ -32,6 +30,7 @@ from lib.tools.video.pictures import write_picture, write_video
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
 from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
+from lib.utils.progress import progress
 
 if TYPE_CHECKING:
     from lib.tools.attention.maps import AttentionView
@@ -43,7 +42,7 @@ PNG_DPI, VIDEO_DPI = 150, 80
 def parse_arguments() -> argparse.Namespace:
     parser = make_parser(__doc__)
     add = parser.add_argument
-    add("source", help="video file, folder or pattern of images")
+    add("source", nargs="+", help="video file, folder or pattern of images, images")
     init_help = "box in the first frame, pixels"
     add("--init", metavar="X,Y,W,H", type=parse_box, required=True, help=init_help)
     add("--frame", type=at_least(1), metavar="N", help="frame to show, from 1; of an MP4: the last")
@@ -74,12 +73,12 @@ def views(args: argparse.Namespace, source: FrameSource, since: int = 1) -> Iter
             yield view
             last = view.frame
     if args.frame is not None and last < args.frame:
-        raise ValueError(f"{args.source} ends before frame {args.frame} (the first one is frame 0)")
+        raise ValueError(f"{source.name} ends before frame {args.frame} (the first one is frame 0)")
 
 
 def main() -> int:
     args = parse_arguments()
-    with open_source(args.source) as source:
+    with open_sources(args.source) as source:
         from lib.tools.attention.figure import draw_view
 
         check_outputs([args.out], source.files, overwrite=args.overwrite)
@@ -90,7 +89,7 @@ def main() -> int:
         else:
             ends = [n for n in (args.frame, source.length and source.length - 1) if n is not None]
             every, total = views(args, source), min(ends, default=None)
-            bar = tqdm(every, total=total, unit="frame", disable=None)
+            bar = progress(every, "drawing", total=total)
             write_video(args.out, (draw_view(view, VIDEO_DPI) for view in bar), source.rate)
     print(args.out)
     return 0

@@ -24,6 +24,7 @@ from lib.io.video.decoding import open_decoder
 from lib.io.video.end import missing_end
 from lib.io.video.with_pyav import load_pyav
 from lib.utils.image import ImageError, read_rgb
+from lib.utils.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,8 @@ class VideoFile:
     def _read_times(self) -> dict[str, np.ndarray]:
         logger.info("%s: counting the frames (once)", self.path)
         with self._open() as decoder:
-            times = list(iter(decoder.grab, None))
+            what = f"counting the frames of {self.path.name}, once"
+            times = list(progress(iter(decoder.grab, None), what))
             problem = missing_end(self.path) or decoder.problem
         self.close()
         if not times:

@@ -26,17 +26,22 @@ from lib.train.build import (
     recipe_samplers,
 )
 from lib.train.failures import told_failures
-from lib.train.trainers.base_trainer import TrainingParts
+from lib.train.trainers.base_trainer import OnEpoch, TrainingParts
 from lib.train.trainers.ltr_trainer import LTRTrainer
 from lib.utils.device import choose_device, usable_cores
+from lib.utils.paths import PROJECT_ROOT
 
 logger = logging.getLogger(__name__)
 
 RECIPE_BATCH = 120  # 15 on each of 8 GPUs: what the published learning rate is for
 
 
-def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> dict[str, float]:
-    """Train in this process, by default on the recipe's data sets.
+def run(
+    settings: Settings,
+    build_samplers: BuildSamplers = recipe_samplers,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, float]:
+    """Train in this process, by default on the recipe's data sets; `on_epoch`: see TrainingParts.
 
     Returns:
         Means of the last validation, or of the last epoch; empty if there was nothing to do.
@@ -50,11 +55,14 @@ def run(settings: Settings, build_samplers: BuildSamplers = recipe_samplers) -> 
         device = choose_local_device(settings.device)
         with distributed.process_group(device), _own_folder(settings), _logging(settings):
             with told_failures(bugs=True):
-                return train(settings, device, build_samplers)
+                return train(settings, device, build_samplers, on_epoch)
 
 
 def train(
-    settings: Settings, device: torch.device, build_samplers: BuildSamplers
+    settings: Settings,
+    device: torch.device,
+    build_samplers: BuildSamplers,
+    on_epoch: OnEpoch | None = None,
 ) -> dict[str, float]:
     """Train a recipe in this process, together with the others of its group; returns as `run`."""
     cfg = settings.recipe()
@@ -63,14 +71,15 @@ def train(
         cores = usable_cores() // distributed.processes_here()
         torch.set_num_threads(max(1, cores - cfg.TRAIN.NUM_WORKER))
     torch.manual_seed(settings.seed)
-    start = settings.continue_from or settings.init_from
+    shipped = PROJECT_ROOT / cfg.TRAIN.INIT_FROM if cfg.TRAIN.INIT_FROM else None
+    start = settings.continue_from or settings.init_from or shipped
     model = build_network(cfg, start, settings.backbone_weights).to(device)
     if distributed.is_main():
         check_space(settings.checkpoint_folder, model)
     _log_plan(cfg, settings, model, device)
     train_loader, val_loader = build_loaders(cfg, settings, device, build_samplers)
     actor, optimizer = build_actor_and_optimizer(model, cfg, settings, device)
-    parts = TrainingParts(model, actor, optimizer, train_loader, val_loader)
+    parts = TrainingParts(model, actor, optimizer, train_loader, val_loader, on_epoch)
     trainer = LTRTrainer(parts, cfg, settings, device)
     try:
         trainer.resume()

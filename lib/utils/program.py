@@ -17,7 +17,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 class _Parser(argparse.ArgumentParser):
-    """Takes boxes and points as people write them: with a minus in front, with spaces.
+    """Takes what people write: --save_dir for --save-dir, boxes with a minus or with spaces.
 
     Refuses "" for a path, which would be the working directory, and for a text; what may be empty
     is of `type=str`.
@@ -29,12 +29,19 @@ class _Parser(argparse.ArgumentParser):
         self.register("type", Path, lambda text: Path(_not_empty(text)))
 
     def parse_known_args(self, args=None, namespace=None):
-        given = list(sys.argv[1:] if args is None else args)
+        given = [self._spelling(word) for word in (sys.argv[1:] if args is None else args)]
         for action in self._actions:
             if count := COUNTS.get(action.type):
                 for option in action.option_strings:
                     given = _join_numbers(given, option, count)
         return super().parse_known_args(given, namespace)
+
+    def _spelling(self, word: str) -> str:
+        """Return an option with the hyphens or underscores that this parser has it with."""
+        name, equals, value = word.partition("=")
+        spellings = (f"--{name[2:].replace(*pair)}" for pair in ("--", "_-", "-_"))
+        known = [spelt for spelt in spellings if spelt in self._option_string_actions]
+        return f"{known[0]}{equals}{value}" if name.startswith("--") and known else word
 
 
 def _join_numbers(given: list[str], option: str, count: int) -> list[str]:
@@ -62,6 +69,23 @@ def make_parser(
 ) -> argparse.ArgumentParser:
     """Make a parser whose --help shows a program's docstring, line by line as it is written."""
     return _Parser(description=doc, formatter_class=formatter)
+
+
+def add_ignored(parser: argparse.ArgumentParser, reasons: dict[str, str]) -> None:
+    """Take options that other trackers' programs have and this one has no use for.
+
+    Args:
+        reasons: by option, what is done instead; said in one line where the option is given.
+    """
+    for option, why in reasons.items():
+        hidden: Any = {"help": argparse.SUPPRESS, "default": argparse.SUPPRESS}
+        parser.add_argument(option, nargs="?", action=_Ignored, metavar=why, **hidden)
+
+
+class _Ignored(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        text = f"{option_string} is not needed here, and left out: {self.metavar}"
+        sys.stderr.write(f"{text}\n")
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

@@ -1,6 +1,7 @@
 """Guards recipes: defaults, published files, and every refusal with the key's full path."""
 
 import logging
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from lib.config.aiatrack.config import (
     make_config,
     recipe_name,
 )
+from lib.utils.paths import PROJECT_ROOT
 
 # The published recipe, every key of it, as it was released.
 PUBLISHED = """
@@ -270,3 +272,26 @@ def test_a_key_without_effect_says_so_once(caplog: pytest.LogCaptureFixture) -> 
 @pytest.mark.parametrize("config", ["mine.v2", "folder/mine.v2.yaml", Path("a.b/mine.v2.yml")])
 def test_a_dot_in_a_name_is_no_suffix(config: str | Path) -> None:
     assert recipe_name(config) == "mine.v2"
+
+
+def test_a_recipe_over_another(tmp_path: Path) -> None:
+    below = tmp_path / "below.yaml"
+    below.write_text("TRAIN: {LR: 0.5, EPOCH: 7}\nTEST: {HYPER: {OWN: [2, 1, 0.5]}}\n")
+    above = tmp_path / "above.yaml"
+    above.write_text(f"BASE: {below}\nTRAIN: {{EPOCH: 9}}\n")
+    cfg = load_config(above)
+    assert (cfg.TRAIN.LR, cfg.TRAIN.EPOCH, cfg.TEST.HYPER.OWN) == (0.5, 9, [2, 1, 0.5])
+    for base, message in (
+        ("[1]", "BASE must be a recipe's name; given: [1]"),
+        (str(above), "BASE must be another recipe; given: "),
+        ("no_such", "no recipe 'no_such'"),
+    ):
+        above.write_text(f"BASE: {base}\n")
+        with pytest.raises((ConfigError, FileNotFoundError), match=re.escape(message)):
+            load_config(above)
+
+
+def test_fine_tuning_starts_from_what_is_shipped() -> None:
+    cfg = load_config("finetune")
+    assert cfg.MODEL == load_config("demo").MODEL
+    assert (PROJECT_ROOT / cfg.TRAIN.INIT_FROM).is_file()

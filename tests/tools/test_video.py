@@ -19,7 +19,7 @@ import pytest
 from made_videos import number_of, write_timed
 
 from lib.io.video.codecs import VideoError
-from lib.io.video.sources import Frame, FrameSource, VideoBrokenOffError, open_source
+from lib.io.video.sources import Frame, FrameSource, VideoBrokenOffError, open_source, open_sources
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker import Output
 from lib.test.tracker.following import Following
@@ -84,6 +84,17 @@ def test_images_in_the_order_of_their_numbers(images: Path, pattern: str) -> Non
         frames = list(source)
     assert [int(f.image[0, 0, 0]) for f in frames] == list(range(12))
     assert frames[-1].seconds == 11 / 4
+
+
+def test_images_that_a_shell_lists(images: Path) -> None:
+    names = sorted(map(str, images.glob("*.png")))  # f1, f10, f11, f12, f2, ...
+    source = open_sources(names)
+    assert [int(f.image[0, 0, 0]) for f in source] == list(range(12))
+    assert Path(source.name) == images
+    with pytest.raises(VideoError, match=r"of one sequence; given: .*notes\.txt; videos are"):
+        open_sources([*names, str(images / "notes.txt")])
+    with pytest.raises(FileNotFoundError, match=r"no image '/none\.png' \(of 13 files\)"):
+        open_sources([*names, "/none.png"])
 
 
 def test_images_in_a_sequence_of_a_data_set(images: Path) -> None:

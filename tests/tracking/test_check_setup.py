@@ -65,7 +65,7 @@ def own_sequence(root: Path, name: str, frames: int = 3, boxes: int = 3) -> Path
 
 def test_page(run: Callable, tmp_path: Path) -> None:
     own_sequence(tmp_path / "data" / "own", "a")
-    status, page = run()
+    status, page = run("--all")
     assert status == 0, page
     assert f"torch {torch.__version__.split('+')[0]}" in page
     assert "px from the stored boxes (allowed: 0.05)" in page
@@ -199,13 +199,28 @@ def test_whole_set_sampled_and_full(tmp_path: Path) -> None:
     assert "s23/2.jpg: the file is empty" in finding.text
 
 
+def test_problems_come_first_and_the_rest_is_folded(run: Callable, tmp_path: Path) -> None:
+    own_sequence(tmp_path / "data" / "own_video", "b", frames=3, boxes=4)
+    _, page = run("--no-self-test", "--full")
+    problems, _, rest = page.partition("The rest (--all shows it)")
+    assert "WARN  OWN_VIDEO" in problems and "not there: " not in problems
+    assert "otb, nfs, uav" in rest and "python, packages" in rest and "OTB100" not in page
+    _, everything = run("--no-self-test", "--full", "--all")
+    assert (
+        everything.index("WARN  OWN_VIDEO") < everything.index("Software")
+        and "OTB100" in everything
+    )
+
+
 def test_training_set(run: Callable, tmp_path: Path) -> None:
     own_sequence(tmp_path / "data" / "own_video", "a", frames=20, boxes=20)
-    assert "there, not opened (--full or --need OWN_VIDEO does)" in run("--no-self-test")[1]
-    status, page = run("--no-self-test", "--need", "OWN_VIDEO")
+    assert (
+        "there, not opened (--full or --need OWN_VIDEO does)" in run("--no-self-test", "--all")[1]
+    )
+    status, page = run("--no-self-test", "--all", "--need", "OWN_VIDEO")
     assert status == 0 and "1 sequences, 20 frames, a box each" in page, page
     own_sequence(tmp_path / "data" / "own_video", "b", frames=3, boxes=4)
-    status, page = run("--no-self-test", "--need", "OWN_VIDEO")
+    status, page = run("--no-self-test", "--all", "--need", "OWN_VIDEO")
     assert status == 1 and "b: 4 boxes in " in page and "but 3 frames in" in page
     status, page = run("--no-self-test", "--full")
     assert status == 0 and "WARN  OWN_VIDEO" in page

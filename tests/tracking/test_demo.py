@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from lib.synthetic.plan import VERSION
-from lib.tools.video.pictures import write_contact_sheet, write_video
+from lib.tools.video.pictures import GAP, Row, write_contact_sheet, write_video
 from tests.programs import runner
 
 run = runner("demo.py")
@@ -24,7 +24,8 @@ def test_demo_of_any_weights(tiny_recipe: Path, tiny_checkpoint: Path, tmp_path:
     ]
     video = cv2.VideoCapture(str(out / "demo.mp4"))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 16
-    assert cv2.imread(str(out / "contact_sheet.png")).shape[1] == 6 * 244
+    assert cv2.imread(str(out / "contact_sheet.png")).shape[1] == 6 * 324
+    assert cv2.VideoCapture(str(out / "cars.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 23
     assert (out / "success_otb_strict.png").is_file()
     name = f"photographs_val_v{VERSION}_seed2026_2x8"
     results = out / "results" / name / "aiatrack" / "tiny" / "demo"
@@ -63,8 +64,11 @@ def test_colours_of_the_video_are_those_of_the_frames(tmp_path: Path) -> None:
     write_video(tmp_path / "red.mp4", [red] * 5)
     ok, bgr = cv2.VideoCapture(str(tmp_path / "red.mp4")).read()
     assert ok and bgr[..., 2].mean() > 180 and bgr[..., 0].mean() < 40
-    write_contact_sheet(tmp_path / "red.png", [[red]], width=96)
-    assert cv2.imread(str(tmp_path / "red.png"))[10, 10].tolist() == [0, 0, 220]
+    rows = [Row("a clip: AUC 50.0", [red, red]), Row("another", [red])]
+    write_contact_sheet(tmp_path / "red.png", rows, [("true box", (255, 255, 255))], width=96)
+    sheet = cv2.imread(str(tmp_path / "red.png"))
+    assert sheet.shape[1] == 2 * (96 + GAP) and sheet[-10, 10].tolist() == [0, 0, 220]
+    assert (sheet[:20] == 255).all(-1).any()  # the legend
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.programs import run_program
@@ -22,7 +24,13 @@ SHIFTS = {"airplane-1": 4, "airplane-9": 20, "zebra-10": 10}
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of two runs over three sequences, made by the program."""
     folder = tmp_path_factory.mktemp("report")
-    made_up.lasot_toolkit(folder / "data", list(SHIFTS))
+    made_up.lasot_own(folder / "data", list(SHIFTS), occluded="0,0,0")
+    for name in SHIFTS:
+        images = folder / "data" / name.rsplit("-", 1)[0] / name / "img"
+        images.mkdir()
+        for number in range(3):
+            cv2.imwrite(str(images / f"{number + 1:08d}.jpg"), np.full((90, 160, 3), 99, np.uint8))
+        made_up.write(folder / "theirs" / f"{name}_time.txt", "9\n0.1\n0.1\n")
     for run, factor in (("ours", 1), ("theirs", 0.5)):
         for name, shift in SHIFTS.items():
             made_up.results(folder / run, [name], shift=factor * shift)
@@ -113,3 +121,28 @@ def test_chart_under_the_pointer(page: Any) -> None:
 def test_it_fits_a_telephone(page: Any) -> None:
     page.set_viewport_size({"width": 360, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    # Tables are scrolled sideways, their first columns stay.
+    table = page.locator(".scroll:has(table.overall)")
+    places = [table.locator(place).first for place in ("tbody th", "tbody td")]
+    before = [place.bounding_box()["x"] for place in places]
+    table.evaluate("element => element.scrollLeft = 90")
+    after = [place.bounding_box()["x"] for place in places]
+    assert after == pytest.approx([before[0], before[1] - 90], abs=1)
+
+
+def test_runs_are_ranked_with_their_speed(page: Any) -> None:
+    rows = page.locator("table.overall tbody tr")
+    cells = [row.locator("th, td").all_inner_texts() for row in rows.all()]
+    assert [cell[0].strip() for cell in cells] == ["1theirs", "2ours"]
+    assert [cell[-2].strip() for cell in cells] == ["10.0", "\N{EN DASH}"]
+
+
+def test_frames_are_enlarged(page: Any) -> None:
+    frame = page.locator(".enlarge").first
+    frame.focus()
+    page.keyboard.press("Enter")  # by keyboard alone
+    large = page.locator("dialog svg")
+    assert large.bounding_box()["width"] > 3 * frame.bounding_box()["width"]
+    assert "frame 0" in page.locator("dialog p").inner_text()
+    page.keyboard.press("Escape")
+    assert not large.is_visible()

@@ -213,6 +213,22 @@ def test_refusals(run, options: list, message: str) -> None:
     assert status not in (0, None) and message in err and "Traceback" not in err, err
 
 
+def test_the_command_line_of_the_released_code(
+    tiny_recipe: Path, tiny_checkpoint: Path, otb: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("AIATRACK_OTB_DIR", str(otb))
+    theirs = ["aiatrack", tiny_recipe, "--dataset_name", "OTB100", "--sequence", "Deer"]
+    theirs += ["--debug", "0", "--threads", "0", "--num_gpus", "8"]
+    ours = ["--checkpoint", tiny_checkpoint, "--results", tmp_path, "--device", "cpu"]
+    program = runner("test.py")
+    status, out, err = program(*theirs, *ours)
+    assert status == 0 and "1 sequences tracked" in out, err
+    assert "--debug is not needed here, and left out: --show shows the frames\n" in err
+    assert (tmp_path / "aiatrack" / "tiny" / "otb" / "otb_Deer.txt").is_file()
+    status, _, err = program("ostrack", "baseline")
+    assert status == 2 and "the tracker is aiatrack; given: ostrack" in err
+
+
 def test_show_without_a_screen(run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

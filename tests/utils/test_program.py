@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from lib.utils.messages import list_problems, one_line, shorten
-from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
+from lib.utils.program import (
+    add_ignored,
+    at_least,
+    make_parser,
+    parse_box,
+    parse_point,
+    run_program,
+)
 
 
 def raising(error: BaseException):
@@ -122,3 +129,19 @@ def test_shortened_values() -> None:
     assert one_line("x" * 500) == "x" * 156 + " ..."
     assert shorten([1, "a"]) == "[1, 'a']"
     assert len(shorten(shared)) <= 160 and len(shorten(10**4000)) <= 160
+
+
+def test_options_are_known_with_hyphens_and_underscores(capsys: pytest.CaptureFixture) -> None:
+    parser = make_parser("Does something.")
+    parser.add_argument("--save-dir")
+    parser.add_argument("--dataset_name")
+    add_ignored(parser, {"--use-lmdb": "an LMDB file is found"})
+    for words in ("--save_dir=a_b --dataset-name x_y", "--save-dir a_b --dataset_name x_y"):
+        given = parser.parse_args(words.split())
+        assert vars(given) == {"save_dir": "a_b", "dataset_name": "x_y"}
+    for words in (["--use_lmdb", "0"], ["--use-lmdb=1"], ["--use_lmdb"]):
+        assert vars(parser.parse_args(words)) == {"save_dir": None, "dataset_name": None}
+        message = "--use-lmdb is not needed here, and left out: an LMDB file is found\n"
+        assert capsys.readouterr().err == message
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--use_wandb", "0"])

@@ -51,11 +51,34 @@ def load_config(config: str | Path = "baseline") -> EasyDict:
         ConfigError: a syntax error, an unknown key, a wrong type or an impossible value.
     """
     path = find_recipe(config)
-    values = read_recipe(path)
+    values = _read_values(path)
     try:
         return make_config(values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _read_values(path: Path) -> dict[str, Any]:
+    """Read a recipe's values, over those of the recipe that its BASE names, which has none."""
+    values = read_recipe(path)
+    if (base := values.pop("BASE", None)) is None:
+        return values
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: BASE must be a recipe's name; given: {base!r}")
+    below = read_recipe(find_recipe(base)) if recipe_name(base) != path.stem else {"BASE": base}
+    if "BASE" in below:
+        raise ConfigError(f"{path}: BASE must be another recipe; given: {base!r}")
+    return _over(below, values)
+
+
+def _over(below: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Lay nested dictionaries over others."""
+    both = {
+        key: _over(below[key], value)
+        for key, value in values.items()
+        if isinstance(value, dict) and isinstance(below.get(key), dict)
+    }
+    return {**below, **values, **both}
 
 
 def make_config(values: dict[str, Any] | None = None) -> EasyDict:

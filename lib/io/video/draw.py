@@ -4,7 +4,7 @@ Lines and letters grow with the image, so that they can be read at 320 and at 19
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -49,18 +49,49 @@ def line_width(image: np.ndarray) -> int:
 def write_label(image: np.ndarray, text: str, at: Point, colour: Colour) -> None:
     """Write text on a plate of a colour, in place: above `at`, or where it fits into the image."""
     height, width = image.shape[:2]
-    size = max(0.4, max(height, width) / 1800)
+    plate = _plate(text, colour, _letter_size(image))[:height, :width]
+    x = max(0, min(at[0], width - plate.shape[1]))
+    above = at[1] - len(plate)
+    y = max(0, min(above if above >= 0 else at[1], height - len(plate)))
+    image[y : y + len(plate), x : x + plate.shape[1]] = plate
+
+
+def add_legend(
+    image: np.ndarray, entries: Sequence[tuple[str, Colour]], size: float | None = None
+) -> np.ndarray:
+    """Put plates of texts and colours below an (H, W, 3) image: (H + ..., W, 3).
+
+    Args:
+        size: of the letters, as OpenCV has it; None: by the image's size.
+    """
+    width, size = image.shape[1], size or _letter_size(image)
+    plates = [_plate(text, colour, size)[:, :width] for text, colour in entries]
+    rows, x = [np.zeros((len(plates[0]), width, 3), np.uint8)], 0
+    for plate in plates:
+        if x + plate.shape[1] > width:
+            rows, x = [*rows, np.zeros_like(rows[0])], 0
+        rows[-1][:, x : x + plate.shape[1]] = plate
+        x += plate.shape[1]
+    return np.concatenate([image, *rows])
+
+
+def _letter_size(image: np.ndarray) -> float:
+    """Of OpenCV's letters on an (H, W, 3) image; 1 is about 30 pixels high."""
+    return max(0.4, max(image.shape[:2]) / 1800)
+
+
+def _plate(text: str, colour: Colour, size: float) -> np.ndarray:
+    """Text on a plate of a colour, black or white, whichever can be read: (h, w, 3) uint8."""
     weight = max(1, round(size * 1.5))
-    (text_width, text_height), below = cv2.getTextSize(text, FONT, size, weight)
+    text_width = cv2.getTextSize(text, FONT, size, weight)[0][0]
+    (_, text_height), below = cv2.getTextSize("Ag|_", FONT, size, weight)  # all of one height
     margin = max(2, round(4 * size))
-    plate = text_width + 2 * margin, text_height + below + 2 * margin
-    x = max(0, min(at[0], width - plate[0]))
-    y = at[1] - plate[1] if at[1] >= plate[1] else max(0, at[1])
-    cv2.rectangle(image, (x, y), (x + plate[0], y + plate[1]), colour, cv2.FILLED)
-    brightness = np.dot(colour, (0.299, 0.587, 0.114))
-    shade = BLACK if brightness > 110 else WHITE
-    base = x + margin, y + margin + text_height
-    cv2.putText(image, text, base, FONT, size, shade, weight, cv2.LINE_AA)
+    height, length = (side + 2 * margin + 1 for side in (text_height + below, text_width))
+    plate = np.full((height, length, 3), colour, np.uint8)
+    shade = BLACK if np.dot(colour, (0.299, 0.587, 0.114)) > 110 else WHITE
+    base = margin, margin + text_height
+    cv2.putText(plate, text, base, FONT, size, shade, weight, cv2.LINE_AA)
+    return plate
 
 
 def write_text(image: np.ndarray, text: str, at: Point, size: float, colour: Colour) -> None:

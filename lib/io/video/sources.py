@@ -11,7 +11,7 @@ import abc
 import glob
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -130,6 +130,25 @@ def open_source(source: str, rate: float | None = None) -> FrameSource:
         f"no video {source!r}: neither a file nor a folder, the index of a camera, a pattern, or "
         "an address such as rtsp://..."
     )
+
+
+def open_sources(sources: Sequence[str], rate: float | None = None) -> FrameSource:
+    """As `open_source`, or of images one by one, as a shell makes them of a pattern.
+
+    Raises:
+        FileNotFoundError: one of several is not there.
+        VideoError: one of several is no image.
+    """
+    if len(sources) == 1:
+        return open_source(sources[0], rate)
+    paths = [Path(source) for source in sources]
+    for path in paths:
+        if not path.is_file():
+            raise FileNotFoundError(f"no image {str(path)!r} (of {len(paths)} files)")
+        if not is_image_name(path.name):
+            text = f"of {len(paths)} files all are images of one sequence; given: {path}"
+            raise VideoError(f"{text}; videos are tracked one by one")
+    return _Images(str(paths[0].absolute().parent), paths, rate)
 
 
 class _Images(FrameSource):

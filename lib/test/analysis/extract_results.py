@@ -15,6 +15,7 @@ from lib.test.analysis.protocols import SequenceScore, score
 from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.data import Truth
 from lib.test.evaluation.results import box_file, find_results, verified
+from lib.utils.progress import progress
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")
 WRONG = "files that cannot be used"  # the kind of what is missing though it is there
@@ -48,7 +49,7 @@ def extract(
     A sequence whose annotation or result cannot be used is missing, and the others are scored.
     """
     # Truths are read once for all runs, boxes once for all protocols.
-    files = [_result_files(run, annotations) for run in runs]
+    files = [result_files(run, annotations) for run in runs]
     names = [name for name in annotations.names if any(name in paths for _, paths in files)]
     truths, unusable = _read_truths(annotations, names)
     evaluations = []
@@ -56,7 +57,10 @@ def extract(
         missing = {name: "no result" for name in annotations.names if name not in paths}
         missing |= {name: why for name, why in unusable.items() if name in paths}
         boxes = {}
-        for name in (name for name in truths if name in paths):
+        scored = [name for name in truths if name in paths]
+        for name in progress(
+            scored, f"reading {run.name} on {annotations.dataset}", unit="results"
+        ):
             with _noted(missing, name):
                 boxes[name] = load_boxes(verified(paths[name], name))
         for protocol in protocols:
@@ -93,7 +97,8 @@ def mean_curve(scores: Sequence[SequenceScore], curve: str) -> np.ndarray:
     return np.mean([getattr(item, curve) for item in scores], axis=0)
 
 
-def _result_files(run: Run, annotations: TestSet) -> tuple[Path | None, dict[str, Path]]:
+def result_files(run: Run, annotations: TestSet) -> tuple[Path | None, dict[str, Path]]:
+    """The folder of a run on a test set, and the box file of each sequence that it has."""
     for base in run.folders:
         folder = find_results(base, annotations.dataset, annotations.names)
         if folder is not None:
@@ -108,7 +113,7 @@ def _read_truths(
     """Annotations by sequence, and why others are missing."""
     truths: dict[str, Truth] = {}
     unusable: dict[str, str] = {}
-    for name in names:
+    for name in progress(names, f"reading the truth of {annotations.dataset}", unit="sequences"):
         with _noted(unusable, name):
             try:
                 truths[name] = annotations.truth(name)

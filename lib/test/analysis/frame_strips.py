@@ -23,9 +23,9 @@ from lib.utils.image import encode_rgb
 
 MAX_SEQUENCES = 8  # under one protocol
 MAX_TILES = 6  # frames of each
-TILE_WIDTH = 260  # pixels of the picture
+TILE_WIDTH = 400  # pixels of the picture, which the page shows smaller until it is enlarged
 JPEG_QUALITY = 72
-MAX_PICTURES = 3_000_000  # characters on a page
+MAX_PICTURES = 6_000_000  # characters on a page
 POINTS = 240  # of an overlap curve
 
 BoxXywh = tuple[float, ...]  # x, y, w, h in pixels of the whole image

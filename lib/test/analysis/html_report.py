@@ -4,6 +4,7 @@ The page is `page/report.html.j2` with its style and script inside; here is what
 Numbers come from `tables.py`, curves from `plot_results.py`, pictures from `frame_strips.py`.
 """
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import combinations
@@ -11,14 +12,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
+import numpy as np
 
+from lib.io.load_text import load_column
 from lib.test.analysis import tables
 from lib.test.analysis.compare import Change, Difference, compare_runs, differences
 from lib.test.analysis.extract_results import Evaluation, common_sequences
 from lib.test.analysis.frame_strips import MAX_PICTURES, Strip, StripMaker, worst_sequences
 from lib.test.analysis.plot_results import Plot, RankedCurve, defined_plots, rank_curves
 from lib.test.analysis.report import Report, missing_text, notes_text
+from lib.test.evaluation.results import time_file
 from lib.utils.files import atomic_write_text
+from lib.utils.progress import progress
 
 TEMPLATES = Path(__file__).parent / "page"
 EXPLAINED = {
@@ -57,7 +62,9 @@ class Part(NamedTuple):
     protocol: str
     evaluations: list[Evaluation]
     figures: list[str]  # those that the protocol defines
-    overall: list[tables.Row]
+    overall: list[tables.Row]  # in the order of the evaluations
+    ranking: list[int]  # their numbers, the best first
+    speeds: list[float | None]  # of the evaluations, frames a second; None: not known
     groups: list[tables.Row]
     rows: list[tables.Row]  # of single sequences, the worst first
     charts: list[Chart]
@@ -90,21 +97,35 @@ def write_html(
 def make_part(report: Report, protocol: str, maker: StripMaker, figure: str) -> Part:
     """Gather what the page says of one data set under one protocol."""
     evaluations = report.of_protocol(protocol)
-    overall = tables.overall_rows(evaluations)
+    overall, worst = tables.overall_rows(evaluations), worst_sequences(evaluations)
     return Part(
         title=tables.dataset_title(report.dataset),
         protocol=protocol,
         evaluations=evaluations,
         figures=list(overall[0].figures),
         overall=overall,
+        ranking=sorted(range(len(overall)), key=lambda i: -next(iter(overall[i].figures.values()))),
+        speeds=[frames_a_second(item) for item in evaluations],
         groups=tables.group_rows(evaluations),
         rows=sorted(tables.sequence_rows(evaluations), key=lambda row: row.figures["AUC"]),
         charts=[_chart(plot, evaluations) for plot in defined_plots(evaluations)],
         comparisons=[_comparison(*pair, figure) for pair in combinations(evaluations, 2)],
-        strips=[maker.strip(name, evaluations) for name in worst_sequences(evaluations)],
+        strips=[maker.strip(name, evaluations) for name in progress(worst, "drawing strips")],
         missing=missing_text(report),
         notes=notes_text(report),
     )
+
+
+def frames_a_second(evaluation: Evaluation) -> float | None:
+    """Speed of the tracker over all scored sequences, first frames left out; None: not stored."""
+    if evaluation.folder is None:
+        return None
+    seconds = []
+    for name in evaluation.scores:
+        with contextlib.suppress(OSError, ValueError):
+            seconds.append(load_column(time_file(evaluation.folder, name))[1:])
+    total = float(sum(map(np.sum, seconds)))
+    return sum(map(len, seconds)) / total if total > 0 else None
 
 
 def render(parts: Sequence[Part], made: datetime) -> str:

@@ -20,6 +20,7 @@ from lib.utils.files import atomic_path
 # Okabe and Ito's colours, told apart by colour-blind readers; dashes tell them apart in grey.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
+MAX_INSIDE = 5  # curves whose legend lies within the plot
 STYLE: dict[Any, Any] = {  # of Matplotlib's own, version-dependent types
     "font.family": "serif",
     "font.serif": ["Times New Roman", "STIXGeneral", "DejaVu Serif"],
@@ -128,4 +129,7 @@ def _finish(axes: Axes, plot: Plot, dataset: str) -> None:
         axes.axvline(plot.read_at, color="0.5", linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
     look: dict[str, Any] = {"framealpha": 0.9, "edgecolor": "0.8", "fancybox": False}
     look |= {"fontsize": 9, "handlelength": 2.4}
-    axes.legend(loc="lower left" if plot.read_at is None else "lower right", **look)
+    if len(axes.lines) > MAX_INSIDE:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0, **look)
+    else:
+        axes.legend(loc="lower left" if plot.read_at is None else "lower right", **look)

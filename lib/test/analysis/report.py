@@ -81,8 +81,12 @@ def is_complete(report: Report) -> bool:
     return not any(item.missing for item in report.evaluations)
 
 
-def missing_text(report: Report) -> str:
-    """Which sequences of which run could not be scored, and why; empty if none."""
+def missing_text(report: Report, named: int | None = None) -> str:
+    """Which sequences of which run could not be scored, and why; empty if none.
+
+    Args:
+        named: so many of a kind are named, the others counted; None: all are named.
+    """
     blocks = []
     for evaluation in report.evaluations:
         total = len(evaluation.scores) + len(evaluation.missing)
@@ -94,7 +98,8 @@ def missing_text(report: Report) -> str:
             example = evaluation.folder if kind == WRONG else reasons[0] or evaluation.folder
             blocks.append(
                 f"{evaluation.run} on {report.dataset}: {kind} for {len(names)} of {total} "
-                f"sequences{f' ({example})' if example else ''}: {', '.join(names)}"
+                f"sequences{f' ({example})' if example else ''}: {', '.join(names[:named])}"
+                + (f" and {len(names[named:])} more" if named and names[named:] else "")
             )
             if kind == WRONG:
                 blocks.append(textwrap.indent(list_problems(reasons), "  "))

@@ -3,6 +3,7 @@
 Source: docs/method.md, section 7. layouts.py reads them, environment.py says where they are.
 """
 
+import re
 from pathlib import Path
 
 from lib.test.evaluation.base_set import TestSet
@@ -11,6 +12,21 @@ from lib.test.evaluation.layouts import LAYOUTS
 
 # The annotation of GOT-10k's test split is with its server alone.
 SCORED = tuple(name for name in LAYOUTS if name != "got10k_test")
+# What others call them, in lower case without hyphens and underscores.
+OTHER_NAMES = {
+    **{"otb100": "otb", "otb2015": "otb", "nfs30": "nfs", "uav123": "uav", "lasottest": "lasot"},
+    **dict.fromkeys(("lasotext", "lasotextension", "lasotextensionsubset"), "lasot_ext"),
+    **{"trackingnettest": "trackingnet", "got10k": "got10k_test"},
+}
+
+
+def dataset_key(name: str) -> str:
+    """The key in LAYOUTS for a test set's name as papers and other programs write it.
+
+    E.g. "OTB100" and "GOT-10k_test"; a name that is unknown stays as it is.
+    """
+    plain = {key.replace("_", ""): key for key in LAYOUTS} | OTHER_NAMES
+    return plain.get(re.sub(r"[-_ ]", "", name).lower(), name)
 
 
 def open_dataset(dataset: str, root: Path | None = None) -> TestSet:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import Provenance, ResultFolder
 from lib.test.evaluation.tracker import SequenceRun, track_together
 from lib.test.tracker import BatchTracker
 from lib.test.tracker.options import TrackerOptions
+from lib.utils.progress import progress
 
 REPORT_SECONDS = 0.5  # how often a sequence says how far it is
 
@@ -64,7 +64,7 @@ class Progress:
         self.summary = Summary(len(sequences) - len(todo))
         self._count = len(sequences)
         total = sum(len(s.frames) for s in todo)
-        self._bar = tqdm(total=total, unit="frame", disable=not todo, smoothing=0.05)
+        self._bar = progress(None, "tracking", total=total)
         self._tracked: dict[str, int] = {}  # frames of each sequence
         self._update_text()
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib.config.aiatrack.config import recipe_name
 from lib.test.tracker.options import TrackerOptions
+from lib.utils.progress import saying
 
 if TYPE_CHECKING:
     from lib.test.tracker.reference_tracker import ReferenceTracker
@@ -54,10 +56,11 @@ def load_tracker(
 
 def make_tracker(options: TrackerOptions) -> "ReferenceTracker":
     """Make a tracker; see `load_tracker`. Only the library that computes is imported."""
-    if options.backend == "onnx":
-        from lib.test.tracker.onnx_tracker import load_onnx_tracker
+    with saying(f"making the network ready ({recipe_name(options.config)})"):
+        if options.backend == "onnx":
+            from lib.test.tracker.onnx_tracker import load_onnx_tracker
 
-        return load_onnx_tracker(options)
-    from lib.test.tracker.prepare import load_torch_tracker
+            return load_onnx_tracker(options)
+        from lib.test.tracker.prepare import load_torch_tracker
 
-    return load_torch_tracker(options)
+        return load_torch_tracker(options)

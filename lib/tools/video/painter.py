@@ -24,9 +24,14 @@ COLOURS: tuple[Colour, ...] = (
 class Painter:
     """Draws one frame after another; remembers the last boxes of each target."""
 
-    def __init__(self, trail: int = 0) -> None:
-        """trail: how many of the last frames a line through the boxes' middles shows."""
-        self._length = trail
+    def __init__(self, trail: int = 0, *, labels: bool = True) -> None:
+        """Start without trails.
+
+        Args:
+            trail: how many of the last frames a line through the boxes' middles shows.
+            labels: write number and score at each box.
+        """
+        self._length, self._labels = trail, labels
         self._trails: dict[int, deque[tuple[float, float]]] = {}
 
     def draw(self, image: np.ndarray, number: int, states: Iterable[State]) -> np.ndarray:
@@ -39,8 +44,10 @@ class Painter:
             if state.box_xywh[2] <= 0:  # a person said that it is not there
                 continue
             score = "" if state.score is None else f": {state.score:.2f}"
-            label = f"{state.target}{score}{' lost' * state.lost}"
-            drawn = draw_box(drawn, state.box_xywh, label, colour_of(state), dashed=state.lost)
+            label = f"{state.target}{score}{' lost' * state.lost}" if self._labels else ""
+            drawn = draw_box(
+                drawn, state.box_xywh, label, colour_of(state.target), dashed=state.lost
+            )
         write_label(drawn, str(number), (0, image.shape[0]), BLACK)
         return drawn
 
@@ -49,9 +56,11 @@ class Painter:
         x, y, w, h = state.box_xywh
         trail.append((x + w / 2, y + h / 2))
         points = np.clip(np.round(trail), -(2**15), 2**15).astype(np.int32)
-        cv2.polylines(drawn, [points], False, colour_of(state), line_width(drawn), cv2.LINE_AA)
+        cv2.polylines(
+            drawn, [points], False, colour_of(state.target), line_width(drawn), cv2.LINE_AA
+        )
 
 
-def colour_of(state: State) -> Colour:
-    """The colour of a target, the same in all frames."""
-    return COLOURS[(state.target - 1) % len(COLOURS)]
+def colour_of(target: int) -> Colour:
+    """The colour of a target, from 1, the same in all frames."""
+    return COLOURS[(target - 1) % len(COLOURS)]

@@ -3,15 +3,20 @@
 Frames are (H, W, 3) uint8 RGB everywhere; the colour order turns only at the writer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from lib.io.video.draw import BLACK, Colour, add_legend
 from lib.io.video.writer import VideoWriter
 from lib.utils.files import atomic_write
 from lib.utils.image import encode_rgb
+
+GAP, TILE_WIDTH = 4, 320  # pixels between frames, of a frame
+LETTERS = 0.5  # size of a sheet's letters, as OpenCV has it
 
 
 def write_video(path: Path, frames: Iterable[np.ndarray], rate: float = 25) -> None:
@@ -28,16 +33,28 @@ def write_video(path: Path, frames: Iterable[np.ndarray], rate: float = 25) -> N
         writer.discard()  # does nothing to what is whole
 
 
-def write_contact_sheet(path: Path, rows: list[list[np.ndarray]], width: int = 240) -> None:
-    """Write frames as a PNG, one list per row, each scaled to `width` pixels."""
-    tiles = [[_resize(frame, width) for frame in row] for row in rows]
-    height = max(tile.shape[0] for row in tiles for tile in row) + 4
-    columns = max(len(row) for row in tiles)
-    sheet = np.full((len(tiles), height, columns, width + 4, 3), 255, np.uint8)
-    for i, row in enumerate(tiles):
-        for j, tile in enumerate(row):
-            sheet[i, : tile.shape[0], j, :width] = tile
-    write_picture(path, sheet.reshape(len(tiles) * height, columns * (width + 4), 3))
+class Row(NamedTuple):
+    """Of a contact sheet."""
+
+    title: str
+    frames: list[np.ndarray]
+
+
+def write_contact_sheet(
+    path: Path, rows: list[Row], legend: Sequence[tuple[str, Colour]], width: int = TILE_WIDTH
+) -> None:
+    """Write frames as a PNG, each scaled to `width` pixels: a legend, then title and frames."""
+    total = max(len(row.frames) for row in rows) * (width + GAP)
+    parts = [add_legend(np.zeros((GAP, total, 3), np.uint8), legend, LETTERS)]
+    for title, frames in rows:
+        parts.append(add_legend(np.zeros((GAP, total, 3), np.uint8), [(title, BLACK)], LETTERS))
+        tiles = [_resize(frame, width) for frame in frames]
+        strip = np.zeros((max(map(len, tiles)), total, 3), np.uint8)
+        for column, tile in enumerate(tiles):
+            left = column * (width + GAP)
+            strip[: len(tile), left : left + width] = tile
+        parts.append(strip)
+    write_picture(path, np.concatenate(parts))
 
 
 def write_picture(path: Path, image: np.ndarray) -> None:

@@ -47,16 +47,16 @@ class Screen:
         cv2.destroyAllWindows()
         self._is_open = False
 
-    def show(self, image: np.ndarray) -> str:
+    def show(self, image: np.ndarray, milliseconds: int = 1) -> str:
         """Show an (H, W, 3) RGB image; return the key pressed ("r", "escape"), "" for none.
 
-        A closed window counts as "q".
+        A closed window counts as "q". The window waits for a key for so long.
         """
         if self._is_open and cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
             return "q"
         cv2.imshow(TITLE, np.ascontiguousarray(image[..., ::-1]))
         self._is_open = True
-        code = cv2.waitKey(1)
+        code = cv2.waitKey(milliseconds)
         if code < 0:
             return ""
         return "escape" if code & 0xFF == ESCAPE else chr(code & 0xFF)

@@ -19,7 +19,7 @@ def to_page(states: Sequence[State], width: int, height: int) -> list[dict[str, 
         corners = np.clip(np.round([x, y, x + w, y + h]), 0, [width, height] * 2).astype(int)
         mark = " ✓" if state.score is None else " lost" if state.lost else ""
         names = dict(zip(("xmin", "ymin", "xmax", "ymax"), corners.tolist(), strict=True))
-        boxes.append({**names, "label": f"{state.target}{mark}", "color": colour_of(state)})
+        boxes.append({**names, "label": f"{state.target}{mark}", "color": colour_of(state.target)})
     return boxes
 
 

@@ -42,7 +42,7 @@ def _target(states: dict[int, State], width: int, top: float) -> list[str]:
     """One target's curve, and the strip of its lost and checked frames at `top`."""
     if not states:
         return []
-    colour = "#{:02x}{:02x}{:02x}".format(*colour_of(next(iter(states.values()))))
+    colour = "#{:02x}{:02x}{:02x}".format(*colour_of(next(iter(states.values())).target))
     every = max(1, len(states) // MAX_POINTS)
     numbers = list(states)
     groups = [numbers[i : i + every] for i in range(0, len(numbers), every)]

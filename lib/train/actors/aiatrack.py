@@ -30,6 +30,7 @@ class LossOutput(NamedTuple):
     loss: Tensor  # scalar, with gradient
     terms: dict[str, Tensor]  # detached scalars by log name; the losses among them unweighted
     box_xyxy: Tensor  # (B, 4) predicted boxes of the search frames, detached, crop fractions
+    score: Tensor | None = None  # (B,) their predicted IoU in [0, 1], where the network says it
 
 
 class AIATRACKActor:
@@ -109,7 +110,8 @@ class AIATRACKActor:
             "inverted": is_inverted(box_xyxy).float().mean(),
         }
         terms = {name: value.detach() for name, value in terms.items()}
-        return LossOutput(loss, terms, box_xyxy[: len(batch.search)].detach())
+        score = (predicted.iou[:, -1].detach() + 1) / 2 if self.score_own else None
+        return LossOutput(loss, terms, box_xyxy[: len(batch.search)].detach(), score)
 
     @staticmethod
     def _shown(truth_xyxy: Tensor, batch: int) -> Tensor:

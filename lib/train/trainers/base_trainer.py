@@ -8,14 +8,15 @@ import abc
 import itertools
 import logging
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from easydict import EasyDict
-from torch import nn
 
 from lib.checkpoint.files import CheckpointError, check_finite
+from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.weights import check_fit, released_contents
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin import distributed
@@ -38,14 +39,19 @@ from lib.utils.stopping import Stopped, StopRequest
 logger = logging.getLogger(__name__)
 
 
+# On the main process, after an epoch: (network, recipe, epoch) -> figures to log; empty: none.
+OnEpoch = Callable[[AiATrack, EasyDict, int], dict[str, float]]
+
+
 class TrainingParts(NamedTuple):
     """What a trainer trains with."""
 
-    model: nn.Module  # the bare network: its state dict is what is saved
+    model: AiATrack  # the bare network: its state dict is what is saved
     actor: AIATRACKActor  # around the network, wrapped for distributed training or not
     optimizer: torch.optim.Optimizer
     train_loader: Loader
     val_loader: Loader | None
+    on_epoch: OnEpoch | None = None
 
 
 class BaseTrainer(abc.ABC):
@@ -74,6 +80,10 @@ class BaseTrainer(abc.ABC):
     def validate(self, epoch: int, loader: Loader) -> dict[str, float]:
         """Evaluate the held-out batches and return the means."""
 
+    @abc.abstractmethod
+    def look_at_epoch(self) -> None:
+        """Call `parts.on_epoch` on the main process, if there is one, and keep what it returns."""
+
     def train(self) -> dict[str, float]:
         """Train up to the recipe's last epoch, or the one or the time where this run is to end.
 
@@ -100,6 +110,7 @@ class BaseTrainer(abc.ABC):
                     break
                 if self.clock.seconds is None:  # else all of it is for training
                     self._validate_if_due()
+                    self.look_at_epoch()
         return self.history.get(f"val {self.epoch}", result)
 
     def save(self) -> None:

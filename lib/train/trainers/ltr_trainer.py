@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import numpy as np
 import torch
+import yaml
 from easydict import EasyDict
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -22,8 +23,9 @@ from lib.train.admin.tensorboard import TensorboardWriter
 from lib.train.data.batch import Batch
 from lib.train.data.loader import Loader
 from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
-from lib.train.trainers.checkpoints import set_aside
+from lib.train.trainers.checkpoints import set_aside, to_builtins
 from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
+from lib.utils.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ class LTRTrainer(BaseTrainer):
     ) -> None:
         super().__init__(parts, cfg, settings, device)
         self.writer = TensorboardWriter(settings.tensorboard_folder)
+        self.writer.text("recipe", yaml.safe_dump(to_builtins(cfg), sort_keys=False))
         # The bare network: validation on the ranks needs no exchange within the forward pass.
         actor = parts.actor
         self._val_actor = AIATRACKActor(
@@ -94,21 +97,32 @@ class LTRTrainer(BaseTrainer):
 
     def validate(self, epoch: int, loader: Loader) -> dict[str, float]:
         """Measure the losses on held-out batches, the same ones each time; see BaseTrainer."""
-        stats = Stats()
+        stats, actor = Stats(), self._val_actor
         self.parts.model.eval()
         loader.set_epoch(0)
         with torch.no_grad(), self._bar(f"validation {epoch}", len(loader)) as bar:
             for number, compact in enumerate(loader):
                 self.check_stop()
                 batch = compact.to(self.device, non_blocking=True)
-                output = self._val_actor(batch)
+                output = actor(batch)
                 stats.update(to_floats(output), len(batch.search))
                 bar.update()
-                if number == 0:
-                    self.writer.batch("val/batch", batch, output.box_xyxy, epoch)
+                if number == 0 and distributed.is_main():
+                    # Once more, as the losses are not to learn of the own box's score.
+                    net, weights, autocast = actor.net, actor.weights, actor.autocast
+                    drawn = AIATRACKActor(net, weights, autocast, score_own=True)(batch)
+                    self.writer.batch("val/batch", batch, drawn.box_xyxy, drawn.score, epoch)
         means = stats.means(self.device)
         self.writer.scalars("val", means, epoch)
         return means
+
+    def look_at_epoch(self) -> None:
+        """See BaseTrainer; the other processes wait at their next exchange."""
+        look = self.parts.on_epoch
+        if look is not None and distributed.is_main():
+            if figures := look(self.parts.model, self.cfg, self.epoch):
+                self._record(f"track {self.epoch}", figures)
+                self.writer.scalars("track", figures, self.epoch)
 
     def _update(self, epoch: int, update: int, group: list[Batch]) -> None:
         self._seed(epoch, update)
@@ -124,7 +138,8 @@ class LTRTrainer(BaseTrainer):
             if math.isfinite(result.norm):
                 stats.update({"gradient norm": result.norm})
         if update == 0 and (epoch == 1 or epoch % self.cfg.TRAIN.VAL_EPOCH_INTERVAL == 0):
-            self.writer.batch("train/batch", group[-1], result.box_xyxy, epoch)
+            last = result.last
+            self.writer.batch("train/batch", group[-1], last.box_xyxy, last.score, epoch)
 
     def _seed(self, epoch: int, update: int) -> None:
         key = (self.settings.seed, distributed.rank(), epoch, update)  # fixes the dropout
@@ -163,8 +178,8 @@ class LTRTrainer(BaseTrainer):
 
     @contextlib.contextmanager
     def _bar(self, name: str, total: int, initial: int = 0) -> Iterator[tqdm]:
-        """Show progress on the main process's terminal, beside which log lines stay whole."""
-        hidden = None if distributed.is_main() else True  # None: hidden unless it is a terminal
-        bar = tqdm(total=total, initial=initial, desc=name, leave=False, disable=hidden)
+        """Show the main process's progress; on a terminal log lines stay whole beside it."""
+        place = {"total": total, "initial": initial, "leave": False}
+        bar = progress(None, name, unit="batches", **place, disable=not distributed.is_main())
         with logging_redirect_tqdm(), bar:
             yield bar

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lib.train.actors.aiatrack import AIATRACKActor, LossOutput
 from lib.train.data.batch import Batch
@@ -17,7 +17,7 @@ class Update(NamedTuple):
 
     terms_per_batch: list[dict[str, float]]  # of the group, by log name
     norm: float  # of the gradient before clipping; not finite where fp16 skipped the update
-    box_xyxy: Tensor  # (B, 4) predicted for the last batch, fractions of the crop
+    last: LossOutput  # of the last batch
 
 
 class NonFiniteStep(FloatingPointError):
@@ -64,7 +64,7 @@ def update_weights(
     # Update; in fp16 one with infinite gradients is skipped and the scale lowered.
     scaler.step(optimizer)
     scaler.update()
-    return Update(terms_per_batch, norm, output.box_xyxy)
+    return Update(terms_per_batch, norm, output)
 
 
 def to_floats(output: LossOutput) -> dict[str, float]:

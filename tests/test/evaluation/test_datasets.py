@@ -7,7 +7,7 @@ import pytest
 
 from lib.test.evaluation.base_set import read_rows
 from lib.test.evaluation.data import SequenceError
-from lib.test.evaluation.datasets import open_dataset, select_names
+from lib.test.evaluation.datasets import dataset_key, open_dataset, select_names
 from lib.test.evaluation.environment import FOLDERS
 from lib.test.evaluation.layouts import LAYOUTS
 
@@ -180,6 +180,26 @@ def test_annotation_that_is_not_numbers(root: Path) -> None:
     (folder.parent / "groundtruth_rect.txt").write_text("1,2,3,4\n1,2,x,4\n")
     with pytest.raises(ValueError, match=r"groundtruth_rect\.txt, line 2: 'x' is not a number"):
         open_dataset("otb").load("otb_Football1")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        *((key, key) for key in LAYOUTS),
+        ("OTB100", "otb"),
+        ("NfS30", "nfs"),
+        ("UAV123", "uav"),
+        ("LaSOT", "lasot"),
+        ("LaSOT_extension_subset", "lasot_ext"),
+        ("TrackingNet", "trackingnet"),
+        ("GOT10k_test", "got10k_test"),
+        ("GOT-10k", "got10k_test"),
+        ("got10k-val", "got10k_val"),
+        ("otb 99", "otb 99"),
+    ],
+)
+def test_names_that_others_give_test_sets(name: str, key: str) -> None:
+    assert dataset_key(name) == key
 
 
 def test_real_sequences(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

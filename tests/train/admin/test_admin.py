@@ -58,8 +58,10 @@ def test_drawn_batch_shows_true_and_predicted_boxes():
     batch.search_mask[0, :8] = True
     predicted = torch.tensor([[0.1, 0.2, 0.4, 0.5], [math.nan, 0.2, 9.0, 0.5]])
     image = draw_batch(batch, predicted)
-    assert image.shape == (2 * 64, 3 * 64, 3)
+    assert image.shape[1:] == (3 * 64, 3) and len(image) > 2 * 64  # a legend below each row
     assert image.dtype == np.uint8
+    scored = draw_batch(batch, predicted, torch.tensor([0.25, math.nan]))
+    assert scored.shape[1:] == image.shape[1:] and not np.array_equal(scored, image)
     top_left = image[round(0.2 * 64), 128 + round(0.1 * 64)]
     assert tuple(top_left) == PREDICTED_COLOUR
     x, y = (batch.reference_boxes[0, 0, :2] * 64).round().int().tolist()

@@ -202,6 +202,7 @@ def test_command_line_refusals(arguments, message, capsys):
         (["--samples", "9" * 50], "samples must be at most 2147483647; given: 9"),
         (["--backbone-weights", "none.pth"], "no file none.pth (--backbone-weights)"),
         (["--config", "baseline"], "LASOT: nothing at /none (from AIATRACK_LASOT_DIR in the env"),
+        (["--track-every", "1", "--track-set", "OTB100"], "test set otb: no "),
     ],
 )
 def test_wrong_settings_end_with_status_1(arguments, message, capsys, monkeypatch):
@@ -249,3 +250,15 @@ def test_what_a_launcher_left_in_the_environment(environment, expected, monkeypa
     else:
         found = distributed.launched(), distributed.local_rank(), distributed.processes_here()
         assert found == expected
+
+
+def test_the_command_line_of_the_released_code(capsys):
+    from tracking.train import parse_arguments
+
+    theirs = "--script aiatrack --config baseline --save_dir . --mode multiple --nproc_per_node 8"
+    given = parse_arguments([*theirs.split(), "--use_lmdb", "0"])
+    assert (given.config, given.mode, given.nproc) == ("baseline", "multiple", 8)
+    assert given.save_dir == Path(".")
+    assert "--use-lmdb is not needed here, and left out: a file of" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        parse_arguments(["--script", "stark_s"])

@@ -4,6 +4,7 @@ import itertools
 import math
 from types import SimpleNamespace
 
+import own_sets
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -12,6 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from lib.checkpoint.files import read_checkpoint
 from lib.config.aiatrack.config import load_config, make_config
 from lib.models.aiatrack.build import build_aiatrack
+from lib.tools.track_in_training import TrackSequences
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
 from lib.train.admin.settings import Settings
 from lib.train.data.loader import build_loader
@@ -234,6 +236,41 @@ def test_curves_and_drawn_batches(tmp_path):
     assert {"learning rate/rest", "learning rate/backbone"} <= curves
     assert [e.step for e in events.Scalars("train/IoU")] == [2, 4, 6, 8]
     assert {"train/batch", "val/batch"} <= set(events.Tags()["images"])
+    (text,) = events.Tensors("recipe/text_summary")
+    assert b"DATASETS_NAME" in text.tensor_proto.string_val[0]
+
+
+def test_sequences_are_tracked_after_epochs(tmp_path, monkeypatch, caplog):
+    """Every other epoch, with the epoch's weights; nothing of the training changes by it."""
+    own_sets.write_folders(tmp_path / "own")
+    (tmp_path / "own" / "ride" / "groundtruth.txt").write_text("10,20,30,16\n")  # not to score
+    monkeypatch.setenv("AIATRACK_OWN_DIR", str(tmp_path / "own"))
+    weights = {}
+    for name, look in (("looked", TrackSequences("own", every=2)), ("alone", None)):
+        folder = tmp_path / name
+        folder.mkdir()
+        recipe = write_recipe(folder, EPOCH=3)
+        settings = Settings(config=str(recipe), save_dir=folder)
+        train(settings, CPU, tiny_samplers, look)
+        path = settings.checkpoint_folder / "AIATRACK_ep0003.pth.tar"
+        contents = read_checkpoint(path)
+        weights[name] = contents["net"]
+        events = EventAccumulator(str(settings.tensorboard_folder))
+        events.Reload()
+        tracked = {tag for tag in events.Tags()["scalars"] if tag.startswith("track/")}
+        assert tracked == ({"track/AUC", "track/walk"} if look else set())
+        assert ("track 2" in contents["stats"]["history"]) == bool(look)
+        if look:
+            (event,) = events.Scalars("track/AUC")
+            assert event.step == 2 and 0 <= event.value <= 100
+    assert all(
+        torch.equal(weights["alone"][name], value) for name, value in weights["looked"].items()
+    )
+    for image in (tmp_path / "own" / "walk" / "img").iterdir():
+        image.unlink()
+    model = build_aiatrack(load_config(recipe))
+    assert TrackSequences("own", every=2)(model, load_config(recipe), 2) == {}
+    assert "after epoch 2, walk is not tracked: " in caplog.text
 
 
 @pytest.mark.slow

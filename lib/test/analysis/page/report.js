@@ -64,3 +64,16 @@ for (const figure of document.querySelectorAll("figure.chart")) {
     outputs.forEach((output, run) => (output.textContent = scores[run]));
   });
 }
+
+// Frames: a click enlarges one; Escape, the cross or a click closes it.
+const dialog = document.querySelector("dialog.large");
+for (const button of document.querySelectorAll(".enlarge")) {
+  button.addEventListener("click", () => {
+    dialog.querySelector("div").replaceChildren(button.querySelector("svg").cloneNode(true));
+    const strip = button.closest(".strip").querySelector("header").innerText.replaceAll("\n", "  ");
+    const caption = button.parentElement.querySelector("figcaption").textContent;
+    dialog.querySelector("p").textContent = `${strip}: ${caption}`;
+    dialog.showModal();
+  });
+}
+dialog.querySelector("div").addEventListener("click", () => dialog.close());
