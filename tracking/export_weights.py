@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import make_parser, run_program
 from lib.utils.files import check_outputs
-from lib.utils.program import make_parser, run_program
 
 
 def in_16_bits(state: dict[str, Tensor]) -> dict[str, Tensor]:

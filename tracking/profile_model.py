@@ -31,6 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 
+from lib.cli.program import at_least, make_parser, run_program
 from lib.config.aiatrack.config import load_config
 from lib.test.evaluation.datasets import dataset_key
 from lib.test.parameter.aiatrack import make_params
@@ -43,7 +44,6 @@ from lib.utils.device import choose_device
 from lib.utils.files import atomic_write_text, check_outputs
 from lib.utils.image import jpeg_decoder
 from lib.utils.paths import DataPath
-from lib.utils.program import at_least, make_parser, run_program
 
 if TYPE_CHECKING:
     from lib.models.aiatrack.aiatrack import AiATrack

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import add_ignored, at_least, make_parser
+from lib.cli.progress import saying
 from lib.test.evaluation.datasets import SCORED, dataset_key, open_dataset
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
 from lib.utils.messages import list_problems
-from lib.utils.program import add_ignored, at_least, make_parser
-from lib.utils.progress import saying
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
