@@ -9,9 +9,7 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,15 +102,15 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     try:
         settings = Settings(**{f.name: getattr(parsed, f.name) for f in fields(Settings)})
+        on_epoch = look_on(parsed)
         from lib.train.inputs import check_inputs
 
         check_inputs(settings)
-        start = partial(run, on_epoch=look_on(parsed))
     except (OSError, ValueError) as error:
         print(f"error: {list_problems(str(error).splitlines())}", file=sys.stderr)
         return 1
     multiple = parsed.mode == "multiple"
-    result = run_multiple(start, settings, parsed) if multiple else start(settings)
+    result = run_multiple(parsed, settings, on_epoch) if multiple else run(settings, on_epoch)
     if isinstance(result, int):
         return result
     if "IoU" in result:
@@ -146,7 +144,7 @@ def run(settings: Settings, on_epoch: OnEpoch | None = None) -> dict[str, float]
 
 
 def run_multiple(
-    start: Callable[[Settings], dict[str, float]], settings: Settings, parsed: argparse.Namespace
+    parsed: argparse.Namespace, settings: Settings, on_epoch: OnEpoch | None
 ) -> dict[str, float] | int:
     """Run one process per GPU through torchrun's launcher; an exit status if one fails."""
     import torch
@@ -171,7 +169,7 @@ def run_multiple(
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:
-            results = elastic_launch(config, start)(settings)
+            results = elastic_launch(config, run)(settings, on_epoch)
         except ChildFailedError as error:
             if not told_by_itself(error):
                 print(error, file=sys.stderr)  # which rank, and its traceback
