@@ -72,7 +72,7 @@ def recipe_samplers(cfg: EasyDict) -> tuple[Sampler, Sampler | None]:
     Raises:
         ValueError, FileNotFoundError, DatasetError: see `build_dataset` and `TrackingSampler`.
     """
-    train, val = _open_split(cfg, "TRAIN"), _open_split(cfg, "VAL")
+    train, val = open_split(cfg, "TRAIN"), open_split(cfg, "VAL")
     val = {dataset: ratio for dataset, ratio in val.items() if _hold_out(dataset, train)}
     if cfg.DATA.VAL.DATASETS_NAME and not val:
         logger.warning("no validation: all sequences of DATA.VAL.DATASETS_NAME are trained on")
@@ -100,7 +100,7 @@ def _hold_out(dataset: TrainingSet, train: Iterable[TrainingSet]) -> bool:
     return count < len(dataset)
 
 
-def _open_split(cfg: EasyDict, split: str) -> dict[TrainingSet, float]:
+def open_split(cfg: EasyDict, split: str) -> dict[TrainingSet, float]:
     """Data sets of DATA.TRAIN or DATA.VAL and their ratios; those of ratio 0 are not opened."""
     names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
     if len(names) != len(ratios):

@@ -1,4 +1,4 @@
-"""Guards the profile of a training step: consistent figures, both kinds of step, refusals."""
+"""Guards the profile of training: consistent figures, both kinds of step, limits, refusals."""
 
 import json
 import time
@@ -11,6 +11,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
+from lib.tools.profiling.data import find_limit
 from lib.tools.profiling.memory import peak_rise
 from lib.tools.profiling.training import profile_training, random_batch
 from lib.utils.box_ops import xywh_to_xyxy
@@ -75,6 +76,27 @@ def test_random_batch_is_one_that_can_be_trained_on() -> None:
     corners = xywh_to_xyxy(batch.search_box)
     assert (corners >= 0).all() and (corners <= 1).all()
     assert len(batch.source) == 4
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "rate", "cores", "room", "needed", "limit"),
+    [
+        ("cpu", 1, 30, 2, 1, 1, "step"),
+        ("cpu", 2, 30, 2, 1, 1, "step"),  # one process loads even where no core is left
+        ("cpu", 12, 81, 16, 4, 2, "step"),
+        ("some GPU", 16, 1200, 16, 15, 15, "step"),
+        ("some GPU", 16, 1201, 16, 15, 16, "loading"),
+        ("some GPU", 1, 4000, 1, 1, 50, "loading"),
+    ],
+)
+def test_what_limits_training(
+    device: str, threads: int, rate: float, cores: int, room: int, needed: int, limit: str
+) -> None:
+    kinds = {"plain": {"samples_per_second": rate / 2}, "fast": {"samples_per_second": rate}}
+    step = {"device": device, "threads": threads, **kinds}
+    found = find_limit(step, {"samples": 40, "total": 0.5}, cores)  # 80 a second
+    expected = {"step": rate, "process": 80, "cores": cores}
+    assert found == {**expected, "room": room, "needed": needed, "limit": limit}
 
 
 def test_no_steps_are_refused(tmp_path: Path) -> None:
