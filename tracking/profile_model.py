@@ -11,7 +11,8 @@ Weights are random unless --checkpoint names some: they do not change the work. 
 in one process on a synthetic video; ratios are medians over frames, to the first mode.
 --plain, --precision and --compile add the mode they describe.
 
---train: fp32 against bf16, channels-last, compiled, fused AdamW, and the hours of the whole recipe;
+--train: the step plain, as by default, and in bf16, channels-last, compiled; hours of the whole
+recipe, and the operators that take longest. --precision bf16 compares the first two in bf16;
 --no-compile leaves out compilation, which takes minutes on a CPU. --data: how fast samples load on
 one core, and where that time goes.
 """
@@ -204,20 +205,28 @@ def profile_step(args: argparse.Namespace) -> Report:
 
     device, compiled = choose_device(args.device), args.compile is not False
     sizes = {"batch_size": args.batch_size, "steps": args.steps}
-    report = profile_training(args.param, device, compiled=compiled, **sizes)
+    precision = "off" if args.precision == "fp32" else args.precision
+    report = profile_training(args.param, device, compiled=compiled, precision=precision, **sizes)
     print(
         f"{report['device']}, {report['threads']} threads, torch {report['torch']}; batches of "
         f"{report['batch_size']}, {report['steps']} steps of each kind; the whole recipe, "
         f"{report['epochs']} epochs of {report['samples']} samples, on one such device\n"
     )
     rows: list[list[object]] = []
-    for name in ("plain", "fast"):
-        kind = report[name]
+    kinds = {name: report[name] for name in ("plain", "default", "fast") if name in report}
+    for name, kind in kinds.items():
         times = [kind["samples_per_second"], kind["seconds"] * 1e3, kind["first_seconds"]]
         memory, settings = round(kind["memory"] / 2**20), f"{name}: {kind['settings']}"
-        rows.append([settings, *times, memory, kind["recipe_hours"]])
-    print(table(["step", "samples/s", "ms", "first s", "peak MiB", "recipe hours"], *rows))
-    print(f"\nspeedup: {report['speedup']:.2f}")
+        rows.append([settings, *times, memory, kind["recipe_hours"], kind["speedup"]])
+    heads = ["step", "samples/s", "ms", "first s", "peak MiB", "recipe hours", "times plain"]
+    print(table(heads, *rows))
+    for name, kind in kinds.items():
+        print()
+        rows = [
+            [op["name"], op["seconds"] * 1e3, f"{op['share']:.1%}", op["calls"]]
+            for op in kind["operators"]
+        ]
+        print(table([f"{name}: operator", "ms", "share", "calls"], *rows))
     return report
 
 

@@ -4,7 +4,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from easydict import EasyDict
@@ -137,12 +137,12 @@ def build_loaders(
 
 
 def build_actor_and_optimizer(
-    model: AiATrack, cfg: EasyDict, settings: Settings, device: torch.device
+    model: nn.Module, cfg: EasyDict, settings: Settings, device: torch.device
 ) -> tuple[AIATRACKActor, torch.optim.Optimizer]:
     """Give a network, already on its device, the formats and the optimizer that a run asks for."""
     on_cpu = device.type == "cpu"
     if on_cpu and not settings.plain:
-        speed_up_training(model)
+        speed_up_training(cast(AiATrack, model))
         keep_freed_memory()
     if settings.sync_bn:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)

@@ -21,7 +21,6 @@ from lib.models.aiatrack.prroi_pool import prroi_pool, prroi_pool_in_one_product
 from lib.models.aiatrack.references import KeyValue
 from lib.models.aiatrack.timm_import import timm
 
-FrozenBatchNorm2d = timm.layers.norm_act.FrozenBatchNorm2d  # torchvision's, or timm's own
 FACTORS_PAY = 4  # tokens per width of a head, from which on products with factors are cheaper
 
 
@@ -110,7 +109,7 @@ class FoldedConv2d(nn.Conv2d):
         return self._conv_forward(x, weight, norm.bias - mean * scale)
 
 
-class FoldedNorm(FrozenBatchNorm2d):
+class FoldedNorm(nn.Module):
     """A frozen batch norm whose work the convolution before it does; it keeps the buffers."""
 
     def __init__(self, norm: nn.Module) -> None:
@@ -131,7 +130,7 @@ def _fold_frozen_norms(body: nn.Module) -> None:
         return
     for node in traced.graph.nodes:
         norm = layer_of(traced, node)
-        if type(norm) is not FrozenBatchNorm2d:
+        if norm is None or type(norm) is not timm.layers.norm_act.FrozenBatchNorm2d:
             continue
         before = node.all_input_nodes[0]
         conv = layer_of(traced, before)
