@@ -6,7 +6,7 @@ needs. ReLU and max pooling change places, which changes no bit. Boxes are poole
 """
 
 import itertools
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -102,7 +102,7 @@ class FoldedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H', W'), normalised."""
-        norm = self.norm[0]
+        norm: Any = self.norm[0]
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         mean = norm.running_mean if self.bias is None else norm.running_mean - self.bias
         weight = self.weight * scale[:, None, None, None]
