@@ -11,7 +11,7 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.fx import symbolic_trace
+from torch.fx import GraphModule, Tracer
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.attention import AiAAttention, InnerAttention
@@ -122,15 +122,27 @@ class FoldedNorm(nn.Module):
         return x
 
 
+class _Tracer(Tracer):
+    """Leaves frozen norms whole."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether to record a call of a module, not what it does."""
+        return _is_frozen_norm(m) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _is_frozen_norm(module: nn.Module) -> bool:
+    return type(module) is timm.layers.norm_act.FrozenBatchNorm2d  # torchvision's, or timm's own
+
+
 def _fold_frozen_norms(body: nn.Module) -> None:
     """Fold frozen norms into convolutions that nothing else reads, where torch.fx can see that."""
     try:
-        traced = symbolic_trace(body)
+        traced = GraphModule(body, _Tracer().trace(body))
     except TRACE_ERRORS:
         return
     for node in traced.graph.nodes:
         norm = layer_of(traced, node)
-        if norm is None or type(norm) is not timm.layers.norm_act.FrozenBatchNorm2d:
+        if norm is None or not _is_frozen_norm(norm):
             continue
         before = node.all_input_nodes[0]
         conv = layer_of(traced, before)
