@@ -12,7 +12,8 @@ Weights are random unless --checkpoint names some: they do not change the work. 
 in one process on a synthetic video; ratios are medians over frames, to the first mode.
 --plain, --precision and --compile add the mode they describe.
 
---train: fp32 against bf16, channels-last, compiled, fused AdamW, and the hours of the whole recipe;
+--train: the step plain, as by default, and in bf16, channels-last, compiled; hours of the whole
+recipe, and the operators that take longest. --precision bf16 compares the first two in bf16;
 --no-compile leaves out compilation, which takes minutes on a CPU. --data: how fast samples load on
 one core, and where that time goes. Both: the step and the recipe's data, and which of them limits
 training on this machine.
@@ -153,7 +154,8 @@ def profile_step(args: argparse.Namespace) -> Report:
 
     device, compiled = choose_device(args.device), args.compile is not False
     sizes = {"batch_size": args.batch_size, "steps": args.steps}
-    report = profile_training(args.param, device, compiled=compiled, **sizes)
+    precision = "off" if args.precision == "fp32" else args.precision
+    report = profile_training(args.param, device, compiled=compiled, precision=precision, **sizes)
     return show(report, describe_step(report))
 
 

@@ -30,11 +30,18 @@ def test_figures_fit_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert profile["plain"]["settings"] == "fp32, eager"
     assert profile["fast"]["settings"] == "bf16, compiled, channels-last, fused AdamW"
     weights = 4 * sum(p.numel() for p in build_aiatrack(cfg).parameters())
-    for kind in (profile["plain"], profile["fast"]):
+    assert profile["default"]["settings"] == "fp32, eager, fused AdamW"
+    for kind in (profile["plain"], profile["default"], profile["fast"]):
         assert kind["samples_per_second"] == pytest.approx(2 / kind["seconds"])
         assert kind["recipe_hours"] == pytest.approx(16 / kind["samples_per_second"] / 3600)
         assert kind["memory"] >= 3 * weights  # they and two moments
-    assert profile["speedup"] > 0
+        assert kind["speedup"] > 0
+        times = [op["seconds"] for op in kind["operators"]]
+        assert times == sorted(times, reverse=True) and times[-1] >= 0
+        assert 0 < sum(op["share"] for op in kind["operators"]) <= 1 + 1e-9
+        names = [op["name"] for op in kind["operators"]]
+        assert "aten::convolution_backward" in names
+    assert profile["plain"]["speedup"] == 1
     assert json.loads(json.dumps(profile)) == profile
 
 
@@ -53,6 +60,15 @@ def test_compilation_can_be_left_out(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     profile = profile_training(str(recipe), CPU, batch_size=1, steps=1, compiled=False)
     assert profile["fast"]["settings"] == "bf16, eager, channels-last, fused AdamW"
+
+
+def test_both_kinds_in_bf16(tmp_path: Path) -> None:
+    recipe = str(write_recipe(tmp_path))
+    options = {"batch_size": 1, "steps": 1, "compiled": False, "precision": "bf16"}
+    profile = profile_training(recipe, CPU, **options)
+    assert profile["plain"]["settings"] == "bf16, eager, channels-last"
+    assert profile["default"]["settings"] == "bf16, eager, channels-last, fused AdamW"
+    assert "fast" not in profile  # it is the default
 
 
 def test_goes_on_without_a_compiler(

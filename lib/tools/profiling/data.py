@@ -35,6 +35,7 @@ from lib.utils.image import decode_rgb
 # frames are drawn, those of other data sets read and decoded.
 IN_DATASETS = ("boxes", "drawing", "reading", "decoding")
 PARTS = (*IN_DATASETS, "making", "assembly")  # making: choosing frames, windows, proposals
+KINDS = ("plain", "default", "fast")  # of training step, see training.py
 
 
 class TimedDataset:
@@ -133,7 +134,7 @@ def find_limit(
         Samples a second: step (of the faster kind), process (one that loads). Loading processes:
         room (for how many there are cores), needed (to keep up). limit: "step" or "loading".
     """
-    rate = max(step[kind]["samples_per_second"] for kind in ("plain", "fast"))
+    rate = max(step[kind]["samples_per_second"] for kind in KINDS if kind in step)
     process = loading["samples"] / loading["total"]
     room = max(1, cores - (step["threads"] if step["device"] == "cpu" else 1))
     needed = math.ceil(rate / process)

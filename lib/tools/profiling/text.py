@@ -5,7 +5,7 @@ from typing import Any
 
 import cv2
 
-from lib.tools.profiling.data import PARTS
+from lib.tools.profiling.data import KINDS, PARTS
 from lib.tools.profiling.timers import STAGES
 from lib.utils.image import jpeg_decoder
 
@@ -77,13 +77,19 @@ def describe_step(report: Report) -> Iterator[str]:
         f"{report['epochs']} epochs of {report['samples']} samples, on one such device\n"
     )
     rows: list[list[object]] = []
-    for name in ("plain", "fast"):
-        kind = report[name]
+    kinds = {name: report[name] for name in KINDS if name in report}
+    for name, kind in kinds.items():
         times = [kind["samples_per_second"], kind["seconds"] * 1e3, kind["first_seconds"]]
         memory, settings = round(kind["memory"] / 2**20), f"{name}: {kind['settings']}"
-        rows.append([settings, *times, memory, kind["recipe_hours"]])
-    yield table(["step", "samples/s", "ms", "first s", "peak MiB", "recipe hours"], *rows)
-    yield f"\nspeedup: {report['speedup']:.2f}"
+        rows.append([settings, *times, memory, kind["recipe_hours"], kind["speedup"]])
+    heads = ["step", "samples/s", "ms", "first s", "peak MiB", "recipe hours", "times plain"]
+    yield table(heads, *rows)
+    for name, kind in kinds.items():
+        rows = [
+            [of["name"], of["seconds"] * 1e3, f"{of['share']:.1%}", of["calls"]]
+            for of in kind["operators"]
+        ]
+        yield "\n" + table([f"{name}: operator", "ms", "share", "calls"], *rows)
 
 
 def describe_opening(report: Report) -> Iterator[str]:
