@@ -56,7 +56,7 @@ def requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str
     for key in NOT_NEGATIVE:
         yield key, "0 or more", flat[key] >= 0
     yield "MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", 0 <= cfg.MODEL.TRANSFORMER.DROPOUT < 1
-    for key in ("DATA.CROP_FLIP", "DATA.ABSENT", "TEST.LOST_BELOW"):
+    for key in ("DATA.CROP_FLIP", "DATA.RECENT.LOST", "DATA.ABSENT", "TEST.LOST_BELOW"):
         yield key, "in [0, 1]", 0 <= flat[key] <= 1
     yield from _dimensions(cfg)
     yield from _lists(cfg, flat)

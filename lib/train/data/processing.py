@@ -29,6 +29,9 @@ from lib.utils.crop import Crop
 CENTRED_BOX = np.array([0.32, 0.32, 0.36, 0.36])
 
 
+LOST_CENTRE = 3.0  # jitter of marks on something else: 1.5 sizes to each side
+
+
 class UnusableSample(ValueError):
     """A draw without anything to learn from; another one is to be made."""
 
@@ -42,6 +45,7 @@ class SearchConfig(NamedTuple):
     search: Jitter  # of the second reference and the search frame
     flip: float = FLIP  # chance that a crop is mirrored by itself
     recent: Jitter = Jitter(0, 0)  # of where a frame is marked as a recent reference
+    recent_lost: float = 0.0  # chance that it is marked on something else, as after a loss
     absent: float = 0.0  # chance that the search window shows nothing of the target
 
 
@@ -54,6 +58,7 @@ def read_search_config(cfg: EasyDict) -> SearchConfig:
         Jitter(search.CENTER_JITTER, search.SCALE_JITTER),
         cfg.DATA.CROP_FLIP,
         Jitter(cfg.DATA.RECENT.CENTER_JITTER, cfg.DATA.RECENT.SCALE_JITTER),
+        cfg.DATA.RECENT.LOST,
         cfg.DATA.ABSENT,
     )
 
@@ -82,11 +87,7 @@ def make_sample(
         for frame, box, jitter in zip(frames, boxes_xywh_image, jitters, strict=True)
     ]
     images, scales, masks, boxes = map(np.stack, zip(*crops, strict=True))
-    recent_boxes = boxes
-    if config.recent != (0, 0):
-        errors = [Jitter(*(u * r for r in config.recent)) for u in generator.random(len(boxes))]
-        pairs = zip(boxes, errors, strict=True)
-        recent_boxes = np.stack([jitter_box(box, error, generator) for box, error in pairs])
+    recent_boxes = np.stack([_mark_recent(box, config, generator) for box in boxes])
     proposals = draw_proposals(CENTRED_BOX if absent else crops[-1].box_xywh, generator)
     if absent:
         proposals.iou[:] = 0
@@ -100,6 +101,18 @@ def make_sample(
         proposal_iou=torch.from_numpy(2 * proposals.iou - 1).float(),
         source=source,
     )
+
+
+def _mark_recent(
+    box_xywh: np.ndarray, config: SearchConfig, generator: np.random.Generator
+) -> np.ndarray:
+    """Where a recent reference is marked whose target is at a box (4,)."""
+    if config.recent_lost and generator.random() < config.recent_lost:
+        return jitter_box(box_xywh, Jitter(LOST_CENTRE, config.recent.scale), generator)
+    if config.recent == (0, 0):
+        return box_xywh
+    error = generator.random()  # times the most
+    return jitter_box(box_xywh, Jitter(*(error * most for most in config.recent)), generator)
 
 
 def _make_crop(

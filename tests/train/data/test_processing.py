@@ -260,3 +260,9 @@ def test_marks_of_recent_references() -> None:
     assert torch.equal(moved.search_box, plain.search_box)
     shift = (moved.recent_boxes - plain.recent_boxes).abs().amax(1)
     assert (shift > 0.001).all() and (shift < 0.3).all()
+    lost = SEARCH_CONFIG._replace(recent_lost=0.5)
+    samples = [_sample(_frames(), BOXES, lost, draw[0], "made") for _ in range(20)]
+    away = torch.cat([(s.recent_boxes != s.boxes).any(1) for s in samples])
+    assert 0.3 < away.float().mean() < 0.7
+    shift = torch.cat([(s.recent_boxes - s.boxes)[:, :2] / s.boxes[:, 2:].sqrt() for s in samples])
+    assert shift.abs().max() > 0.3
