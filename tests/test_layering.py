@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "lib.models.aiatrack": BELOW,
     "lib.models.aiatrack.fast": BELOW | MODELS,
     "lib.models.aiatrack.onnx": BELOW | MODELS | FAST,
-    "lib.train": BELOW | MODELS | {"lib.train"},
+    "lib.train": BELOW | MODELS | FAST | {"lib.train"},
     "lib.train.actors": {"lib.utils", *MODELS, *BATCH},
     "lib.train.admin": BELOW | BATCH | {"lib.io"},
     "lib.train.data": BELOW | BATCH,
