@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import yaml
 
+from lib.cli.program import at_least, make_parser, run_program
 from lib.config.aiatrack.config import find_recipe, load_config, recipe_name
 from lib.config.aiatrack.recipe_file import read_recipe
 from lib.synthetic.clip_options import ClipOptions
@@ -30,7 +31,6 @@ from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.tracker import load_tracker
 from lib.utils.files import atomic_write_text
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, run_program
 
 VARIANTS = {  # of MODEL.AIA
     "both": {"USE_AIA": True, "WHERE": "both"},

@@ -22,6 +22,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import at_least, make_parser, run_program
+from lib.cli.progress import progress
 from lib.test.analysis import report as reports
 from lib.test.analysis import tables
 from lib.test.analysis.extract_results import FIGURES, Run
@@ -30,8 +32,6 @@ from lib.test.evaluation.datasets import SCORED, dataset_key
 from lib.tools.runs import add_run_arguments, make_runs
 from lib.utils.files import atomic_write_text, check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, run_program
-from lib.utils.progress import progress
 
 FORMATS = ("json", "csv", "latex")
 MAX_NAMED = 12  # missing sequences, beside a table

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from lib.cli.program import at_least, make_parser, run_program
 from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import score
 from lib.test.evaluation.datasets import open_annotations
-from lib.utils.program import at_least, make_parser, run_program
 
 FRAMES = 685_360  # of LaSOT's test set
 SIZE = (1280, 720)

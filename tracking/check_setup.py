@@ -23,6 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 FIX = "      -> bash install.sh"
 
 try:
+    from lib.cli.program import USERS_ERRORS, make_parser, run_program
+    from lib.cli.progress import progress, saying
     from lib.config.aiatrack.config import recipe_names
     from lib.test.evaluation.environment import FOLDERS
     from lib.tools.setup.data import check_test_set
@@ -30,8 +32,6 @@ try:
     from lib.train.admin.environment import FOLDERS as TRAIN_FOLDERS
     from lib.train.admin.environment import find_data
     from lib.train.dataset import SETTINGS, build_dataset
-    from lib.utils.program import USERS_ERRORS, make_parser, run_program
-    from lib.utils.progress import progress, saying
 except ImportError as missing:
     sys.exit(f"FAIL  {missing}\n{FIX}")
 

@@ -18,13 +18,13 @@ import cv2
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import make_parser, run_program
+from lib.cli.progress import progress
 from lib.io.listing import list_folder
 from lib.synthetic.cutting import cut_object, draw_sheet
 from lib.utils.device import usable_cores
 from lib.utils.files import atomic_write, check_outputs
 from lib.utils.image import ImageError, encode_rgb, is_image_name, read_rgb
-from lib.utils.program import make_parser, run_program
-from lib.utils.progress import progress
 
 
 def main() -> int:

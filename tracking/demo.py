@@ -18,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import cv2
 import numpy as np
 
+from lib.cli.program import at_least, make_parser, run_program
+from lib.cli.progress import progress, saying
 from lib.config.aiatrack.config import recipe_name
 from lib.io.layouts import write_got10k
 from lib.io.video.draw import BLACK, WHITE, draw_box, write_label
@@ -44,8 +46,6 @@ from lib.tools.video.painter import COLOURS, Painter
 from lib.tools.video.pictures import TILE_WIDTH, Row, write_contact_sheet, write_video
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, run_program
-from lib.utils.progress import progress, saying
 
 PHOTOGRAPHS = PROJECT_ROOT / "assets" / "photographs"
 VIDEO = PROJECT_ROOT / "assets" / "videos" / "cars.mp4"

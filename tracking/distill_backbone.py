@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import at_least, make_parser, run_program
 from lib.config.aiatrack.config import load_config
 from lib.synthetic.photographs import Photographs
 from lib.utils.files import check_outputs
-from lib.utils.program import at_least, make_parser, run_program
 
 if TYPE_CHECKING:
     from lib.train.distillation import Distiller

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import at_least, make_parser, parse_box, run_program
 from lib.config.aiatrack.config import load_config, recipe_name
 from lib.io.video.sources import open_source
 from lib.models.aiatrack.onnx.contract import INPUTS, GraphFacts, network_settings, require_packages
@@ -38,7 +39,6 @@ from lib.test.tracker.load import load_tracker
 from lib.test.tracker.onnx_tracker import default_folder
 from lib.test.tracker.options import TrackerOptions
 from lib.utils.files import check_outputs
-from lib.utils.program import at_least, make_parser, parse_box, run_program
 
 INT8 = "int8"  # folder
 # Share of an output's greatest magnitude. fp32 in another order gives 1e-5 at most, wrong operators

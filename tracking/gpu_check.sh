@@ -44,12 +44,12 @@ profile="tracking/profile_model.py"
 if [ $dry = 1 ]; then
   on=(--device cpu --param quick) frames=(--frames 1)
   modes=plain,optimized reduced=optimized batches=1,2 sizes=(2) steps=1 need=() train_on=cpu demo_seconds=3
-  training=(--samples 8 --batch-size 4 --workers 0)
+  training=(--samples 8 --batch-size 4 --workers 0) loading=(--samples 4 --batch-size 2 --steps 1)
 else
   on=(--device cuda) frames=()
   modes=plain,optimized,graph,bf16,bf16-graph reduced=optimized,graph,bf16-graph batches=1,8,32
   sizes=(15 60 120) steps=10 need=(--need gpu) train_on=cuda demo_seconds=
-  training=(--workers $(($(nproc) > 2 ? $(nproc) - 2 : 1)))
+  training=(--workers $(($(nproc) > 1 ? $(nproc) - 1 : 1))) loading=()
 fi
 
 stage packages 60 5 "$python" -c '
@@ -95,6 +95,13 @@ for size in "${sizes[@]}"; do
   stage "train_$size" 60 5 "$python" $profile --train --no-compile "${on[@]}" --batch-size "$size" --steps $steps \
     --json "$out/train_$size.json"
 done
+# The recipe to train at the end: that of the demo weights if photographs are at hand, else a tiny network on
+# procedural clips. Does its step limit training, or do the cores that compose the clips?
+recipe=$out/procedural.yaml
+sed 's/\[DEMO/[SYNTHETIC_PROCEDURAL/' experiments/aiatrack/quick.yaml >"$recipe"
+if [ $dry = 0 ] && [ -n "${AIATRACK_PHOTOGRAPHS_DIR:-}" ]; then recipe=demo; fi
+stage limit 90 24 "$python" $profile --train --data --no-compile "${on[@]}" --param "$recipe" "${loading[@]}" \
+  --json "$out/limit.json"
 # Compiling takes minutes: only where they are left beside those for the demo.
 if [ $dry = 0 ] && [ "$(left)" -gt 200 ]; then
   stage compiled $(($(left) - 90)) 30 "$python" $profile "${on[@]}" --modes plain,compiled --json "$out/compiled.json"
@@ -104,10 +111,7 @@ if [ $dry = 0 ] && [ "$(left)" -gt 200 ]; then
     --json "$out/train_compiled.json"
 fi
 
-# Demo weights for the time that is left, if photographs are at hand; else a tiny network on procedural clips.
-recipe=$out/procedural.yaml
-sed 's/\[DEMO/[SYNTHETIC_PROCEDURAL/' experiments/aiatrack/quick.yaml >"$recipe"
-if [ $dry = 0 ] && [ -n "${AIATRACK_PHOTOGRAPHS_DIR:-}" ]; then recipe=demo; fi
+# Training for the time that is left.
 seconds=${demo_seconds:-$(($(left) - 30))}
 if [ "$seconds" -ge 1 ]; then
   stage demo $((seconds + 30)) 5 "$python" tracking/train.py --config "$recipe" --device $train_on --precision bf16 \

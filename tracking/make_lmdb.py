@@ -9,10 +9,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import make_parser
+from lib.cli.progress import progress
 from lib.io.store import pack_lmdb, packed_path
 from lib.utils.files import check_outputs
-from lib.utils.program import make_parser
-from lib.utils.progress import progress
 
 
 def main() -> None:

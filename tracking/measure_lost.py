@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import make_parser, run_program
 from lib.config.aiatrack.config import recipe_name
 from lib.test.analysis.lost import best_threshold, evaluate_thresholds, read_frames
 from lib.test.analysis.report import annotation_root
@@ -21,7 +22,6 @@ from lib.test.evaluation.datasets import SCORED, dataset_key, open_annotations
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.results import find_results
 from lib.utils.messages import list_problems
-from lib.utils.program import make_parser, run_program
 
 PRINTED = [k / 20 for k in range(2, 19)]
 

@@ -16,13 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import cv2
 
+from lib.cli.program import make_parser, run_program
 from lib.test.evaluation.datasets import dataset_key, open_dataset, select_names
 from lib.test.evaluation.environment import results_root
 from lib.test.evaluation.layouts import LAYOUTS
 from lib.test.evaluation.results import ResultFolder
 from lib.test.evaluation.tracker import run_sequence
 from lib.tools.opencv_trackers import OpenCVTracker, opencv_trackers
-from lib.utils.program import make_parser, run_program
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -22,6 +22,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import USERS_ERRORS, at_least, make_parser, run_program
+from lib.cli.progress import progress
 from lib.test.analysis.extract_results import Run, result_files
 from lib.test.evaluation.data import Sequence as FrameSequence
 from lib.test.evaluation.datasets import dataset_key, open_dataset, select_names
@@ -33,8 +35,6 @@ from lib.tools.video.screen import Screen
 from lib.utils.files import check_outputs
 from lib.utils.messages import one_line
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import USERS_ERRORS, at_least, make_parser, run_program
-from lib.utils.progress import progress
 
 Files = dict[str, Path]  # a run's box file by sequence
 

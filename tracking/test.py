@@ -23,6 +23,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import add_ignored, at_least, make_parser, run_program
+from lib.cli.progress import progress
 from lib.config.aiatrack.config import recipe_name
 from lib.test.evaluation import local
 from lib.test.evaluation.base_set import TestSet
@@ -38,8 +40,6 @@ from lib.test.evaluation.sharing import finish_together, my_share
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.tools.video.screen import Screen
 from lib.utils.messages import one_line
-from lib.utils.program import add_ignored, at_least, make_parser, run_program
-from lib.utils.progress import progress
 
 WITHOUT_MEANING = {
     "--debug": "--show shows the frames",

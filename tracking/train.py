@@ -9,19 +9,17 @@ import argparse
 import logging
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import add_ignored, at_least, make_parser
+from lib.cli.progress import saying
 from lib.test.evaluation.datasets import SCORED, dataset_key, open_dataset
 from lib.train.admin.settings import DEVICES, PRECISIONS, Settings
 from lib.utils.messages import list_problems
-from lib.utils.program import add_ignored, at_least, make_parser
-from lib.utils.progress import saying
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -76,7 +74,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--precision", choices=PRECISIONS, default="off", help="autocast; off is fp32")
     add("--compile", action="store_true", help="torch.compile")
     add("--channels-last", action="store_true", help="memory format of the convolutions")
-    add("--fused", action=argparse.BooleanOptionalAction, help="AdamW in one kernel (GPU: yes)")
+    add("--fused", action=argparse.BooleanOptionalAction, help="AdamW in one kernel (yes)")
+    add("--plain", action="store_true", help="on CPUs: the layers as the paper has them, slower")
     add("--sync-bn", action="store_true", help="the heads' batch norm over all GPUs' batches")
     add("--seed", type=int, default=42, help="of everything random")
     add("--keep", type=int, default=3, help="newest checkpoints kept, beside every 100th")
@@ -104,15 +103,15 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parse_arguments(arguments)
     try:
         settings = Settings(**{f.name: getattr(parsed, f.name) for f in fields(Settings)})
+        on_epoch = look_on(parsed)
         from lib.train.inputs import check_inputs
 
         check_inputs(settings)
-        start = partial(run, on_epoch=look_on(parsed))
     except (OSError, ValueError) as error:
         print(f"error: {list_problems(str(error).splitlines())}", file=sys.stderr)
         return 1
     multiple = parsed.mode == "multiple"
-    result = run_multiple(start, settings, parsed) if multiple else start(settings)
+    result = run_multiple(parsed, settings, on_epoch) if multiple else run(settings, on_epoch)
     if isinstance(result, int):
         return result
     if "IoU" in result:
@@ -146,7 +145,7 @@ def run(settings: Settings, on_epoch: OnEpoch | None = None) -> dict[str, float]
 
 
 def run_multiple(
-    start: Callable[[Settings], dict[str, float]], settings: Settings, parsed: argparse.Namespace
+    parsed: argparse.Namespace, settings: Settings, on_epoch: OnEpoch | None
 ) -> dict[str, float] | int:
     """Run one process per GPU through torchrun's launcher; an exit status if one fails."""
     import torch
@@ -171,7 +170,7 @@ def run_multiple(
             logs_specs=DefaultLogsSpecs(log_dir=folder),
         )
         try:
-            results = elastic_launch(config, start)(settings)
+            results = elastic_launch(config, run)(settings, on_epoch)
         except ChildFailedError as error:
             if not told_by_itself(error):
                 print(error, file=sys.stderr)  # which rank, and its traceback

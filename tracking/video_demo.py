@@ -37,6 +37,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from lib.cli.program import add_ignored, at_least, make_parser, parse_box, run_program
+from lib.cli.progress import progress
 from lib.io.video.sources import Frame, open_sources
 from lib.io.video.writer import VideoWriter
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
@@ -48,8 +50,6 @@ from lib.tools.video.painter import Painter
 from lib.tools.video.screen import NoScreenError, Screen
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import add_ignored, at_least, make_parser, parse_box, run_program
-from lib.utils.progress import progress
 from lib.utils.stopping import StopRequest
 
 BROKEN_OFF = 3

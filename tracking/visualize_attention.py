@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import at_least, make_parser, parse_box, parse_point, run_program
+from lib.cli.progress import progress
 from lib.io.video.sources import FrameSource, open_sources
 from lib.test.parameter.aiatrack import parse_hyper
 from lib.test.tracker.arguments import add_weights_arguments
@@ -29,8 +31,6 @@ from lib.test.tracker.options import TrackerOptions
 from lib.tools.video.pictures import write_picture, write_video
 from lib.utils.files import check_outputs
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import at_least, make_parser, parse_box, parse_point, run_program
-from lib.utils.progress import progress
 
 if TYPE_CHECKING:
     from lib.tools.attention.maps import AttentionView

@@ -12,10 +12,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import make_parser, run_program
 from lib.test.tracker import load_tracker
 from lib.test.vot.regions import BOX_OF_MASK
 from lib.test.vot.session import REGIONS, Answers, VotSession, import_trax, load_refiner
-from lib.utils.program import make_parser, run_program
 
 
 def parse_arguments() -> argparse.Namespace:

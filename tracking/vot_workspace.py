@@ -21,12 +21,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import make_parser, run_program
 from lib.config.aiatrack.config import load_config, recipe_name
 from lib.test.parameter.aiatrack import find_checkpoint
 from lib.test.vot.regions import BOX_OF_MASK
 from lib.test.vot.session import REGIONS
 from lib.test.vot.workspace import write_local_stack, write_registry
-from lib.utils.program import make_parser, run_program
 
 PROGRAM = Path(__file__).resolve().with_name("vot_tracker.py")
 

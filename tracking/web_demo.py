@@ -25,12 +25,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from lib.cli.program import make_parser, run_program
 from lib.test.tracker.arguments import add_tracker_arguments, tracker_options
 from lib.test.tracker.load import make_tracker
 from lib.tools.web.page import Page
 from lib.tools.web.session import Session
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import make_parser, run_program
 
 PORT = 7860
 

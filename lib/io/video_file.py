@@ -18,13 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.cli.progress import progress
 from lib.io.array_cache import cached_arrays
 from lib.io.video.codecs import Decoder, VideoError
 from lib.io.video.decoding import open_decoder
 from lib.io.video.end import missing_end
 from lib.io.video.with_pyav import load_pyav
 from lib.utils.image import ImageError, read_rgb
-from lib.utils.progress import progress
 
 logger = logging.getLogger(__name__)
 

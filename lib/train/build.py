@@ -4,7 +4,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from easydict import EasyDict
@@ -12,10 +12,12 @@ from torch import nn
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.fast.training import speed_up_training
 from lib.models.aiatrack.weights import load_weights
 from lib.train.actors.aiatrack import AIATRACKActor, LossWeights
 from lib.train.admin import distributed
 from lib.train.admin.environment import find_data
+from lib.train.admin.memory import keep_freed_memory
 from lib.train.admin.settings import Settings
 from lib.train.backbone_weights import load_backbone_weights
 from lib.train.data.loader import Loader, Sampler, build_loader
@@ -72,7 +74,7 @@ def recipe_samplers(cfg: EasyDict) -> tuple[Sampler, Sampler | None]:
     Raises:
         ValueError, FileNotFoundError, DatasetError: see `build_dataset` and `TrackingSampler`.
     """
-    train, val = _open_split(cfg, "TRAIN"), _open_split(cfg, "VAL")
+    train, val = open_split(cfg, "TRAIN"), open_split(cfg, "VAL")
     val = {dataset: ratio for dataset, ratio in val.items() if _hold_out(dataset, train)}
     if cfg.DATA.VAL.DATASETS_NAME and not val:
         logger.warning("no validation: all sequences of DATA.VAL.DATASETS_NAME are trained on")
@@ -100,7 +102,7 @@ def _hold_out(dataset: TrainingSet, train: Iterable[TrainingSet]) -> bool:
     return count < len(dataset)
 
 
-def _open_split(cfg: EasyDict, split: str) -> dict[TrainingSet, float]:
+def open_split(cfg: EasyDict, split: str) -> dict[TrainingSet, float]:
     """Data sets of DATA.TRAIN or DATA.VAL and their ratios; those of ratio 0 are not opened."""
     names, ratios = cfg.DATA[split].DATASETS_NAME, cfg.DATA[split].DATASETS_RATIO
     if len(names) != len(ratios):
@@ -138,13 +140,19 @@ def build_actor_and_optimizer(
     model: nn.Module, cfg: EasyDict, settings: Settings, device: torch.device
 ) -> tuple[AIATRACKActor, torch.optim.Optimizer]:
     """Give a network, already on its device, the formats and the optimizer that a run asks for."""
+    on_cpu = device.type == "cpu"
+    if on_cpu and not settings.plain:
+        speed_up_training(cast(AiATrack, model))
+        keep_freed_memory()
     if settings.sync_bn:
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     if settings.channels_last:
         model = model.to(memory_format=torch.channels_last)
     if settings.compile:
         model.compile()  # in place: names of parameters stay
-    fused = device.type == "cuda" if settings.fused is None else settings.fused
+    fused = settings.fused
+    if fused is None:
+        fused = not (on_cpu and settings.plain)
     optimizer = build_optimizer(model, cfg, fused=fused)
     dtype = DTYPES[settings.precision]
     if distributed.world_size() > 1:

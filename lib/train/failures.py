@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
+from lib.cli.program import USERS_ERRORS
 from lib.train.admin import distributed
 from lib.utils.messages import list_problems
 from lib.utils.paths import PROJECT_ROOT
-from lib.utils.program import USERS_ERRORS
 from lib.utils.stopping import Stopped
 
 logger = logging.getLogger(__name__)

@@ -55,10 +55,14 @@ def synchronize(device: torch.device) -> None:
 
 
 def usable_cores() -> int:
-    """Number of cores for this process: OMP_NUM_THREADS where set, else what the CPU affinity and
-    the container's quota allow."""
+    """Number of cores for this process: OMP_NUM_THREADS where set, else `allowed_cores`."""
     if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(threads) > 0:
         return int(threads)
+    return allowed_cores()
+
+
+def allowed_cores() -> int:
+    """Number of cores that the CPU affinity and the container's quota allow."""
     has_affinity = hasattr(os, "sched_getaffinity")  # Linux alone
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     try:

@@ -1,4 +1,4 @@
-"""Guards the profile of a training step: consistent figures, both kinds of step, refusals."""
+"""Guards the profile of training: consistent figures, both kinds of step, limits, refusals."""
 
 import json
 import time
@@ -11,6 +11,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.build import build_aiatrack
+from lib.tools.profiling.data import find_limit
 from lib.tools.profiling.memory import peak_rise
 from lib.tools.profiling.training import profile_training, random_batch
 from lib.utils.box_ops import xywh_to_xyxy
@@ -29,11 +30,18 @@ def test_figures_fit_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert profile["plain"]["settings"] == "fp32, eager"
     assert profile["fast"]["settings"] == "bf16, compiled, channels-last, fused AdamW"
     weights = 4 * sum(p.numel() for p in build_aiatrack(cfg).parameters())
-    for kind in (profile["plain"], profile["fast"]):
+    assert profile["default"]["settings"] == "fp32, eager, fused AdamW"
+    for kind in (profile["plain"], profile["default"], profile["fast"]):
         assert kind["samples_per_second"] == pytest.approx(2 / kind["seconds"])
         assert kind["recipe_hours"] == pytest.approx(16 / kind["samples_per_second"] / 3600)
         assert kind["memory"] >= 3 * weights  # they and two moments
-    assert profile["speedup"] > 0
+        assert kind["speedup"] > 0
+        times = [op["seconds"] for op in kind["operators"]]
+        assert times == sorted(times, reverse=True) and times[-1] >= 0
+        assert 0 < sum(op["share"] for op in kind["operators"]) <= 1 + 1e-9
+        names = [op["name"] for op in kind["operators"]]
+        assert "aten::convolution_backward" in names
+    assert profile["plain"]["speedup"] == 1
     assert json.loads(json.dumps(profile)) == profile
 
 
@@ -52,6 +60,15 @@ def test_compilation_can_be_left_out(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     profile = profile_training(str(recipe), CPU, batch_size=1, steps=1, compiled=False)
     assert profile["fast"]["settings"] == "bf16, eager, channels-last, fused AdamW"
+
+
+def test_both_kinds_in_bf16(tmp_path: Path) -> None:
+    recipe = str(write_recipe(tmp_path))
+    options = {"batch_size": 1, "steps": 1, "compiled": False, "precision": "bf16"}
+    profile = profile_training(recipe, CPU, **options)
+    assert profile["plain"]["settings"] == "bf16, eager, channels-last"
+    assert profile["default"]["settings"] == "bf16, eager, channels-last, fused AdamW"
+    assert "fast" not in profile  # it is the default
 
 
 def test_goes_on_without_a_compiler(
@@ -75,6 +92,27 @@ def test_random_batch_is_one_that_can_be_trained_on() -> None:
     corners = xywh_to_xyxy(batch.search_box)
     assert (corners >= 0).all() and (corners <= 1).all()
     assert len(batch.source) == 4
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "rate", "cores", "room", "needed", "limit"),
+    [
+        ("cpu", 1, 30, 2, 1, 1, "step"),
+        ("cpu", 2, 30, 2, 1, 1, "step"),  # one process loads even where no core is left
+        ("cpu", 12, 81, 16, 4, 2, "step"),
+        ("some GPU", 16, 1200, 16, 15, 15, "step"),
+        ("some GPU", 16, 1201, 16, 15, 16, "loading"),
+        ("some GPU", 1, 4000, 1, 1, 50, "loading"),
+    ],
+)
+def test_what_limits_training(
+    device: str, threads: int, rate: float, cores: int, room: int, needed: int, limit: str
+) -> None:
+    kinds = {"plain": {"samples_per_second": rate / 2}, "fast": {"samples_per_second": rate}}
+    step = {"device": device, "threads": threads, **kinds}
+    found = find_limit(step, {"samples": 40, "total": 0.5}, cores)  # 80 a second
+    expected = {"step": rate, "process": 80, "cores": cores}
+    assert found == {**expected, "room": room, "needed": needed, "limit": limit}
 
 
 def test_no_steps_are_refused(tmp_path: Path) -> None:

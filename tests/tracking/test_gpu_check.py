@@ -13,7 +13,7 @@ from lib.tools.setup.wheels import install_missing, missing_packages
 from lib.utils.paths import PROJECT_ROOT
 
 STAGES = ["packages", "ceilings", "self_test", "gpu_tests", "pooling", "profile", "batches"]
-STAGES += ["train_2", "demo"]
+STAGES += ["train_2", "limit", "demo"]
 
 
 def run(*arguments: object, **variables: str) -> subprocess.CompletedProcess:
@@ -29,9 +29,10 @@ def test_dry_run(tmp_path: Path) -> None:
     summary = (tmp_path / "out" / "summary.txt").read_text()
     assert done.returncode == 0, summary
     assert re.findall(r"^== (\w+): ok, \d+ s$", summary, re.M) == STAGES
-    assert "frames/s" in summary and "speedup" in summary and "pooling, closed form" in summary
+    for words in ("frames/s", "speedup", "limits training", "pooling, closed form"):
+        assert words in summary
     files = {path.name for path in (tmp_path / "out").rglob("*")}
-    assert {"profile.json", "batches.json", "train_2.json"} <= files
+    assert {"profile.json", "batches.json", "train_2.json", "limit.json"} <= files
     assert any(name.startswith("AIATRACK_ep") for name in files)
 
 

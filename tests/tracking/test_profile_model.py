@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.tools.profiling.data import PARTS, find_limit
 from tests.programs import runner
 
 run = runner("profile_model.py")
@@ -59,12 +60,20 @@ REFUSALS = [
     (("--precision", "fp16", "--device", "cpu"), "fp16 needs a GPU"),
     (("--plain", "--compile"), "plain runs the network as trained"),
     (("--train", "--steps", "0", "--device", "cpu"), "steps must be at least 1; given: 0"),
-    (("--data", "--datasets", "SYNTHETIC_PROCEDURAL"), "synthetic clips have no files"),
+    (("--train", "--data", "--opening", "2"), "--opening goes with --data alone"),
+    (("--train", "--data"), r"LASOT: no folder \S*nowhere .*AIATRACK_LASOT_DIR"),
 ]
 
 
 @pytest.mark.parametrize(("options", "message"), REFUSALS, ids=[c[1] for c in REFUSALS])
-def test_refusals(tiny_recipe: Path, options: tuple[str, ...], message: str) -> None:
+def test_refusals(
+    tiny_recipe: Path,
+    options: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIATRACK_LASOT_DIR", str(tmp_path / "nowhere"))
     status, _, errors = run("--param", tiny_recipe, *options)
     assert status in (1, 2)
     assert re.search(message, errors), errors
@@ -90,7 +99,7 @@ def test_data(tiny_recipe: Path, tmp_path: Path) -> None:
     size = ("--height", "90", "--width", "120")
     status, text, errors = run(*options, "--samples", "3", *size)
     assert status == 0, errors
-    parts = ("reading", "decoding", "making", "assembly")
+    parts = ("boxes", "reading", "decoding", "making", "assembly")
     for word in ("samples/s", *parts, "unpacking", "from one worker"):
         assert word in text
     report = json.loads(out.read_text())
@@ -99,3 +108,25 @@ def test_data(tiny_recipe: Path, tmp_path: Path) -> None:
     status, text, errors = run(*options, "--overwrite", "--opening", "24")
     assert status == 0, errors
     assert "24 sequences, 11280 boxes" in text and "second opening" in text
+
+
+def test_what_limits_training(tiny_recipe: Path, tmp_path: Path) -> None:
+    """The step and the recipe's own data, here synthetic clips, and what follows from both."""
+    sets = {"DATASETS_NAME": ["SYNTHETIC_PROCEDURAL", "LASOT"], "DATASETS_RATIO": [1, 0]}
+    recipe, out = tmp_path / "procedural.yaml", tmp_path / "limit.json"
+    tiny = json.loads(tiny_recipe.read_text())
+    recipe.write_text(json.dumps({**tiny, "DATA": {**tiny["DATA"], "TRAIN": sets}}))
+    options = ("--param", recipe, "--device", "cpu", "--batch-size", "2", "--json", out)
+    both = ("--train", "--data", "--no-compile", "--steps", "1", "--samples", "3")
+    status, text, errors = run(*options, *both)
+    assert status == 0, errors
+    report = json.loads(out.read_text())
+    step, loading, limit = report["step"], report["loading"], report["limit"]
+    assert loading["total"] == pytest.approx(sum(loading[part] for part in PARTS))
+    assert loading["boxes"] > 0 and loading["drawing"] > 0
+    assert loading["bytes"] == loading["reading"] == loading["decoding"] == 0
+    assert loading["images"] >= 9 and "decoding" not in text
+    assert limit == find_limit(step, loading, limit["cores"]) and step["batch_size"] == 2
+    name = "the step" if limit["limit"] == "step" else "loading"
+    assert text.endswith(f"{name} limits training on this machine\n")
+    assert f"takes --workers {limit['needed']};" in text

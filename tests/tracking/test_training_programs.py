@@ -102,6 +102,22 @@ def test_bare_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert sizes[1] < 0.6 * sizes[0] and sizes[0] < tiny_checkpoint.stat().st_size * 1.1
 
 
+def test_mean_of_several_checkpoints(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    state = read_weights(tiny_checkpoint)
+    others = [tmp_path / f"{factor}.pth" for factor in (2, 6)]
+    for path, factor in zip(others, (2, 6), strict=True):
+        changed = {n: t * factor if t.is_floating_point() else t for n, t in state.items()}
+        torch.save({"net": changed}, path)
+    status, _, errors = export(tiny_checkpoint, *others, tmp_path / "mean.safetensors")
+    assert status == 0, errors
+    for name, value in read_weights(tmp_path / "mean.safetensors").items():
+        expected = 3 * state[name] if value.is_floating_point() else state[name]
+        torch.testing.assert_close(value, expected)
+    torch.save({"net": {"a": torch.zeros(1)}}, others[0])
+    status, _, errors = export(tiny_checkpoint, *others, tmp_path / "other.safetensors")
+    assert status == 1 and "2.pth is of another network than" in errors
+
+
 def test_bare_weights_refusals(tiny_checkpoint: Path, tmp_path: Path) -> None:
     status, _, errors = export(tiny_checkpoint, tmp_path / "a.pth")
     assert status == 1 and "are written as .safetensors; given:" in errors

@@ -45,6 +45,7 @@ SURE = {
     "make_lmdb.py": ["none", "garbage.pth", "empty --output frames", "pipe", "a b"],
     "measure_lost.py": ["--dataset lasot", "--dataset x", "--dataset uav --annotations none"],
     "opencv_trackers.py": ["--trackers no_such", "--dataset lasot", "--dataset x"],
+    "playback_results.py": ["--dataset otb", "--dataset own", "--dataset x", "--fps 0"],
     "profile_model.py": ["--modes x", "--param no_such", "--modes ,", "--data --datasets X"],
     "test.py": ["--dataset otb", "--dataset own", "--dataset x", "--checkpoint none"],
     "train.py": ["--config no_such", "--config baseline", "--config broken.yaml", "--init-from no"],
@@ -65,6 +66,7 @@ SURE = {
     ],
     "vot_tracker.py": ["--param no_such", "--checkpoint none", "--region x", "--refiner x"],
     "vot_workspace.py": ["--registry w --param no_such", "--registry garbage.pth", "--region x"],
+    "web_demo.py": ["none", "--param no_such", "--checkpoint none", "--lost-below 2", "--port x"],
 }
 NEEDED = {"visualize_attention.py": "--init 1,1,9,9", "video_demo.py": "--init 1,1,9,9"}
 TINY = {

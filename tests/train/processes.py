@@ -15,6 +15,7 @@ from lib.train.admin.settings import Settings
 from lib.train.data.batch import CompactSample
 from lib.train.data.loader import build_loader
 from lib.train.run_training import run
+from lib.train.trainers.base_trainer import OnEpoch
 from tests.train.tiny import Rectangles, tiny_samplers
 
 
@@ -55,14 +56,14 @@ class BreaksOnRankOne(Rectangles):
         return super().draw(generator)
 
 
-def run_tiny(settings: Settings) -> dict[str, float]:
+def run_tiny(settings: Settings, on_epoch: OnEpoch | None = None) -> dict[str, float]:
     """Train on rectangles; stands in for lib.train.run_training.run."""
-    return run(settings, tiny_samplers)
+    return run(settings, tiny_samplers, on_epoch)
 
 
-def run_broken(settings: Settings) -> dict[str, float]:
+def run_broken(settings: Settings, on_epoch: OnEpoch | None = None) -> dict[str, float]:
     """Train, but for process 1."""
-    return run(settings, lambda cfg: (BreaksOnRankOne(), None))
+    return run(settings, lambda cfg: (BreaksOnRankOne(), None), on_epoch)
 
 
 def main(entry: str, arguments: list[str]) -> int:

@@ -61,7 +61,7 @@ class AiAAttention(nn.Module):
         Returns:
             (B, N, C).
         """
-        correlation = self.refine(self.correlate(query, memory), inner_pos)
+        correlation = self.correlation(query, memory, inner_pos)
         # Kept: the padding mask is not applied; padded cells compete in the softmax.
         weights = correlation.transpose(-2, -1).softmax(-1)  # (B, h, N, R*N)
         weights = F.dropout(weights, self.dropout, self.training)
@@ -71,12 +71,19 @@ class AiAAttention(nn.Module):
         """`forward` from (B, N, C) queries to keys that are the same, and values of their own."""
         return self(x, self.project(x, value), inner_pos)
 
+    def correlation(self, query: Tensor, memory: KeyValue, inner_pos: Tensor) -> Tensor:
+        """Correlate and refine: arguments as of `forward` -> (B, h, R*N, N)."""
+        return self.refine(self.correlate(query, memory), inner_pos)
+
+    def project_query(self, query: Tensor) -> Tensor:
+        """(B, N, C) -> (B, h, N, d) queries, scaled."""
+        query_weight, query_bias = self.in_proj_weight.chunk(3)[0], self.in_proj_bias.chunk(3)[0]
+        q = self._split_heads(F.linear(query, query_weight, query_bias))
+        return q * (1 / math.sqrt(q.shape[-1]))
+
     def correlate(self, query: Tensor, memory: KeyValue) -> Tensor:
         """Correlate keys with (B, N, C) queries -> (B, h, R*N, N): a row is a key's column of M."""
-        query_weight, query_bias = self.in_proj_weight.chunk(3)[0], self.in_proj_bias.chunk(3)[0]
-        q = self._split_heads(F.linear(query, query_weight, query_bias))  # (B, h, N, d)
-        scale = 1 / math.sqrt(q.shape[-1])
-        return memory.key @ (q * scale).transpose(-2, -1)  # (B, h, R*N, N)
+        return memory.key @ self.project_query(query).transpose(-2, -1)
 
     def refine(self, correlation: Tensor, inner_pos: Tensor) -> Tensor:
         """Add the inner attention's correction, if there is one: (B, h, R*N, N) -> same shape."""
@@ -134,8 +141,12 @@ class CorrelationAttention(nn.Module):
 
     def forward(self, z: Tensor, values: Tensor) -> Tensor:
         """Attend: (..., N, D) tokens, (..., N, N) values -> (..., N, N)."""
+        attended = self.attend(z, values)
+        return attended + self.out_proj(attended)
+
+    def attend(self, z: Tensor, values: Tensor) -> Tensor:
+        """`forward` without its projection: (..., N, D), (..., N, M) -> (..., N, M)."""
         q = F.linear(z, self.q_proj_weight, self.q_proj_bias)
         k = F.linear(z, self.k_proj_weight, self.k_proj_bias)
         weights = ((q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)).softmax(-1)
-        attended = F.dropout(weights, self.dropout, self.training) @ values
-        return attended + self.out_proj(attended)
+        return F.dropout(weights, self.dropout, self.training) @ values

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.cli.progress import progress
 from lib.io.load_text import load_boxes
 from lib.test.analysis.protocols import SequenceScore, score
 from lib.test.evaluation.base_set import TestSet
 from lib.test.evaluation.data import Truth
 from lib.test.evaluation.results import box_file, find_results, verified
-from lib.utils.progress import progress
 
 FIGURES = ("AUC", "OP50", "OP75", "P", "NormP", "AO")
 WRONG = "files that cannot be used"  # the kind of what is missing though it is there

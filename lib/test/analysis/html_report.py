@@ -14,6 +14,7 @@ from typing import NamedTuple
 import jinja2
 import numpy as np
 
+from lib.cli.progress import progress
 from lib.io.load_text import load_column
 from lib.test.analysis import tables
 from lib.test.analysis.compare import Change, Difference, compare_runs, differences
@@ -23,7 +24,6 @@ from lib.test.analysis.plot_results import Plot, RankedCurve, defined_plots, ran
 from lib.test.analysis.report import Report, missing_text, notes_text
 from lib.test.evaluation.results import time_file
 from lib.utils.files import atomic_write_text
-from lib.utils.progress import progress
 
 TEMPLATES = Path(__file__).parent / "page"
 EXPLAINED = {

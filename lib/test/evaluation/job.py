@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lib.cli.progress import progress
 from lib.test.evaluation.data import Sequence
 from lib.test.evaluation.results import Provenance, ResultFolder
 from lib.test.evaluation.tracker import SequenceRun, track_together
 from lib.test.tracker import BatchTracker
 from lib.test.tracker.options import TrackerOptions
-from lib.utils.progress import progress
 
 REPORT_SECONDS = 0.5  # how often a sequence says how far it is
 

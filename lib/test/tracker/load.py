@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lib.cli.progress import saying
 from lib.config.aiatrack.config import recipe_name
 from lib.test.tracker.options import TrackerOptions
-from lib.utils.progress import saying
 
 if TYPE_CHECKING:
     from lib.test.tracker.reference_tracker import ReferenceTracker

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.cli.program import make_parser
 from lib.config.aiatrack.config import recipe_name
 from lib.io.listing import list_folder
 from lib.io.load_text import load_boxes, load_column
@@ -22,7 +23,6 @@ from lib.test.evaluation.results import OFFICIAL_FOLDERS, box_file, time_file, v
 from lib.test.utils.submission_check import GOT10K, Layout, SubmissionError, check
 from lib.utils.files import atomic_path
 from lib.utils.messages import list_problems
-from lib.utils.program import make_parser
 
 logger = logging.getLogger(__name__)
 ZIP_DATE = (2022, 1, 1, 0, 0, 0)  # fixed: the same results give the same bytes

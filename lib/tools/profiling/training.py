@@ -1,6 +1,6 @@
-"""How fast a training step is and what it holds: plain, and with every setting for speed.
+"""How fast a training step is and what it holds: plain, by default, with all settings for speed.
 
-Both kinds of step take turns on one random batch in one process, so that their ratio holds on a
+All kinds of step take turns on one random batch in one process, so that their ratios hold on a
 noisy machine too. A step begins with the batch in the host's memory; data.py measures loading.
 """
 
@@ -16,7 +16,9 @@ from torch._dynamo.exc import TorchDynamoException
 
 from lib.models.aiatrack.build import build_aiatrack
 from lib.tools.profiling.memory import peak_rise
+from lib.tools.profiling.operators import time_operators
 from lib.tools.profiling.timers import timed
+from lib.train.admin.memory import keep_freed_memory
 from lib.train.admin.settings import Settings
 from lib.train.build import build_actor_and_optimizer
 from lib.train.data.batch import CompactBatch, CompactSample, collate
@@ -37,6 +39,7 @@ def profile_training(
     batch_size: int | None = None,
     steps: int = 10,
     compiled: bool = True,
+    precision: str = "off",
 ) -> dict[str, Any]:
     """Measure a recipe's training step with random weights and a random batch.
 
@@ -45,27 +48,37 @@ def profile_training(
         batch_size: samples; None is the recipe's.
         steps: measured of each kind, after warming up.
         compiled: whether the fast kind uses torch.compile, which takes minutes on a CPU.
+        precision: of the plain and the default kind; other than fp32 they are channels-last.
 
     Returns:
-        Plain values for JSON; under "plain" and "fast" those of `TimedStep.report`.
+        Plain values for JSON; under "plain", "default" and "fast", unless that is the default kind,
+        those of `TimedStep.report` and "speedup" over plain, a median of ratios.
 
     Raises:
         ValueError: fewer than 1 step or sample. Otherwise as `load_config`.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1; given: {steps}")
-    plain = Settings(config, batch_size=batch_size, fused=False)
-    fast = replace(plain, precision="bf16", channels_last=True, fused=True, compile=compiled)
-    cfg = plain.recipe()
+    default = Settings(
+        config, batch_size=batch_size, precision=precision, channels_last=precision != "off"
+    )
+    kinds = {"plain": replace(default, plain=True, fused=False), "default": default}
+    fast = replace(default, precision="bf16", channels_last=True, compile=compiled)
+    if fast != default:
+        kinds["fast"] = fast
+    cfg = default.recipe()
     batch = random_batch(cfg.TRAIN.BATCH_SIZE, cfg.DATA.SEARCH.SIZE)
     if device.type == "cuda":
         batch = CompactBatch._make(v.pin_memory() if isinstance(v, Tensor) else v for v in batch)
-    # Let both kinds of step take turns.
-    first, second = TimedStep(cfg, plain, batch, device), _compiled_step(cfg, fast, batch, device)
+    timed_steps = {name: _timed_step(cfg, kind, batch, device) for name, kind in kinds.items()}
+    # Let all kinds of step take turns.
     for _ in range(steps):
-        first.measure()
-        second.measure()
-    ratios = [a / b for a, b in zip(first.seconds, second.seconds, strict=True)]
+        for step in timed_steps.values():
+            step.measure()
+    reports = {name: step.report() for name, step in timed_steps.items()}
+    for name, step in timed_steps.items():
+        pairs = zip(timed_steps["plain"].seconds, step.seconds, strict=True)
+        reports[name]["speedup"] = statistics.median(a / b for a, b in pairs)
     return {
         "device": device_name(device),
         "threads": torch.get_num_threads(),
@@ -74,9 +87,7 @@ def profile_training(
         "steps": steps,
         "epochs": cfg.TRAIN.EPOCH,
         "samples": cfg.DATA.TRAIN.SAMPLE_PER_EPOCH,
-        "plain": first.report(),
-        "fast": second.report(),
-        "speedup": statistics.median(ratios),
+        **reports,
     }
 
 
@@ -112,8 +123,9 @@ class TimedStep:
         model = build_aiatrack(cfg).to(device).train()
         self._actor, self._optimizer = build_actor_and_optimizer(model, cfg, settings, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
+        keep_freed_memory(keep=not settings.plain)
         for _ in range(WARM_UP_STEPS):
-            self.measure()
+            self.seconds.append(timed(self._run, device)[1])
         self._first_seconds, self.seconds = self.seconds[0], []
         self._optimizer.zero_grad(set_to_none=True)
         rise, net = peak_rise(self._run, device), self._actor.net
@@ -121,12 +133,15 @@ class TimedStep:
         self._memory = rise + sum(t.nbytes for t in [*net.parameters(), *net.buffers(), *moments])
 
     def measure(self) -> None:
-        """Do a step and note its time."""
+        """Do a step and note its time, on a CPU after one that settles its memory."""
+        if self._device.type == "cpu":
+            keep_freed_memory(keep=not self._settings.plain)
+            self._run()
         self.seconds.append(timed(self._run, self._device)[1])
 
     def report(self) -> dict[str, Any]:
         """What was measured; memory: its peak, bytes; first_seconds: with compilation;
-        recipe_hours: of all epochs on such a device."""
+        recipe_hours: of all epochs on such a device; operators: as of `Operator`."""
         seconds = statistics.median(self.seconds)
         rate = len(self._batch.crops) / seconds
         samples = self._cfg.TRAIN.EPOCH * self._cfg.DATA.TRAIN.SAMPLE_PER_EPOCH
@@ -137,6 +152,7 @@ class TimedStep:
             "samples_per_second": rate,
             "memory": self._memory,
             "recipe_hours": samples / rate / 3600,
+            "operators": [op._asdict() for op in time_operators(self._run, self._device)],
         }
 
     def _run(self) -> None:
@@ -148,14 +164,15 @@ class TimedStep:
         settings = self._settings
         words = ["fp32" if settings.precision == "off" else settings.precision]
         words.append("compiled" if settings.compile else "eager")
-        words += ["channels-last"] * settings.channels_last + ["fused AdamW"] * bool(settings.fused)
+        words += ["channels-last"] * settings.channels_last
+        words += ["fused AdamW"] * bool(self._optimizer.defaults["fused"])
         return ", ".join(words)
 
 
-def _compiled_step(
+def _timed_step(
     cfg: EasyDict, settings: Settings, batch: CompactBatch, device: torch.device
 ) -> TimedStep:
-    """Make a step of compiled settings, without compilation where that does not work."""
+    """Make a step, without the compilation that it asks for where that does not work."""
     try:
         return TimedStep(cfg, settings, batch, device)
     except TorchDynamoException as error:

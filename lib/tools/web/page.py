@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 
+from lib.cli.program import USERS_ERRORS
 from lib.io.layouts import write_image
 from lib.tools.web.canvas import from_page, to_page
 from lib.tools.web.curve import score_curve
@@ -18,7 +19,6 @@ from lib.tools.web.export import export
 from lib.tools.web.parts import CSS, NEW, Parts
 from lib.tools.web.session import Session
 from lib.utils.messages import one_line
-from lib.utils.program import USERS_ERRORS
 
 TICK = 0.5  # seconds between two looks at a run
 TOAST = 6  # seconds that a problem covers a part of the page

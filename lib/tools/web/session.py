@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.cli.program import USERS_ERRORS
 from lib.io.video.end import missing_end
 from lib.io.video.sources import Frame, FrameSource, VideoBrokenOffError, open_source
 from lib.test.tracker.basetracker import BatchTracker
@@ -26,7 +27,6 @@ from lib.test.tracker.targets import Targets
 from lib.tools.video.painter import Painter
 from lib.tools.web.labels import Labels
 from lib.tools.web.recording import Recording
-from lib.utils.program import USERS_ERRORS
 
 logger = logging.getLogger(__name__)
 

@@ -37,7 +37,8 @@ class Settings:
     precision: str = "off"  # of the network's matrix products under autocast; off is fp32
     compile: bool = False
     channels_last: bool = False
-    fused: bool | None = None  # AdamW in one kernel, with other last bits; None: on GPUs
+    fused: bool | None = None  # AdamW in one kernel, with other last bits; None: unless plain
+    plain: bool = False  # on CPUs: the network as the paper has it, without what makes it faster
     sync_bn: bool = False  # the heads' batch norm takes its statistics over all GPUs
     seed: int = 42
     keep: int = 3  # newest checkpoints kept, beside every 100th

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from lib.checkpoint.files import save_checkpoint
+from lib.cli.progress import progress
 from lib.train.actors.aiatrack import AIATRACKActor
 from lib.train.admin import distributed
 from lib.train.admin.settings import Settings
@@ -25,7 +26,6 @@ from lib.train.data.loader import Loader
 from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
 from lib.train.trainers.checkpoints import set_aside, to_builtins
 from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
-from lib.utils.progress import progress
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.utils.messages import list_problems, one_line, shorten
-from lib.utils.program import (
+from lib.cli.program import (
     add_ignored,
     at_least,
     make_parser,
@@ -15,6 +14,7 @@ from lib.utils.program import (
     parse_point,
     run_program,
 )
+from lib.utils.messages import list_problems, one_line, shorten
 
 
 def raising(error: BaseException):

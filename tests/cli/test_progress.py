@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from lib.utils import progress as module
-from lib.utils.progress import progress, saying
+from lib.cli import progress as module
+from lib.cli.progress import progress, saying
 
 
 def test_what_is_quick_is_not_spoken_of(capsys: pytest.CaptureFixture) -> None:
