@@ -72,7 +72,7 @@ def check_training_sets(need: set[str], full: bool) -> list[Finding]:
             findings.append(Finding(OK, setting, f"{where}: made when first used"))
         elif not place.path.exists():
             level = FAIL if need & set(names) else NOTE
-            fix = f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (README, 'Data')"
+            fix = f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (docs/data.md)"
             text = f"not there: {where}; for {', '.join(names)}"
             findings.append(Finding(level, setting, text, fix))
         else:
@@ -89,7 +89,7 @@ def check_training_set(name: str, where: str, needed: bool, full: bool) -> Findi
         for sequence in {0, len(dataset) // 2, len(dataset) - 1}:
             dataset.read_frame(sequence, 0)
     except USERS_ERRORS as error:
-        fix = "unpack that data set again  (README, 'Data')"
+        fix = "unpack that data set again  (docs/data.md)"
         return Finding(FAIL if needed else WARN, name, f"{where}: {error}", fix)
     frames = int(dataset.lengths.sum())
     text = f"{where}: {len(dataset)} sequences, {frames} frames, a box each"

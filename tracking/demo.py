@@ -3,7 +3,7 @@
     python tracking/demo.py
 
 The video is assets/videos/cars.mp4, two targets in one pass. The clips are made here, from
-photographs that no training has seen, so that their true boxes are known; see README, "Demo".
+photographs that no training has seen, so that their true boxes are known.
 """
 
 import argparse

@@ -5,7 +5,7 @@
 
 prints, for some thresholds and the best one, how many lost frames are below it and how many
 followed ones are not; lost: hidden, or an overlap of 0.1 or less. Use the best one as --lost-below
-of video_demo.py (README, "Track my video"). Exit status 1 if a sequence had to be left out.
+of video_demo.py (docs/videos.md). Exit status 1 if a sequence had to be left out.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train the demo weights as they were trained; README, "Demo weights". From FOLDER of photographs *.jpg, in which
+# Train the demo weights as they were trained; docs/demo_weights.md. From FOLDER of photographs *.jpg, in which
 # objects are cut out first, and TEACHER, the weights of EfficientNet-Lite0 (tracking/distill_backbone.py says
 # where they are). Goes on where it was stopped. SAVE_DIR, where checkpoints and logs go, is the project's folder
 # unless given; options are train.py's. LONG is the number of epochs at a constant rate, STEPS that of the

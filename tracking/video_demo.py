@@ -12,7 +12,7 @@ where the box was given) and lost. Memory does not grow with the video. Ctrl-C e
 up to that frame. With --show: q or Escape ends, r draws the boxes anew.
 
 lost means: score below --lost-below. The recipe's TEST.LOST_BELOW is, for the demo weights, what
-tracking/measure_lost.py measured, elsewhere 0.3, a convention (README, "Track my video").
+tracking/measure_lost.py measured, elsewhere 0.3, a convention (docs/videos.md).
 
 The MP4 shows every frame at its time in the source, or by --fps where that is given; of a camera
 that is faster than the tracker it shows the frames that were tracked. Without PyAV, OpenCV reads

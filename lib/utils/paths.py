@@ -30,7 +30,7 @@ class DataPath(NamedTuple):
 
     def hint(self) -> str:
         """How to point somewhere else."""
-        return "Set that, or put the data there; README, 'Data', shows the layout and all settings."
+        return "Set that, or put the data there; docs/data.md shows the layout and all settings."
 
 
 def configured_path(setting: str, local: ModuleType) -> DataPath | None:

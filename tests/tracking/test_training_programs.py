@@ -32,7 +32,7 @@ def shortened(name: str, folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_retraining_the_demo_weights(tmp_path: Path) -> None:
-    """The command of README, "Demo weights", for a few steps; a second run goes on."""
+    """The command of docs/demo_weights.md, for a few steps; a second run goes on."""
     script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
     photographs, teacher = tmp_path / "photographs", tmp_path / "teacher.pth"
     photographs.mkdir()

@@ -1,4 +1,4 @@
-"""Your paths and choices for testing; None means the default. README, 'Data', lists them all."""
+"""Your paths and choices for testing; None means the default. docs/data.md lists them all."""
 
 # Data sets. Environment variables AIATRACK_<NAME>_DIR, such as AIATRACK_OTB_DIR, go before these.
 otb_dir: str | None = None

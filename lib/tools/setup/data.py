@@ -58,7 +58,7 @@ def _how_to_get(dataset: str) -> str:
     if dataset == "demo":
         return "python tracking/train.py --config quick  (makes it)"
     setting, folder = FOLDERS[dataset]
-    return f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (README, 'Data')"
+    return f"export AIATRACK_{setting.upper()}_DIR=/path/to/{folder}  (docs/data.md)"
 
 
 def _load_all(test_set: TestSet) -> tuple[list[Sequence], list[str]]:

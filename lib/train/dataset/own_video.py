@@ -18,7 +18,7 @@ class OwnVideo(BaseVideoDataset):
     """Visible is what has an area."""
 
     whole = False
-    advice = "README, 'Your own data', shows what belongs where"
+    advice = "docs/data.md shows what belongs where"
 
     def __init__(self, name: str, store: Store) -> None:
         """See `BaseDataset`; a list of sequences that cannot be read is a DatasetError too."""

@@ -71,7 +71,7 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as error:
         build_dataset("OWN_VIDEO", lambda setting: found_at(tmp_path))
     message = str(error.value)
-    assert "2 of 2 sequences cannot be used (README, 'Your own data', shows" in message
+    assert "2 of 2 sequences cannot be used (docs/data.md shows" in message
     assert "walk: 13 boxes in" in message and "12 frames in" in message
     assert "ride.txt, line 2: 3 numbers, expected 4" in message
     (tmp_path / "sequences.csv").write_text("names,frames\n")
