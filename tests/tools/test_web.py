@@ -281,7 +281,7 @@ def test_boxes_come_back_as_they_were() -> None:
     boxes = to_page([*STATES, State(4, GONE, None, True)], WIDTH, HEIGHT)
     assert [box["label"] for box in boxes] == ["1 lost", "3 ✓"]
     assert [boxes[1][side] for side in ("xmin", "ymin", "xmax", "ymax")] == [0, 50, 15, HEIGHT]
-    back = from_page(boxes, STATES, (WIDTH, HEIGHT), None)
+    back = from_page(boxes[::-1], STATES, (WIDTH, HEIGHT), None)  # the page puts new ones first
     assert back == [(state.target, state.box_xywh) for state in STATES]
 
 
@@ -296,7 +296,7 @@ def test_boxes_that_people_changed() -> None:
         ([one, three, drawn, drawn], 2, [*same, (2, new_box), (None, new_box)]),
     ]
     for boxes, new, expected in cases:
-        assert from_page(boxes, STATES, (WIDTH, HEIGHT), new) == expected
+        assert from_page(boxes[::-1], STATES, (WIDTH, HEIGHT), new) == expected
 
 
 def test_numbers_of_targets() -> None:

@@ -28,7 +28,8 @@ def from_page(
 ) -> list[tuple[int | None, list[float]]]:
     """Boxes (x, y, w, h) of a page by target, exactly as they were where nobody moved them.
 
-    A box without a number is of the target whose box was deleted here, else of `new`, else new.
+    The page puts new boxes first; here they come last. A box without a number is of the target
+    whose box was deleted here, else of `new`, else new.
     """
     sent = {int(box["label"].split()[0]): box for box in to_page(states, *size)}
     known = {state.target: state.box_xywh for state in states}
@@ -37,7 +38,7 @@ def from_page(
     if not free and new is not None and new not in numbers:
         free = [new]
     taken: list[tuple[int | None, list[float]]] = []
-    for box, number in zip(boxes, numbers, strict=True):
+    for box, number in reversed(list(zip(boxes, numbers, strict=True))):
         corners = [box[name] for name in ("xmin", "ymin", "xmax", "ymax")]
         before = [sent[number][name] for name in ("xmin", "ymin", "xmax", "ymax")] if number else []
         if number and np.abs(np.subtract(corners, before)).max() <= 1:
