@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+import yaml
 from easydict import EasyDict
 from torch import nn
 
@@ -27,6 +28,7 @@ from lib.train.build import (
 )
 from lib.train.failures import told_failures
 from lib.train.trainers.base_trainer import OnEpoch, TrainingParts
+from lib.train.trainers.checkpoints import to_builtins
 from lib.train.trainers.ltr_trainer import LTRTrainer
 from lib.utils.device import choose_device, usable_cores
 from lib.utils.paths import PROJECT_ROOT
@@ -83,6 +85,8 @@ def train(
     trainer = LTRTrainer(parts, cfg, settings, device)
     try:
         trainer.resume()
+        if not trainer.finished:
+            trainer.writer.text("recipe", yaml.safe_dump(to_builtins(cfg), sort_keys=False))
         return trainer.train()
     finally:
         trainer.writer.close()

@@ -85,7 +85,7 @@ def test_training_step(tiny_recipe: Path, tmp_path: Path) -> None:
     status, text, errors = run(*options, "--batch-size", "2", "--steps", "2")
     assert status == 0, errors
     assert "the whole recipe, 500 epochs of 60000 samples" in text
-    assert "speedup" in text and "peak MiB" in text
+    assert "times plain" in text and "peak MiB" in text
     report = json.loads(out.read_text())
     assert report["fast"]["settings"] == "bf16, eager, channels-last, fused AdamW"
     for name in ("plain", "fast"):

@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import numpy as np
 import torch
-import yaml
 from easydict import EasyDict
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -24,7 +23,7 @@ from lib.train.admin.tensorboard import TensorboardWriter
 from lib.train.data.batch import Batch
 from lib.train.data.loader import Loader
 from lib.train.trainers.base_trainer import BaseTrainer, TrainingParts
-from lib.train.trainers.checkpoints import set_aside, to_builtins
+from lib.train.trainers.checkpoints import set_aside
 from lib.train.trainers.step import NonFiniteStep, to_floats, update_weights
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,6 @@ class LTRTrainer(BaseTrainer):
     ) -> None:
         super().__init__(parts, cfg, settings, device)
         self.writer = TensorboardWriter(settings.tensorboard_folder)
-        self.writer.text("recipe", yaml.safe_dump(to_builtins(cfg), sort_keys=False))
         # The bare network: validation on the ranks needs no exchange within the forward pass.
         actor = parts.actor
         self._val_actor = AIATRACKActor(
