@@ -1,6 +1,7 @@
 """The paper's ablation: inner attention in both attentions, in one of them, in none.
 
     python tracking/ablation.py --config quick --seeds 1 2
+    python tracking/ablation.py --config demo --seeds 1 2 3 4 -- --channels-last
 
 Trains every variant with every seed, then tracks clips that no training has seen. A training that
 was stopped goes on where it was. The table is printed, and written to <save-dir>/ablation.csv.
@@ -59,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--precision", choices=("off", "bf16", "fp16"), default="off", help="of training")
     add("--clips", type=at_least(1), default=40, help="to track (default: 40)")
     add("--save-dir", type=Path, default=PROJECT_ROOT / "ablation", help="(default: ablation/)")
+    add("options", nargs="*", help="of train.py, after --")
     return parser.parse_args()
 
 
@@ -79,7 +81,7 @@ def train(args: argparse.Namespace, recipe: Path, seed: int) -> Path:
     """Train a recipe unless that is done; return its checkpoint."""
     command = [sys.executable, str(PROJECT_ROOT / "tracking" / "train.py"), "--config", str(recipe)]
     command += ["--save-dir", str(args.save_dir), "--seed", str(seed), "--device", args.device]
-    command += ["--precision", args.precision]
+    command += ["--precision", args.precision, *args.options]
     command += ["--samples", str(args.samples)] if args.samples else []
     if status := subprocess.run(command, check=False).returncode:  # it has said why
         raise RuntimeError(f"training {recipe_name(recipe)} failed with exit status {status}")

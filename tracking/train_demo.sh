@@ -2,10 +2,10 @@
 # Train the demo weights as they were trained; docs/demo_weights.md. From FOLDER of photographs *.jpg, in which
 # objects are cut out first, and TEACHER, the weights of EfficientNet-Lite0 (tracking/distill_backbone.py says
 # where they are). Goes on where it was stopped. SAVE_DIR, where checkpoints and logs go, is the project's folder
-# unless given; options are train.py's. LONG is the number of epochs at a constant rate, STEPS that of the
-# backbone's updates.
+# unless given; options are train.py's. LONG is the number of epochs, STEPS that of the backbone's updates. The
+# weights are the mean of the last 12 epochs'.
 #
-#   [LONG=90] [STEPS=3000] bash tracking/train_demo.sh FOLDER TEACHER [SAVE_DIR] [OPTION ...]
+#   [LONG=60] [STEPS=3000] bash tracking/train_demo.sh FOLDER TEACHER [SAVE_DIR] [OPTION ...]
 set -euo pipefail
 if [ $# -lt 2 ]; then
   echo "usage: bash tracking/train_demo.sh FOLDER_OF_PHOTOGRAPHS TEACHER [SAVE_DIR] [OPTION ...]" >&2
@@ -34,18 +34,15 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 checkpoints="$save/checkpoints/train/aiatrack"
 backbone="$checkpoints/demo_backbone.safetensors"
-stage() { # recipe, options
-  "$python" "$root/tracking/train.py" --config "$1" --precision bf16 --channels-last \
-    --save-dir "$save" "${@:2}"
-}
-
 "$python" "$root/tracking/cut_objects.py" "$AIATRACK_PHOTOGRAPHS_DIR"
 if [ ! -f "$backbone" ]; then
   mkdir -p "$checkpoints"
   "$python" "$root/tracking/distill_backbone.py" "$AIATRACK_PHOTOGRAPHS_DIR" "$teacher" "$backbone" \
     --steps "${STEPS:-3000}" --bf16
 fi
-stage "$root/experiments/aiatrack/demo_stages/demo_long.yaml" --until "${LONG:-90}" \
+"$python" "$root/tracking/train.py" --config "$root/experiments/aiatrack/demo_stages/demo_long.yaml" \
+  --until "${LONG:-60}" --keep 12 --save-dir "$save" --precision bf16 --channels-last \
   --backbone-weights "$backbone" "$@"
 found=("$checkpoints"/demo_long/AIATRACK_ep*.pth.tar)
-stage demo --init-from "${found[-1]}" "$@"
+if [ ${#found[@]} -gt 12 ]; then found=("${found[@]: -12}"); fi
+"$python" "$root/tracking/export_weights.py" "${found[@]}" "$checkpoints/demo.safetensors" --half --overwrite
