@@ -28,7 +28,7 @@ export PYTHONPATH="$out/site:$PWD${PYTHONPATH:+:$PYTHONPATH}"
 say() { printf '%s\n' "$*" | tee -a "$summary"; }
 left() { echo $((limit - SECONDS)); }
 stage() { # name, seconds at most, lines kept, command...
-  local name=$1 most=$2 keep=$3 start=$SECONDS status; shift 3
+  local name=$1 most=$((dry ? 3 * $2 : $2)) keep=$3 start=$SECONDS status; shift 3
   if [ "$most" -gt "$(left)" ]; then most=$(left); fi
   if [ "$most" -lt 5 ]; then say "== $name: not run, no time is left"; return; fi
   timeout --kill-after=5 "$most" "$@" >"$out/$name.log" 2>&1
