@@ -61,7 +61,25 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         default="",
         help="host:port of machine 0, if --nnodes is above 1",
     )
-    group = parser.add_argument_group("training; what is not given is the recipe's")
+    add_training_arguments(parser.add_argument_group("training; what is not given is the recipe's"))
+    group = parser.add_argument_group("looking on")
+    add = group.add_argument
+    every = "epochs after which a few sequences are tracked, their AUC logged; default: never"
+    add("--track-every", type=at_least(1), metavar="N", help=every)
+    sets = f"test set they are of: {', '.join(SCORED)}"
+    add("--track-set", type=dataset_key, choices=SCORED, default="own", help=sets, metavar="NAME")
+    parsed = parser.parse_args(arguments)
+    if parsed.nnodes > 1 and not (parsed.rdzv_endpoint and parsed.mode == "multiple"):
+        parser.error("--nnodes above 1 needs --mode multiple and --rdzv-endpoint HOST:PORT")
+    if not 0 <= parsed.node_rank < parsed.nnodes:
+        parser.error(f"--node-rank must be in 0..{parsed.nnodes - 1}; given: {parsed.node_rank}")
+    if parsed.nproc is not None and (parsed.mode == "single" or parsed.nproc < 1):
+        parser.error(f"--nproc {parsed.nproc} needs --mode multiple and at least 1")
+    return parsed
+
+
+def add_training_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add what changes how a recipe is trained."""
     add = group.add_argument
     add("--batch-size", type=int, help="samples per process and forward pass")
     add("--accumulate", type=int, default=1, help="forward passes per update")
@@ -82,20 +100,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--init-from", type=Path, help="fine-tune: start from this checkpoint's weights")
     add("--continue-from", type=Path, help="go on from a released checkpoint, moments included")
     add("--backbone-weights", type=Path, help="ImageNet weights of the backbone")
-    group = parser.add_argument_group("looking on")
-    add = group.add_argument
-    every = "epochs after which a few sequences are tracked, their AUC logged; default: never"
-    add("--track-every", type=at_least(1), metavar="N", help=every)
-    sets = f"test set they are of: {', '.join(SCORED)}"
-    add("--track-set", type=dataset_key, choices=SCORED, default="own", help=sets, metavar="NAME")
-    parsed = parser.parse_args(arguments)
-    if parsed.nnodes > 1 and not (parsed.rdzv_endpoint and parsed.mode == "multiple"):
-        parser.error("--nnodes above 1 needs --mode multiple and --rdzv-endpoint HOST:PORT")
-    if not 0 <= parsed.node_rank < parsed.nnodes:
-        parser.error(f"--node-rank must be in 0..{parsed.nnodes - 1}; given: {parsed.node_rank}")
-    if parsed.nproc is not None and (parsed.mode == "single" or parsed.nproc < 1):
-        parser.error(f"--nproc {parsed.nproc} needs --mode multiple and at least 1")
-    return parsed
 
 
 def main(arguments: list[str] | None = None) -> int:

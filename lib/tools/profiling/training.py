@@ -59,14 +59,8 @@ def profile_training(
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1; given: {steps}")
-    default = Settings(
-        config, batch_size=batch_size, precision=precision, channels_last=precision != "off"
-    )
-    kinds = {"plain": replace(default, plain=True, fused=False), "default": default}
-    fast = replace(default, precision="bf16", channels_last=True, compile=compiled)
-    if fast != default:
-        kinds["fast"] = fast
-    cfg = default.recipe()
+    kinds = _kinds(config, batch_size, precision, compiled=compiled)
+    cfg = kinds["default"].recipe()
     batch = random_batch(cfg.TRAIN.BATCH_SIZE, cfg.DATA.SEARCH.SIZE)
     if device.type == "cuda":
         batch = CompactBatch._make(v.pin_memory() if isinstance(v, Tensor) else v for v in batch)
@@ -89,6 +83,17 @@ def profile_training(
         "samples": cfg.DATA.TRAIN.SAMPLE_PER_EPOCH,
         **reports,
     }
+
+
+def _kinds(
+    config: str, batch_size: int | None, precision: str, *, compiled: bool
+) -> dict[str, Settings]:
+    default = Settings(
+        config, batch_size=batch_size, precision=precision, channels_last=precision != "off"
+    )
+    kinds = {"plain": replace(default, plain=True, fused=False), "default": default}
+    fast = replace(default, precision="bf16", channels_last=True, compile=compiled)
+    return kinds if fast == default else {**kinds, "fast": fast}
 
 
 def random_batch(batch_size: int, size: int) -> CompactBatch:
