@@ -5,6 +5,7 @@ On a terminal that is a bar; in a log lines, which come ever more rarely.
 
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import parent_process
@@ -54,22 +55,24 @@ def progress(
 class _Lines(tqdm):
     """A bar as lines of a log; the time from each to the next doubles."""
 
-    mininterval: float
-    maxinterval: float
-
     def __init__(self, *args: Any, **options: Any) -> None:
         self._shown = -1  # what the last line said, if there is one
+        self._next, self._wait = 0.0, FIRST_SECONDS
         super().__init__(*args, **options, mininterval=FIRST_SECONDS, maxinterval=FIRST_SECONDS)
 
     def display(self, *_: Any, **__: Any) -> bool:
+        if time.monotonic() >= self._next:  # tqdm's own interval stays: changed, it miscounts
+            self._write()
+        return True
+
+    def _write(self) -> None:
         self.fp.write(f"{self}\n")
         self.fp.flush()
-        self._shown = self.n
-        self.maxinterval = self.mininterval = min(2 * self.mininterval, MAX_LINE_SECONDS)
-        return True
+        self._shown, self._next = self.n, time.monotonic() + self._wait
+        self._wait = min(2 * self._wait, MAX_LINE_SECONDS)
 
     def close(self) -> None:
         if not self.disable and self._shown not in (-1, self.n):
-            self.display()
+            self._write()
         self.sp = None  # of which nothing is left to clear
         super().close()

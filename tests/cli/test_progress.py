@@ -28,6 +28,11 @@ def test_what_takes_longer_is(
     assert 3 <= len(lines) <= 8  # each waits twice as long as the one before
     assert all(line.startswith("counting: ") and "\r" not in line for line in lines)
     assert lines[-1].startswith("counting: 40/40 frames, ")
+    for _ in progress(range(12), "counting"):  # each slower than the first interval
+        time.sleep(0.03)
+    lines = capsys.readouterr().err.splitlines()
+    counts = [int(line.split()[1].partition("/")[0]) for line in lines]
+    assert counts == sorted(set(counts)) and all("/12 frames" in line for line in lines)
     with progress(None, "packing", unit="files") as bar:
         for _ in range(6):
             time.sleep(0.01)
