@@ -51,7 +51,6 @@ class TemporaryOutput:
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(".tmp", f".{path.name}.", path.parent)
             os.close(descriptor)
-            os.chmod(name, 0o644)  # mkstemp makes it private
         except OSError as error:
             raise OSError(f"cannot write {path}: {error.strerror}") from error
         self.temporary = Path(name)
@@ -61,6 +60,7 @@ class TemporaryOutput:
         try:
             with open(self.temporary, "rb") as written:
                 os.fsync(written.fileno())
+            os.chmod(self.temporary, 0o644)  # mkstemp makes it private, and so does safetensors
             os.replace(self.temporary, self.path)
             _sync_folder(self.path.parent)
         finally:

@@ -64,11 +64,11 @@ def commands(text: str) -> list[Command]:
 
 
 def words_of(line: str) -> list[str]:
-    """The command's words, without settings of the environment before them."""
+    """The command's words, without settings of the environment and `time` before them."""
     for placeholder, value in PLACEHOLDERS.items():
         line = line.replace(placeholder, value)
     words = shlex.split(line)
-    while re.fullmatch(r"[A-Z_0-9]+=.*", words[0]):
+    while re.fullmatch(r"[A-Z_0-9]+=.*|/usr/bin/time|-v", words[0]):
         words.pop(0)
     return words
 

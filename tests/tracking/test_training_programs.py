@@ -98,6 +98,7 @@ def test_bare_weights(tiny_checkpoint: Path, tmp_path: Path) -> None:
         out = tmp_path / f"{len(options)}.safetensors"
         status, _, errors = export(tiny_checkpoint, out, *options)
         assert status == 0, errors
+        assert out.stat().st_mode & 0o777 == 0o644
         after, verified = read_verified(out)
         assert verified and after.keys() == before.keys()
         for name, value in before.items():
