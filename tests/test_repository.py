@@ -21,7 +21,7 @@ LEFT_BY_COMMANDS = """
 Trained_Models.zip checkpoints/train/aiatrack/baseline/AIATRACK_ep0500.pth.tar
 checkpoints/onnx/aiatrack/demo/memorize.onnx pretrained_models/resnet50-0676ba61.pth
 data data/OTB100 data/LaSOT.lmdb data/own/sequences.csv frames/0001.jpg 0001.jpg clip.mp4
-demo/demo.mp4 demo/contact_sheet.png demo/clip.jsonl tracked.mp4 tracked.jsonl
+gpu_check/summary.txt demo/demo.mp4 demo/contact_sheet.png demo/clip.jsonl tracked.mp4 tracked.jsonl
 attention.png attention.mp4 demo.safetensors own.csv results.csv results.json table.tex
 report.html profile.json trackingnet_submit.zip logs/aiatrack-quick.log
 test/tracking_results/aiatrack/baseline/otb/Deer.txt test/result_plots/otb/success.pdf
