@@ -58,20 +58,20 @@ def write_own(root: Path, clips: Clips) -> None:
         ValueError: a name that is no file name, no frames, or parts of different lengths.
         FileExistsError: frames are left from a longer sequence of that name.
     """
-    for name, clip in clips:
-        folder = root / name
-        _write_frames(folder / "img", "{:08d}.jpg", name, clip)
-        _write_checked(folder / "checked.txt", clip)
-        _write(folder / "groundtruth.txt", _rows(_where_visible(clip)))
+    _write_folders(root, clips, "{:08d}.jpg", "groundtruth.txt")
 
 
 def write_otb(root: Path, clips: Clips) -> None:
     """Write `<name>/img/%04d.jpg` and `groundtruth_rect.txt`, NaN where nothing is to be seen."""
+    _write_folders(root, clips, "{:04d}.jpg", "groundtruth_rect.txt")
+
+
+def _write_folders(root: Path, clips: Clips, pattern: str, boxes: str) -> None:
     for name, clip in clips:
         folder = root / name
-        _write_frames(folder / "img", "{:04d}.jpg", name, clip)
+        _write_frames(folder / "img", pattern, name, clip)
         _write_checked(folder / "checked.txt", clip)
-        _write(folder / "groundtruth_rect.txt", _rows(_where_visible(clip)))
+        _write(folder / boxes, _rows(_where_visible(clip)))
 
 
 def write_lasot(root: Path, clips: Clips) -> None:

@@ -291,6 +291,13 @@ def test_a_recipe_over_another(tmp_path: Path) -> None:
             load_config(above)
 
 
+def test_a_recipe_over_one_of_the_same_name(tmp_path: Path) -> None:
+    mine = tmp_path / "demo.yaml"
+    mine.write_text("BASE: demo\nTRAIN: {EPOCH: 9}\n")
+    cfg = load_config(mine)
+    assert cfg.TRAIN.EPOCH == 9 and cfg.MODEL == load_config("demo").MODEL
+
+
 def test_fine_tuning_starts_from_what_is_shipped() -> None:
     cfg = load_config("finetune")
     assert cfg.MODEL == load_config("demo").MODEL

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from made_videos import HEIGHT, WIDTH, number_of, numbered_frame, write_timed
 
+from lib.io.layouts import write_image
 from lib.io.own_data import own_boxes, own_frames, own_sequences
 from lib.io.store import FolderStore
 from lib.io.video.codecs import VideoError
@@ -27,6 +28,7 @@ from lib.tools.web.export import KINDS, export
 from lib.tools.web.labels import GONE, Labels
 from lib.tools.web.page import Page
 from lib.tools.web.session import Session
+from lib.utils.image import read_rgb
 
 COUNT = 12
 BOX, OTHER = [10.0, 20, 30, 20], [50.0, 10, 20, 20]
@@ -230,6 +232,29 @@ def test_tables_and_video(labelled: Session) -> None:
     assert (rows[4]["frame"], rows[4]["time"], rows[4]["score"]) == ("4", "0.16", "")
     with pytest.raises(ValueError, match="wanted: 'GIF'"):
         export(labelled, "GIF")
+
+
+def test_what_is_there_stays(labelled: Session) -> None:
+    """Results of before, and a video that lies where results go."""
+    first = export(labelled, "MP4 with boxes")
+    before = first.read_bytes()
+    labelled.open(str(first))
+    labelled.labels.draw(0, [(None, BOX)])
+    names = [export(labelled, kind).name for kind in ("MP4 with boxes", "MP4 with boxes", "CSV")]
+    assert names == ["my_clip-2.mp4", "my_clip-3.mp4", "my_clip.csv"]
+    assert first.read_bytes() == before
+
+
+def test_frames_of_another_run_are_not_shown(tmp_path: Path) -> None:
+    pytest.importorskip("gradio_image_annotation", reason="pip install -r requirements-web.txt")
+    shown = []
+    for number in (0, 2):  # of other videos, each the first of its run
+        session = Session(FakeTracker(), tmp_path / "work")
+        write_image(tmp_path / str(number) / "1.png", numbered_frame(number))
+        session.open(str(tmp_path / str(number)))
+        page = Page(session)
+        shown.append(number_of(read_rgb(Path(page._show(0)[page.canvas]["value"]["image"]))))
+    assert shown == [0, 2]
 
 
 LAYOUTS = {  # text files, and which frames target 2's folder has

@@ -65,8 +65,9 @@ def _read_values(path: Path) -> dict[str, Any]:
         return values
     if not isinstance(base, str):
         raise ConfigError(f"{path}: BASE must be a recipe's name; given: {base!r}")
-    below = read_recipe(find_recipe(base)) if recipe_name(base) != path.stem else {"BASE": base}
-    if "BASE" in below:
+    base_path = find_recipe(base)
+    below = read_recipe(base_path)
+    if "BASE" in below or base_path.samefile(path):
         raise ConfigError(f"{path}: BASE must be another recipe; given: {base!r}")
     return _over(below, values)
 

@@ -1,10 +1,12 @@
 """Write a session's labels to files that people take away: videos, tables, data sets."""
 
 import csv
+import os
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +38,9 @@ class SourceFrames:
 
 
 def export(session: Session, kind: str) -> Path:
-    """Write a file of a kind of `KINDS` into the session's folder, in one step.
+    """Write a new file of a kind of `KINDS` into the session's folder, in one step.
+
+    What is there stays: it may be the video itself, or another one's results.
 
     Raises:
         ValueError: nothing was tracked; no such kind. OSError: it cannot be written.
@@ -46,8 +50,10 @@ def export(session: Session, kind: str) -> Path:
     if not session.labels.targets:
         raise ValueError("there is no box yet: draw one and track it")
     suffix, write = KINDS[kind]
-    path = session.folder / f"{session.name}{suffix}"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    session.folder.mkdir(parents=True, exist_ok=True)
+    numbered = (f"{session.name}-{number}{suffix}" for number in count(2))
+    names = chain([f"{session.name}{suffix}"], numbered)
+    path = next(p for p in map(session.folder.joinpath, names) if not os.path.lexists(p))
     write(session, path)
     return path
 

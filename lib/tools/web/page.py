@@ -5,8 +5,10 @@ Gradio is imported when a page is made, as it is optional (requirements-web.txt)
 
 import os
 import re
+import tempfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -39,6 +41,9 @@ class Page(Parts):
             text = f"the page needs Gradio: pip install -r requirements-web.txt ({error})"
             raise ImportError(text) from error
         self._gradio, self.session = gradio, session
+        session.folder.mkdir(parents=True, exist_ok=True)
+        # Its own: frames of another run's videos have the same numbers. Removed at the end.
+        self._shown = tempfile.TemporaryDirectory(prefix="shown-", dir=session.folder)
         with gradio.Blocks(title="AiATrack", analytics_enabled=False) as self.blocks:
             super().__init__(gradio, image_annotator)
             self.timer = gradio.Timer(TICK)
@@ -49,15 +54,13 @@ class Page(Parts):
         gradio = self._gradio
         fonts = ["system-ui", "sans-serif"]  # the machine's own: others come from the network
         theme = gradio.themes.Default(font=fonts, font_mono=["ui-monospace", "monospace"])
-        folder = self.session.folder
-        folder.mkdir(parents=True, exist_ok=True)
         _, address, _ = self.blocks.queue().launch(
             server_name="127.0.0.1",
             server_port=port,
             share=False,
             quiet=True,
             prevent_thread_lock=True,
-            allowed_paths=[str(folder)],
+            allowed_paths=[str(self.session.folder)],
             max_file_size=max_upload,
             ssr_mode=False,
             theme=theme,
@@ -175,7 +178,7 @@ class Page(Parts):
             return {self.was_running: False}
         number = min(max(int(number), 0), session.count - 1)
         image = session.frame(number).image
-        path = session.folder / "shown" / f"{session.opened}-{number:08d}.jpg"
+        path = Path(self._shown.name) / f"{session.opened}-{number:08d}.jpg"
         if not path.exists():
             write_image(path, image)
         states = session.labels.at(number)
