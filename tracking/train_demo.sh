@@ -2,8 +2,8 @@
 # Train the demo weights as they were trained; docs/demo_weights.md. From FOLDER of photographs *.jpg, in which
 # objects are cut out first, and TEACHER, the weights of EfficientNet-Lite0 (tracking/distill_backbone.py says
 # where they are). Goes on where it was stopped. SAVE_DIR, where checkpoints and logs go, is the project's folder
-# unless given; options are train.py's. LONG is the number of epochs, STEPS that of the backbone's updates. The
-# weights are the mean of the last 12 epochs'.
+# unless given; options are train.py's. LONG is the number of epochs at a constant rate, STEPS that of the
+# backbone's updates. From the mean of the last 12 epochs the rate falls to 0.
 #
 #   [LONG=60] [STEPS=3000] bash tracking/train_demo.sh FOLDER TEACHER [SAVE_DIR] [OPTION ...]
 set -euo pipefail
@@ -40,9 +40,17 @@ if [ ! -f "$backbone" ]; then
   "$python" "$root/tracking/distill_backbone.py" "$AIATRACK_PHOTOGRAPHS_DIR" "$teacher" "$backbone" \
     --steps "${STEPS:-3000}" --bf16
 fi
-"$python" "$root/tracking/train.py" --config "$root/experiments/aiatrack/demo_stages/demo_long.yaml" \
-  --until "${LONG:-60}" --keep 12 --save-dir "$save" --precision bf16 --channels-last \
-  --backbone-weights "$backbone" "$@"
+train() {
+  "$python" "$root/tracking/train.py" --config "$root/experiments/aiatrack/$1" --save-dir "$2" --precision bf16 \
+    --channels-last "${@:3}"
+}
+long="${LONG:-60}"
+train demo_stages/demo_long.yaml "$save" --until "$long" --keep 12 --backbone-weights "$backbone" "$@"
 found=("$checkpoints"/demo_long/AIATRACK_ep*.pth.tar)
 if [ ${#found[@]} -gt 12 ]; then found=("${found[@]: -12}"); fi
-"$python" "$root/tracking/export_weights.py" "${found[@]}" "$checkpoints/demo.safetensors" --half --overwrite
+last="$save/demo_after_$long" # a constant rate that goes on has another last stage
+mkdir -p "$last"
+"$python" "$root/tracking/export_weights.py" "${found[@]}" "$last/mean.safetensors" --overwrite
+train demo.yaml "$last" --init-from "$last/mean.safetensors" "$@"
+found=("$last"/checkpoints/train/aiatrack/demo/AIATRACK_ep*.pth.tar)
+"$python" "$root/tracking/export_weights.py" "${found[-1]}" "$checkpoints/demo.safetensors" --half --overwrite

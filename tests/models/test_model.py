@@ -13,9 +13,10 @@ from lib.models.aiatrack.aiatrack import AiATrack, Encoded, covered_shares, targ
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
+from lib.models.aiatrack.head import sharpness
 from lib.models.aiatrack.initialization import init_transformer
 from lib.models.aiatrack.references import KeyValue, References, concat_references
-from lib.utils.box_ops import xyxy_to_xywh
+from lib.utils.box_ops import xywh_to_xyxy, xyxy_to_xywh
 from tests.conftest import TINY
 
 SIZE, GRID = 64, 4
@@ -51,7 +52,7 @@ def step_by_step(model: AiATrack, x: dict[str, Tensor]) -> tuple[Tensor, Tensor]
         for i in range(x["references"].shape[1])
     ]
     features = model.decode(search, memory[0], concat_references(memory[1:]))
-    return model.box_head(features), model.iou_head(features, x["proposals"])
+    return model.box_head(features)[0], model.iou_head(features, x["proposals"])
 
 
 @pytest.mark.parametrize("references", [2, 3])
@@ -252,6 +253,35 @@ def test_the_own_box_is_scored_last(tiny_model: AiATrack) -> None:
     assert torch.allclose(scored.iou[:, -1:], tiny_model(**own).iou, atol=1e-5)
 
 
+def test_sharpness_by_hand() -> None:
+    """Corners sure, or spread over two cells of a box 4 cells wide, along one axis or none."""
+    scores = torch.full((2, 2, 8, 8), -50.0)
+    scores[:, 0, 2, 2], scores[:, 1, 6, 6] = 50, 50
+    scores[1, 1, 6, 5] = scores[1, 1, 6, 7] = 100  # columns 5 and 7: 1 cell of deviation
+    box = torch.tensor([[2, 2, 6, 6], [2, 2, 6, 6]]) / 8
+    got = sharpness(scores, box)
+    torch.testing.assert_close(got, torch.tensor([[1.0], [1 - 1 / 4 / 2]]))
+    assert sharpness(torch.zeros(1, 2, 8, 8), torch.tensor([[0.5, 0.5, 0.4, 0.6]])).item() == 0
+
+
+@torch.no_grad()
+def test_scores_may_be_weighed_by_sharpness(tiny_model: AiATrack) -> None:
+    """The predicted IoU itself is scaled; the box and what is not asked for stay."""
+    assert not tiny_model.score_sharpness
+    tiny_model.eval()
+    x = random_inputs(2)
+    frame = tiny_model.encode(x["search"], x["search_mask"])
+    first = tiny_model.memorize(frame, x["reference_boxes"][:, 0])
+    recent = concat_references([first] * 3)
+    box, plain = tiny_model.locate(frame, first, recent)
+    maps = tiny_model.box_head(tiny_model.decode(frame, first, recent))[1]
+    tiny_model.score_sharpness = True
+    same_box, weighed = tiny_model.locate(frame, first, recent)
+    assert torch.equal(box, same_box)
+    factor = sharpness(maps, xywh_to_xyxy(box))
+    torch.testing.assert_close((weighed + 1) / 2, (plain + 1) / 2 * factor)
+
+
 @torch.no_grad()
 def test_bf16_autocast_stays_close(tiny_model: AiATrack) -> None:
     x = random_inputs(2)
@@ -281,7 +311,7 @@ class Track(Encode):
         first = References(tuple_to(cached[0:2]), None, cached[2])
         recent = References(None, tuple_to(cached[3:5]), cached[5])
         features = self.model.decode(self.model.encode(image, mask), first, recent)
-        box = self.model.box_head(features)
+        box, _ = self.model.box_head(features)
         size = torch.cat([box[:, :2], box[:, 2:] - box[:, :2]], -1)
         return box, self.model.iou_head(features, size[:, None])
 

@@ -101,7 +101,7 @@ def test_corner_head(seeded_model: AiATrack, features: Tensor, golden: dict) -> 
     for corner in ("tl", "br"):
         score = seeded_model.box_head.score_map(features, corner)
         assert_close(score, golden[f"head/score_{corner}"][0])
-    x1, y1, x2, y2 = seeded_model.box_head(features)[0].tolist()
+    x1, y1, x2, y2 = seeded_model.box_head(features)[0][0].tolist()
     assert_close(np.array([x1, y1, x2 - x1, y2 - y1]), golden["head/boxes_xywh"][0])
     centre_size = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
     assert_close(np.array(centre_size), golden["head/pred_boxes_cxcywh"][0, 0])

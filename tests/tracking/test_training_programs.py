@@ -49,12 +49,17 @@ def test_retraining_the_demo_weights(tmp_path: Path) -> None:
         assert "SYNTHETIC_PARTS: clips of 9 photographs" in done.stderr
         assert "10  mask was there" in done.stdout
     assert done.stderr.count("resuming after epoch 1") == 1
-    folder = tmp_path / "checkpoints" / "train" / "aiatrack"
+    folder, after = tmp_path / "checkpoints" / "train" / "aiatrack", tmp_path / "demo_after_2"
     files = [folder / "demo_long" / f"AIATRACK_ep000{n}.pth.tar" for n in (1, 2)]
-    first, last, mean = map(read_weights, [*files, folder / "demo.safetensors"])
+    first, last, mean = map(read_weights, [*files, after / "mean.safetensors"])
     name = "box_head.conv1_br.0.weight"
-    expected = (first[name] + last[name]) / 2
-    torch.testing.assert_close(mean[name].float(), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(mean[name], (first[name] + last[name]) / 2)
+    # The last stage starts from the mean, and its end is what is exported.
+    assert f"all weights from {after / 'mean.safetensors'}" in done.stderr
+    falling = after / "checkpoints" / "train" / "aiatrack" / "demo" / "AIATRACK_ep0002.pth.tar"
+    end, shipped = map(read_weights, [falling, folder / "demo.safetensors"])
+    torch.testing.assert_close(shipped[name].float(), end[name], rtol=1e-3, atol=1e-3)
+    assert not torch.equal(end[name], mean[name])
 
 
 def test_retraining_needs_photographs_and_a_teacher(tmp_path: Path) -> None:

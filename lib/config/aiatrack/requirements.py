@@ -21,6 +21,7 @@ CHOICES: dict[str, tuple] = {
     "MODEL.POSITION_EMBEDDING": ("sine",),
     "MODEL.PREDICT_MASK": (False,),
     "MODEL.TARGET_CELLS": ("rounded", "coverage"),
+    "MODEL.SCORE": ("iou", "iou_sharpness"),
     "MODEL.BACKBONE.OUTPUT_LAYERS": (["layer3"],),
     "MODEL.BACKBONE.DILATION": (False,),
     "MODEL.TRANSFORMER.DEC_LAYERS": (1,),
@@ -45,6 +46,9 @@ DATA.SEARCH.CENTER_JITTER DATA.SEARCH.SCALE_JITTER
 DATA.TEMPLATE.CENTER_JITTER DATA.TEMPLATE.SCALE_JITTER
 DATA.RECENT.CENTER_JITTER DATA.RECENT.SCALE_JITTER
 """.split()
+SHARES = """
+DATA.CROP_FLIP DATA.RECENT.LOST DATA.RECENT.DRIFT DATA.ABSENT TEST.LOST_BELOW
+""".split()
 
 
 def requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
@@ -56,7 +60,7 @@ def requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str
     for key in NOT_NEGATIVE:
         yield key, "0 or more", flat[key] >= 0
     yield "MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", 0 <= cfg.MODEL.TRANSFORMER.DROPOUT < 1
-    for key in ("DATA.CROP_FLIP", "DATA.RECENT.LOST", "DATA.ABSENT", "TEST.LOST_BELOW"):
+    for key in SHARES:
         yield key, "in [0, 1]", 0 <= flat[key] <= 1
     yield from _dimensions(cfg)
     yield from _lists(cfg, flat)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lib.config.aiatrack.requirements import STRIDE
 from lib.models.aiatrack.backbone import Backbone
-from lib.models.aiatrack.head import CornerHead, IoUHead
+from lib.models.aiatrack.head import CornerHead, IoUHead, sharpness
 from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.references import KeyValue, References, concat_references
 from lib.models.aiatrack.transformer import LayerOptions, Transformer
@@ -65,6 +65,7 @@ class AiATrack(nn.Module):
         std: tuple[float, float, float],
         *,
         coverage: bool = False,
+        score_sharpness: bool = False,
     ) -> None:
         """Put the parts together, in the order of the reference's optimizer.
 
@@ -72,6 +73,8 @@ class AiATrack(nn.Module):
             mean, std: per RGB channel, of images in [0, 1].
             coverage: mark cells of a reference by the share of each that its box covers, instead of
                 rounding the box to whole cells.
+            score_sharpness: boxes that are found are scored by their predicted IoU times how
+                surely the corners are placed, `sharpness`.
         """
         super().__init__()
         self.transformer = Transformer(encoder_layers, options)
@@ -85,6 +88,7 @@ class AiATrack(nn.Module):
         self.positions = PositionEncodings(options.dim, options.match_dim)
         self.grid = round(options.tokens**0.5)  # H
         self.cells = nn.Buffer(torch.arange(self.grid), persistent=False)
+        self.score_sharpness = score_sharpness
         self._mark = covered_shares if coverage else target_cells
         self.normalisation = Normalisation(torch.tensor(mean), torch.tensor(std))
         self.memory_format = torch.contiguous_format  # of images: that of the convolutions
@@ -134,8 +138,12 @@ class AiATrack(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Find targets in search frames: (B, 4) xywh, and (B, 1) predicted 2 * IoU - 1 of each."""
         features = self.decode(encoded, first, recent)
-        box_xywh_crop = xyxy_to_xywh(self.box_head(features))
-        return box_xywh_crop, self.iou_head(features, box_xywh_crop[:, None])
+        box_xyxy, maps = self.box_head(features)
+        box_xywh_crop = xyxy_to_xywh(box_xyxy)
+        score = self.iou_head(features, box_xywh_crop[:, None])
+        if self.score_sharpness:
+            score = (score + 1) * sharpness(maps, box_xyxy) - 1
+        return box_xywh_crop, score
 
     def forward(
         self,
@@ -181,8 +189,7 @@ class AiATrack(nn.Module):
         sought = Encoded(*(x[:rows] for x in encoded))
         features = self.decode(sought, first, concat_references(recent))
         # Read off boxes, and score proposals in the search frames.
-        scores = self.box_head.score_maps(features)
-        box_xyxy = self.box_head.expected_box(scores)
+        box_xyxy, scores = self.box_head(features)
         if score_own:
             own = xyxy_to_xywh(box_xyxy[:batch].detach())[:, None]  # (B, 1, 4)
             proposals = torch.cat([proposals, own.to(proposals.dtype)], 1)

@@ -35,7 +35,8 @@ def build_aiatrack(cfg: EasyDict, *, pretrained_backbone: bool = False) -> AiATr
     mean, std = tuple(cfg.DATA.MEAN), tuple(cfg.DATA.STD)
     coverage = cfg.MODEL.TARGET_CELLS == "coverage"
     layers = cfg.MODEL.TRANSFORMER.ENC_LAYERS
-    model = AiATrack(backbone, layers, options, mean, std, coverage=coverage)
+    sharp = cfg.MODEL.SCORE == "iou_sharpness"
+    model = AiATrack(backbone, layers, options, mean, std, coverage=coverage, score_sharpness=sharp)
     init_transformer(model.transformer)
     init_iou_head(model.iou_head)
     return model

@@ -28,6 +28,29 @@ def expected_positions(scores: Tensor) -> Tensor:
     return torch.stack([x, y], -1)
 
 
+def sharpness(scores: Tensor, box_xyxy: Tensor) -> Tensor:
+    """How surely the corners are placed: 1 less the share of the box's sides that they spread over.
+
+    Args:
+        scores: (B, 2, H, W) logits of the corners.
+        box_xyxy: (B, 4) their expected positions, in fractions of the crop.
+
+    Returns:
+        (B, 1) in [0, 1]: along each axis the corners' standard deviations are added and divided by
+        the side, and the two axes averaged. A box without a side has 0.
+    """
+    height, width = scores.shape[2:]
+    rows = torch.arange(height, device=scores.device) / height
+    columns = torch.arange(width, device=scores.device) / width
+    cells = torch.stack([columns.repeat(height), rows.repeat_interleave(width)], -1)  # (H*W, 2)
+    corners = box_xyxy.unflatten(1, (2, 2))  # (B, corner, axis)
+    squares = (cells - corners[:, :, None]).square()  # (B, corner, H*W, axis)
+    probability = scores.float().flatten(2).softmax(-1)[..., None]
+    spread = (probability * squares).sum(2).sqrt().sum(1)  # (B, axis)
+    sides = (corners[:, 1] - corners[:, 0]).clamp(min=1e-6)
+    return (1 - (spread / sides).mean(1, keepdim=True)).clamp(min=0)
+
+
 class CornerHead(nn.Module):
     """One score map per corner; the box is their expected positions."""
 
@@ -41,17 +64,18 @@ class CornerHead(nn.Module):
                 self.add_module(f"conv{i + 1}_{corner}", conv_bn_relu(widths[i], widths[i + 1]))
             self.add_module(f"conv5_{corner}", nn.Conv2d(widths[4], 1, 1))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, 4) float32 xyxy in fractions of the crop; x2 < x1 can occur."""
-        return self.expected_box(self.score_maps(features))
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Find one box in each row of features.
 
-    def score_maps(self, features: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, 2, H, W) float32 logits of the top left and bottom right corner."""
-        return torch.stack([self.score_map(features, c) for c in ("tl", "br")], 1).float()
+        Args:
+            features: (B, C, H, W).
 
-    def expected_box(self, scores: Tensor) -> Tensor:
-        """(B, 2, H, W) logits -> (B, 4) xyxy, the corners' expected positions."""
-        return self.expectation(scores).flatten(1)
+        Returns:
+            (B, 4) float32 xyxy in fractions of the crop, where x2 < x1 can occur: the expected
+            positions of (B, 2, H, W) float32 logits of the top left and bottom right corner.
+        """
+        scores = torch.stack([self.score_map(features, c) for c in ("tl", "br")], 1).float()
+        return self.expectation(scores).flatten(1), scores
 
     def score_map(self, features: Tensor, corner: str) -> Tensor:
         """(B, C, H, W) -> (B, H, W) logits of the "tl" or "br" corner."""

@@ -92,7 +92,7 @@ def test_whole_network(backbone: str, padded: bool, caplog: pytest.LogCaptureFix
         encoded = model.encode(images, mask)
         reference = model.memorize(encoded, box)
         features = model.decode(encoded, reference, concat_references([reference] * 3))
-        outcomes.append((encoded.tokens, features, model.box_head(features)))
+        outcomes.append((encoded.tokens, features, *model.box_head(features)))
         outcomes[-1] += (model.iou_head(features, box[:, None]),)
     for expected, got in zip(*outcomes, strict=True):
         scale = expected.abs().max()

@@ -43,7 +43,7 @@ def find(model: AiATrack) -> tuple[Tensor, Tensor]:
     encoded = model.encode(image, torch.zeros(1, 64, 64, dtype=torch.bool))
     first = model.memorize(encoded, torch.tensor([[0.2, 0.3, 0.4, 0.3]]))
     features = model.decode(encoded, first, concat_references([first] * 3))
-    box = model.box_head(features)
+    box, _ = model.box_head(features)
     return box, model.iou_head(features, box[:, None])
 
 

@@ -54,7 +54,7 @@ def one_step(model: AiATrack, params: TrackerParams) -> dict[str, Tensor]:
     encoded = model.encode(*window(3))
     features = model.decode(encoded, first, concat_references([first] * 3))
     score = model.iou_head(features, box[:, None])
-    corners = model.box_head(features)
+    corners, _ = model.box_head(features)
     assert score.dtype == corners.dtype == torch.float32
     found = {"tokens": encoded.tokens, "features": features, "score": score, "corners": corners}
     return {name: value.float() for name, value in found.items()}
