@@ -46,9 +46,6 @@ DATA.SEARCH.CENTER_JITTER DATA.SEARCH.SCALE_JITTER
 DATA.TEMPLATE.CENTER_JITTER DATA.TEMPLATE.SCALE_JITTER
 DATA.RECENT.CENTER_JITTER DATA.RECENT.SCALE_JITTER
 """.split()
-SHARES = """
-DATA.CROP_FLIP DATA.RECENT.LOST DATA.RECENT.DRIFT DATA.ABSENT TEST.LOST_BELOW
-""".split()
 
 
 def requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
@@ -60,7 +57,7 @@ def requirements(cfg: EasyDict, flat: dict[str, Any]) -> Iterator[tuple[str, str
     for key in NOT_NEGATIVE:
         yield key, "0 or more", flat[key] >= 0
     yield "MODEL.TRANSFORMER.DROPOUT", "in [0, 1)", 0 <= cfg.MODEL.TRANSFORMER.DROPOUT < 1
-    for key in SHARES:
+    for key in ("DATA.CROP_FLIP", "DATA.RECENT.LOST", "DATA.ABSENT", "TEST.LOST_BELOW"):
         yield key, "in [0, 1]", 0 <= flat[key] <= 1
     yield from _dimensions(cfg)
     yield from _lists(cfg, flat)

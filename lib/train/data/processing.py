@@ -12,14 +12,7 @@ from easydict import EasyDict
 
 from lib.config.aiatrack.requirements import STRIDE
 from lib.train.data.batch import CompactSample
-from lib.train.data.random_boxes import (
-    Jitter,
-    beside_box,
-    draw_part,
-    draw_proposals,
-    jitter_box,
-    part_of_box,
-)
+from lib.train.data.random_boxes import Jitter, beside_box, draw_proposals, jitter_box
 from lib.train.data.transforms import (
     FLIP,
     FrameTransform,
@@ -34,7 +27,8 @@ from lib.utils.crop import Crop
 
 # In fractions of the crop; what is scored where the target is absent lies around it.
 CENTRED_BOX = np.array([0.32, 0.32, 0.36, 0.36])
-WHOLE = np.array([0.0, 0.0, 1.0, 1.0])  # the part of a box that is the box
+
+
 LOST_CENTRE = 3.0  # jitter of marks on something else: 1.5 sizes to each side
 
 
@@ -52,7 +46,6 @@ class SearchConfig(NamedTuple):
     flip: float = FLIP  # chance that a crop is mirrored by itself
     recent: Jitter = Jitter(0, 0)  # of where a frame is marked as a recent reference
     recent_lost: float = 0.0  # chance that it is marked on something else, as after a loss
-    drift: float = 0.0  # chance that a part of the target is taken for it after the first frame
     absent: float = 0.0  # chance that the search window shows nothing of the target
 
 
@@ -66,7 +59,6 @@ def read_search_config(cfg: EasyDict) -> SearchConfig:
         cfg.DATA.CROP_FLIP,
         Jitter(cfg.DATA.RECENT.CENTER_JITTER, cfg.DATA.RECENT.SCALE_JITTER),
         cfg.DATA.RECENT.LOST,
-        cfg.DATA.RECENT.DRIFT,
         cfg.DATA.ABSENT,
     )
 
@@ -90,18 +82,12 @@ def make_sample(
     transform = draw_frame_transform(generator)
     absent = config.absent > 0 and generator.random() < config.absent
     jitters = (config.template, config.search, None if absent else config.search)
-    drifted = config.drift > 0 and generator.random() < config.drift
-    part = draw_part(generator) if drifted else WHOLE
     crops = [
-        _make_crop(frame, box, transform, config, jitter, shown, generator)
-        for frame, box, jitter, shown in zip(
-            frames, boxes_xywh_image, jitters, (WHOLE, part, part), strict=True
-        )
+        _make_crop(frame, box, transform, config, jitter, generator)
+        for frame, box, jitter in zip(frames, boxes_xywh_image, jitters, strict=True)
     ]
     images, scales, masks, boxes = map(np.stack, zip(*crops, strict=True))
-    recent_boxes = np.stack(
-        [_mark_recent(part_of_box(box, part), config, generator) for box in boxes]
-    )
+    recent_boxes = np.stack([_mark_recent(box, config, generator) for box in boxes])
     proposals = draw_proposals(CENTRED_BOX if absent else crops[-1].box_xywh, generator)
     if absent:
         proposals.iou[:] = 0
@@ -135,20 +121,14 @@ def _make_crop(
     transform: FrameTransform,
     config: SearchConfig,
     jitter: Jitter | None,
-    part: np.ndarray,
     generator: np.random.Generator,
 ) -> TransformedCrop:
-    """Cut a window and transform it.
-
-    Args:
-        jitter: of the window; None lays it where nothing of the box is inside.
-        part: (4,) of the box, which the window is laid around.
-    """
+    """jitter: of the window; None lays it where nothing of the box is inside."""
     box = transform_box(box_xywh_image, frame.shape[1], transform)
     if jitter is None:
         near = beside_box(box, config.factor, generator)
     else:
-        near = jitter_box(part_of_box(box, part), jitter, generator)
+        near = jitter_box(box, jitter, generator)
     try:
         window = Crop.around(near, config.factor, config.size)
     except ValueError as error:

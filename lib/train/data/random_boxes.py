@@ -11,7 +11,6 @@ SIGMAS = (0.03, 0.05, 0.1, 0.2, 0.3)  # of the noise, times sqrt(box area)
 SIGMA_DECAY = 0.9  # from attempt to attempt
 MAX_ATTEMPTS = 10
 MIN_IOU = 0.1
-PART_LOG_SIZE = (-0.9, 0.3)  # of a drifted tracker's box: its sides over the target's
 
 
 class Jitter(NamedTuple):
@@ -37,21 +36,6 @@ def jitter_box(box_xywh: np.ndarray, jitter: Jitter, generator: np.random.Genera
     reach = np.sqrt(size.prod()) * jitter.centre
     centre = centre + reach * (generator.random(2) - 0.5)
     return np.concatenate([centre - size / 2, size])
-
-
-def draw_part(generator: np.random.Generator) -> np.ndarray:
-    """Draw what a tracker that drifted has left of a target: a box (4,) in fractions of its box.
-
-    It lies within the target's box, or around it where it is larger.
-    """
-    size = np.exp(generator.uniform(*PART_LOG_SIZE) + 0.15 * generator.standard_normal(2))
-    return np.concatenate([(1 - size) * generator.random(2), size])
-
-
-def part_of_box(box_xywh: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Place a part (4,), in fractions of a box (4,), in the frame of that box."""
-    side = box_xywh[2:]
-    return np.concatenate([box_xywh[:2] + part[:2] * side, part[2:] * side])
 
 
 def beside_box(box_xywh: np.ndarray, factor: float, generator: np.random.Generator) -> np.ndarray:

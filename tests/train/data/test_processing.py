@@ -268,26 +268,3 @@ def test_marks_of_recent_references() -> None:
     assert 0.3 < away < 0.7
     sizes = torch.cat([boxes[:, 2:].prod(1).sqrt() for boxes in truth])
     assert 1 < (torch.cat(shifts)[:, :2].abs().amax(1) / sizes).max() < 2.5
-
-
-def test_drift_is_the_same_in_marks_and_later_windows() -> None:
-    config = SEARCH_CONFIG._replace(search=Jitter(0, 0), flip=0.0)
-    drifting = config._replace(drift=1.0)
-    for seed in range(5):
-        plain = _sample(_frames(), BOXES, config, np.random.default_rng(seed), "made")
-        assert plain.search_box[2:].prod().sqrt().item() == pytest.approx(1 / 5, abs=0.004)
-        moved = _sample(_frames(), BOXES, drifting, np.random.default_rng(seed), "made")
-        truth = torch.cat([moved.reference_boxes, moved.search_box[None]])
-        parts = torch.cat(
-            [
-                (moved.recent_boxes[:, :2] - truth[:, :2]) / truth[:, 2:],
-                moved.recent_boxes[:, 2:] / truth[:, 2:],
-            ],
-            1,
-        )
-        torch.testing.assert_close(parts, parts[:1].expand(3, 4), atol=1e-4, rtol=0)
-        assert (parts[0] - torch.tensor([0.0, 0, 1, 1])).abs().max() > 0.02
-        # The first window is laid around the whole target, later ones centred on the part.
-        assert truth[0, 2:].prod().sqrt().item() == pytest.approx(1 / 5, abs=0.004)
-        centres = moved.recent_boxes[1:, :2] + moved.recent_boxes[1:, 2:] / 2
-        torch.testing.assert_close(centres, torch.full((2, 2), 0.5), atol=0.02, rtol=0)

@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.train.data.random_boxes import (
-    SIGMAS,
-    Jitter,
-    draw_part,
-    draw_proposals,
-    jitter_box,
-    part_of_box,
-)
+from lib.train.data.random_boxes import SIGMAS, Jitter, draw_proposals, jitter_box
 
 DRAWS = 10_000
 BOX = np.array([100.0, 50, 40, 10])  # centre (120, 55), area 400
@@ -53,17 +46,6 @@ def test_moments_of_jitter() -> None:
     offset = (boxes[:, :2] + boxes[:, 2:] / 2 - (120, 55)) / area
     assert np.abs(offset).max() <= 2.25 + 1e-9 and np.abs(offset).max() > 2.24
     assert offset.std(0) == pytest.approx([4.5 / np.sqrt(12)] * 2, abs=0.03)
-
-
-def test_parts_lie_in_the_target_or_around_it() -> None:
-    generator = np.random.default_rng(2)
-    parts = np.array([draw_part(generator) for _ in range(1000)])
-    low, size = parts[:, :2], parts[:, 2:]
-    assert (np.where(size <= 1, low, -low) >= 0).all()
-    assert (np.where(size <= 1, low + size, 2 - low - size) <= 1 + 1e-12).all()
-    assert 0.2 < size.min() < 0.4 and 1.3 < size.max() < 2.2
-    small = np.array([0.25, 0.5, 0.5, 0.3])
-    assert part_of_box(BOX, small) == pytest.approx([110, 55, 20, 3])
 
 
 def test_proposals_overlap_and_are_scored() -> None:
