@@ -13,7 +13,7 @@ from lib.models.aiatrack.aiatrack import AiATrack, Encoded, covered_shares, targ
 from lib.models.aiatrack.attention import AiAAttention
 from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
-from lib.models.aiatrack.head import sharpness
+from lib.models.aiatrack.head import sharpness, squared_positions
 from lib.models.aiatrack.initialization import init_transformer
 from lib.models.aiatrack.references import KeyValue, References, concat_references
 from lib.utils.box_ops import xywh_to_xyxy, xyxy_to_xywh
@@ -259,15 +259,16 @@ def test_sharpness_by_hand() -> None:
     scores[:, 0, 2, 2], scores[:, 1, 6, 6] = 50, 50
     scores[1, 1, 6, 5] = scores[1, 1, 6, 7] = 100  # columns 5 and 7: 1 cell of deviation
     box = torch.tensor([[2, 2, 6, 6], [2, 2, 6, 6]]) / 8
-    got = sharpness(scores, box)
+    squares = squared_positions(8)
+    got = sharpness(scores, box, squares)
     torch.testing.assert_close(got, torch.tensor([[1.0], [1 - 1 / 4 / 2]]))
-    assert sharpness(torch.zeros(1, 2, 8, 8), torch.tensor([[0.5, 0.5, 0.4, 0.6]])).item() == 0
+    assert sharpness(scores[:1], torch.tensor([[0.5, 0.5, 0.4, 0.6]]), squares).item() == 0
 
 
 @torch.no_grad()
 def test_scores_may_be_weighed_by_sharpness(tiny_model: AiATrack) -> None:
     """The predicted IoU itself is scaled; the box and what is not asked for stay."""
-    assert not tiny_model.score_sharpness
+    assert tiny_model.squares is None
     tiny_model.eval()
     x = random_inputs(2)
     frame = tiny_model.encode(x["search"], x["search_mask"])
@@ -275,10 +276,10 @@ def test_scores_may_be_weighed_by_sharpness(tiny_model: AiATrack) -> None:
     recent = concat_references([first] * 3)
     box, plain = tiny_model.locate(frame, first, recent)
     maps = tiny_model.box_head(tiny_model.decode(frame, first, recent))[1]
-    tiny_model.score_sharpness = True
+    tiny_model.squares = squared_positions(GRID)
     same_box, weighed = tiny_model.locate(frame, first, recent)
     assert torch.equal(box, same_box)
-    factor = sharpness(maps, xywh_to_xyxy(box))
+    factor = sharpness(maps, xywh_to_xyxy(box), squared_positions(GRID))
     torch.testing.assert_close((weighed + 1) / 2, (plain + 1) / 2 * factor)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lib.config.aiatrack.requirements import STRIDE
 from lib.models.aiatrack.backbone import Backbone
-from lib.models.aiatrack.head import CornerHead, IoUHead, sharpness
+from lib.models.aiatrack.head import CornerHead, IoUHead, sharpness, squared_positions
 from lib.models.aiatrack.position_encoding import PositionEncodings
 from lib.models.aiatrack.references import KeyValue, References, concat_references
 from lib.models.aiatrack.transformer import LayerOptions, Transformer
@@ -56,6 +56,8 @@ class Normalisation(nn.Module):
 class AiATrack(nn.Module):
     """The whole network. `forward` is for training; tracking calls encode, memorize and decode."""
 
+    squares: Tensor | None  # for `sharpness`
+
     def __init__(
         self,
         backbone: Backbone,
@@ -88,7 +90,8 @@ class AiATrack(nn.Module):
         self.positions = PositionEncodings(options.dim, options.match_dim)
         self.grid = round(options.tokens**0.5)  # H
         self.cells = nn.Buffer(torch.arange(self.grid), persistent=False)
-        self.score_sharpness = score_sharpness
+        squares = squared_positions(self.grid) if score_sharpness else None
+        self.register_buffer("squares", squares, persistent=False)
         self._mark = covered_shares if coverage else target_cells
         self.normalisation = Normalisation(torch.tensor(mean), torch.tensor(std))
         self.memory_format = torch.contiguous_format  # of images: that of the convolutions
@@ -141,8 +144,8 @@ class AiATrack(nn.Module):
         box_xyxy, maps = self.box_head(features)
         box_xywh_crop = xyxy_to_xywh(box_xyxy)
         score = self.iou_head(features, box_xywh_crop[:, None])
-        if self.score_sharpness:
-            score = (score + 1) * sharpness(maps, box_xyxy) - 1
+        if self.squares is not None:
+            score = (score + 1) * sharpness(maps, box_xyxy, self.squares) - 1
         return box_xywh_crop, score
 
     def forward(

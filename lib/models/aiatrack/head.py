@@ -28,27 +28,29 @@ def expected_positions(scores: Tensor) -> Tensor:
     return torch.stack([x, y], -1)
 
 
-def sharpness(scores: Tensor, box_xyxy: Tensor) -> Tensor:
+def squared_positions(grid: int) -> Tensor:
+    """(grid^2, 2) x^2 and y^2 of the cells of a map, in fractions of the crop, row by row."""
+    where = (torch.arange(grid) / grid).square()
+    return torch.stack([where.repeat(grid), where.repeat_interleave(grid)], -1)
+
+
+def sharpness(scores: Tensor, box_xyxy: Tensor, squares: Tensor) -> Tensor:
     """How surely the corners are placed: 1 less the share of the box's sides that they spread over.
 
     Args:
         scores: (B, 2, H, W) logits of the corners.
         box_xyxy: (B, 4) their expected positions, in fractions of the crop.
+        squares: (H*W, 2), of `squared_positions`.
 
     Returns:
         (B, 1) in [0, 1]: along each axis the corners' standard deviations are added and divided by
         the side, and the two axes averaged. A box without a side has 0.
     """
-    height, width = scores.shape[2:]
-    rows = torch.arange(height, device=scores.device) / height
-    columns = torch.arange(width, device=scores.device) / width
-    cells = torch.stack([columns.repeat(height), rows.repeat_interleave(width)], -1)  # (H*W, 2)
     corners = box_xyxy.unflatten(1, (2, 2))  # (B, corner, axis)
-    squares = (cells - corners[:, :, None]).square()  # (B, corner, H*W, axis)
-    probability = scores.float().flatten(2).softmax(-1)[..., None]
-    spread = (probability * squares).sum(2).sqrt().sum(1)  # (B, axis)
+    expected_squares = scores.float().flatten(2).softmax(-1) @ squares
+    deviation = (expected_squares - corners.square()).clamp(min=0).sqrt().sum(1)  # (B, axis)
     sides = (corners[:, 1] - corners[:, 0]).clamp(min=1e-6)
-    return (1 - (spread / sides).mean(1, keepdim=True)).clamp(min=0)
+    return (1 - (deviation / sides).mean(1, keepdim=True)).clamp(min=0)
 
 
 class CornerHead(nn.Module):
