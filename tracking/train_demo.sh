@@ -48,7 +48,7 @@ long="${LONG:-60}"
 train demo_stages/demo_long.yaml "$save" --until "$long" --keep 12 --backbone-weights "$backbone" "$@"
 found=("$checkpoints"/demo_long/AIATRACK_ep*.pth.tar)
 if [ ${#found[@]} -gt 12 ]; then found=("${found[@]: -12}"); fi
-last="$save/demo_after_$long" # a constant rate that goes on has another last stage
+last="$save/checkpoints/train/demo_after_$long" # a constant rate that goes on has another last stage
 mkdir -p "$last"
 "$python" "$root/tracking/export_weights.py" "${found[@]}" "$last/mean.safetensors" --overwrite
 train demo.yaml "$last" --init-from "$last/mean.safetensors" "$@"

@@ -49,7 +49,8 @@ def test_retraining_the_demo_weights(tmp_path: Path) -> None:
         assert "SYNTHETIC_PARTS: clips of 9 photographs" in done.stderr
         assert "10  mask was there" in done.stdout
     assert done.stderr.count("resuming after epoch 1") == 1
-    folder, after = tmp_path / "checkpoints" / "train" / "aiatrack", tmp_path / "demo_after_2"
+    folder = tmp_path / "checkpoints" / "train" / "aiatrack"
+    after = folder.with_name("demo_after_2")
     files = [folder / "demo_long" / f"AIATRACK_ep000{n}.pth.tar" for n in (1, 2)]
     first, last, mean = map(read_weights, [*files, after / "mean.safetensors"])
     name = "box_head.conv1_br.0.weight"
