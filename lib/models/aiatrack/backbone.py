@@ -4,6 +4,7 @@ Source: docs/method.md, section 2; ResNet-50 is timm's, whose parameter names ar
 the released files'.
 """
 
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor, nn
@@ -32,7 +33,8 @@ class Backbone(nn.Module):
         Args:
             name: of a timm model with a stage at stride 16.
             pretrained: fetch ImageNet weights (timm's cache is used first).
-            frozen: top-level modules that are never trained, such as conv1 and layer1.
+            frozen: modules that are never trained, such as conv1 and layer1, or patterns of their
+                names, such as *.conv_dw.
             freeze_bn: batch norm with fixed statistics and gains; without, it is trained, as a
                 start from random weights needs.
 
@@ -51,13 +53,15 @@ class Backbone(nn.Module):
             init_backbone(body)
         self.channels: int = body.feature_info.channels()[-1]
         self.body = timm.layers.freeze_batch_norm_2d(body) if freeze_bn else body
-        names = [child for child, _ in self.body.named_children()]
-        for module in frozen:
-            if module not in names:
+        for pattern in frozen:
+            matching = [m for n, m in self.body.named_modules() if n and fnmatchcase(n, pattern)]
+            if not matching:
+                names = [child for child, _ in self.body.named_children()]
                 raise ValueError(
-                    f"TRAIN.FREEZE_LAYERS: {name} has no module {module!r}; it has {names}"
+                    f"TRAIN.FREEZE_LAYERS: {name} has no module {pattern!r}; it has {names}"
                 )
-            self.body.get_submodule(module).requires_grad_(False)
+            for module in matching:
+                module.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, S, S) normalised RGB -> (B, channels, S/16, S/16)."""

@@ -118,8 +118,9 @@ class FoldedNorm(nn.Module):
         self.__dict__.update(norm.__dict__)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pass on what is normalised."""
-        return x
+        """Pass on what is normalised, through the activation that is part of some norms."""
+        act = getattr(self, "act", None)
+        return x if act is None else act(x)
 
 
 class _Tracer(Tracer):
@@ -131,7 +132,8 @@ class _Tracer(Tracer):
 
 
 def _is_frozen_norm(module: nn.Module) -> bool:
-    return type(module) is timm.layers.norm_act.FrozenBatchNorm2d  # torchvision's, or timm's own
+    kinds = timm.layers.norm_act
+    return type(module) in (kinds.FrozenBatchNorm2d, kinds.FrozenBatchNormAct2d)
 
 
 def _fold_frozen_norms(body: nn.Module) -> None:
