@@ -31,9 +31,9 @@ WITHOUT_MEANING = {
     "--use-lmdb": "a file of make_lmdb.py is read where a data set's folder is absent",
     "--script-prv": "--init-from FILE starts from a checkpoint's weights",
     "--config-prv": "--init-from FILE starts from a checkpoint's weights",
-    "--distill": "distill_backbone.py teaches a backbone before training",
-    "--script-teacher": "distill_backbone.py teaches a backbone before training",
-    "--config-teacher": "distill_backbone.py teaches a backbone before training",
+    "--distill": "no network is taught by another here",
+    "--script-teacher": "no network is taught by another here",
+    "--config-teacher": "no network is taught by another here",
     "--use-wandb": "curves are written for TensorBoard",
     "--local-rank": "--mode multiple starts the processes",
 }

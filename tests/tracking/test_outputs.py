@@ -16,7 +16,6 @@ LINES = {
     "demo.py": "--out {tmp}/demo",
     "export_weights.py": "{checkpoint} {old}.safetensors",
     "export_onnx.py": "--out {tmp}/onnx",
-    "distill_backbone.py": "{tmp}/demo {checkpoint} {old}.safetensors",
     "cut_objects.py": "{tmp}/demo --sheet {old}.png",
     "make_lmdb.py": "{tmp}/demo --output {old}.lmdb",
     "profile_model.py": "--json {old}.json",
@@ -58,7 +57,6 @@ INPUTS = {
         "{tmp}/frames --init 1,1,9,9 --overwrite --frame 1 --out {tmp}/frames/2.png"
     ),
     "export_weights.py": "{tmp}/tiny.safetensors {tmp}/tiny.safetensors --overwrite",
-    "distill_backbone.py": "{tmp}/frames {tmp}/tiny.safetensors {tmp}/tiny.safetensors --overwrite",
     "cut_objects.py": "{tmp}/frames --sheet {tmp}/frames/1.png --overwrite",
     "make_lmdb.py": "{tmp}/frames --output {tmp}/frames/1.png --overwrite",
     "analysis_results.py": "--dataset lasot --results {tmp}/run --json {tmp}/run/a.txt --overwrite",

@@ -13,7 +13,6 @@ from layouts import write_photographs
 
 from lib.checkpoint.files import read_verified, read_weights
 from lib.config.aiatrack.config import EXPERIMENTS
-from lib.train.distillation import TEACHER
 from lib.utils.paths import PROJECT_ROOT
 from tests.programs import runner
 
@@ -34,15 +33,15 @@ def shortened(name: str, folder: Path) -> Path:
 def test_retraining_the_demo_weights(tmp_path: Path) -> None:
     """The command of docs/demo_weights.md, for a few steps; a second run goes on."""
     script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
-    photographs, teacher = tmp_path / "photographs", tmp_path / "teacher.pth"
+    photographs, backbone = tmp_path / "photographs", tmp_path / "lite0.pth"
     photographs.mkdir()
     write_photographs(photographs, 11)
     (photographs / "3.png").unlink()  # noise in which nothing is found
-    torch.save(timm.create_model(TEACHER).state_dict(), teacher)
+    torch.save(timm.create_model("efficientnet_lite0").state_dict(), backbone)
     options = "--device cpu --samples 8 --batch-size 4 --workers 0".split()
-    command = ["bash", script, str(photographs), str(teacher), str(tmp_path), *options]
+    command = ["bash", script, str(photographs), str(backbone), str(tmp_path), *options]
     for epochs in ("1", "2"):
-        environment = {**os.environ, "LONG": epochs, "STEPS": "2"}
+        environment = {**os.environ, "LONG": epochs}
         run = partial(subprocess.run, capture_output=True, text=True, timeout=300, env=environment)
         done = run([*command, "--epochs", epochs])
         assert done.returncode == 0, done.stderr
@@ -63,7 +62,7 @@ def test_retraining_the_demo_weights(tmp_path: Path) -> None:
     assert not torch.equal(end[name], mean[name])
 
 
-def test_retraining_needs_photographs_and_a_teacher(tmp_path: Path) -> None:
+def test_retraining_needs_photographs_and_a_backbone(tmp_path: Path) -> None:
     script = str(PROJECT_ROOT / "tracking" / "train_demo.sh")
     run = partial(subprocess.run, capture_output=True, text=True, timeout=60)
     done = run(["bash", script])

