@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lib.config.aiatrack.config import load_config
 from lib.models.aiatrack.aiatrack import AiATrack
+from lib.models.aiatrack.backbone import Backbone
 from lib.models.aiatrack.build import build_aiatrack
 from lib.models.aiatrack.fast import training
 from lib.models.aiatrack.fast.training import speed_up_training
@@ -66,6 +67,29 @@ def test_same_step(
     size = max(value.norm().item() for value in gradients.values())
     for name, value in gradients.items():
         torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-5 * size, msg=name)
+
+
+def test_activations_that_are_part_of_norms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EfficientNet-Lite0 as the demo recipe freezes it: same features, and gradients of the rest."""
+    torch.manual_seed(0)
+    layers = ("conv_stem", "blocks.0", "*.conv_dw")
+    plain = Backbone("efficientnet_lite0", frozen=layers)
+    randomise(plain)
+    plain.double()
+    fast = copy.deepcopy(plain)
+    training._fold_frozen_norms(fast.body)
+    kinds = [type(module).__name__ for module in fast.modules()]
+    assert "FrozenBatchNormAct2d" not in kinds and kinds.count("FoldedConv2d") == 33
+    image = torch.rand(2, 3, 64, 64).double()
+    maps = [model(image) for model in (plain, fast)]
+    torch.testing.assert_close(maps[1], maps[0])
+    for features in maps:
+        features.square().mean().backward()
+    for (name, p), q in zip(plain.named_parameters(), fast.parameters(), strict=True):
+        frozen = ("conv_stem" in name) or ("blocks.0." in name) or ("conv_dw" in name)
+        assert p.requires_grad == q.requires_grad == (not frozen)
+        if not frozen:
+            torch.testing.assert_close(q.grad, p.grad, msg=name)
 
 
 def test_attention_on_small_maps_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
