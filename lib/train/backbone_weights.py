@@ -86,8 +86,8 @@ def _fetch(name: str) -> dict[str, Tensor]:
         with _no_vain_retries():
             return timm.create_model(timm_name, pretrained=True).state_dict()
     except Exception as error:  # whatever the hub client and the network raise
-        file = TORCHVISION_FILES.get(name, "a state dict with torchvision's or timm's names")
-        file = LITE0_FILE if name == LITE0 else file
+        other = LITE0_FILE if name == LITE0 else "a state dict with torchvision's or timm's names"
+        file = TORCHVISION_FILES.get(name, other)
         hub_path = _hub_cache(name)
         timm_cache = os.environ.get("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
         timm_cache = os.environ.get("HF_HUB_CACHE", f"{timm_cache}/hub")

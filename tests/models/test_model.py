@@ -405,6 +405,14 @@ def test_backbones_that_cannot_be_used(name: str, message: str) -> None:
     assert name in str(caught.value)
 
 
+def test_frozen_layers_by_patterns_of_their_names() -> None:
+    cfg = make_config(TINY)
+    cfg.TRAIN.FREEZE_LAYERS = ["layer1.*.conv1", "bn*"]
+    parameters = dict(build_aiatrack(make_config(cfg)).backbone.named_parameters())
+    frozen = {name for name, parameter in parameters.items() if not parameter.requires_grad}
+    assert frozen == {name for name in parameters if "layer1." in name and ".conv1" in name}
+
+
 def test_frozen_layer_that_is_not_there() -> None:
     cfg = make_config(TINY)
     cfg.TRAIN.FREEZE_LAYERS = ["layer9"]

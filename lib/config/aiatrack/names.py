@@ -3,6 +3,8 @@
 lib/train/dataset opens the sets. timm, slow to import, is asked about other backbones alone.
 """
 
+from fnmatch import filter as filter_names
+
 DATASETS = """
 LASOT GOT10K_vottrain GOT10K_train_full GOT10K_votval GOT10K_val COCO17 TRACKINGNET
 OWN_VIDEO OWN_IMAGES DEMO DEMO_VAL
@@ -48,5 +50,6 @@ def are_layers(backbone: str, layers: list) -> tuple[str, bool]:
     """What is allowed, and whether `layers` are; other backbones check theirs when built."""
     if not all(isinstance(layer, str) for layer in layers):
         return "a list of names", False
-    known = backbone not in RESNETS or set(layers) <= set(RESNET_LAYERS)
+    stages = [layer.split(".")[0] for layer in layers]  # of names and of patterns of names
+    known = backbone not in RESNETS or all(filter_names(RESNET_LAYERS, s) for s in stages)
     return f"a list of modules of {backbone}: {', '.join(RESNET_LAYERS)}", known

@@ -27,8 +27,6 @@ from lib.utils.crop import Crop
 
 # In fractions of the crop; what is scored where the target is absent lies around it.
 CENTRED_BOX = np.array([0.32, 0.32, 0.36, 0.36])
-
-
 LOST_CENTRE = 3.0  # jitter of marks on something else: 1.5 sizes to each side
 
 
@@ -123,7 +121,7 @@ def _make_crop(
     jitter: Jitter | None,
     generator: np.random.Generator,
 ) -> TransformedCrop:
-    """jitter: of the window; None lays it where nothing of the box is inside."""
+    """Cut a window and transform it; without a jitter it shows nothing of the box."""
     box = transform_box(box_xywh_image, frame.shape[1], transform)
     if jitter is None:
         near = beside_box(box, config.factor, generator)

@@ -125,7 +125,11 @@ def prepack_graph(graph: GraphModule, *, winograd: bool) -> None:
         return fused
 
     fuse_graph(graph, can_prepack, fuse)
-    # EfficientNets' ReLU6 becomes part of the convolution before it.
+    _fuse_relu6(graph)
+
+
+def _fuse_relu6(graph: GraphModule) -> None:
+    """Make EfficientNets' ReLU6, in place, part of the prepacked convolution before it."""
     for node in list(graph.graph.nodes):
         if type(layer_of(graph, node)) is nn.ReLU6:
             before = node.all_input_nodes[0]
